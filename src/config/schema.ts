@@ -1,0 +1,127 @@
+/**
+ * The configuration: types, defaults and descriptions in one place. `config.schema.json` is generated from it
+ * (`npm run schema`), environment names and the README's table too.
+ */
+import { z } from 'zod';
+
+const bytes = z.number().int().positive();
+const seconds = z.number().positive();
+const computeType = z.enum([
+  'auto',
+  'int8',
+  'int8_float16',
+  'int8_float32',
+  'int8_bfloat16',
+  'int16',
+  'float16',
+  'bfloat16',
+  'float32',
+]);
+
+const modelSettings = z.strictObject({
+  computeType: computeType.optional().describe('Number format of the weights; overrides device.computeType.'),
+  beamSize: z.number().int().min(1).max(20).optional().describe('Beam width of Whisper; 5 when not set.'),
+  language: z.string().nullable().optional().describe('ISO-639-1 code taken where a request names none; null detects.'),
+});
+
+const customModel = z
+  .strictObject({
+    id: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9._-]{0,99}$/)
+      .describe('Name in the API: lower case letters, digits, dots, dashes.'),
+    engine: z
+      .enum(['faster-whisper', 'onnx-asr', 'nemo'])
+      .optional()
+      .describe('Recognised from the files when absent.'),
+    repo: z
+      .string()
+      .regex(/^[\w.-]+\/[\w.-]+$/)
+      .optional()
+      .describe('Hub repository, `owner/name`.'),
+    revision: z.string().optional().describe('Commit, tag or branch of the repository; main when absent.'),
+    path: z.string().optional().describe('Folder (or .nemo file) on this machine, instead of `repo`.'),
+    quantization: z.string().optional().describe('onnx-asr only: file suffix, for example int8.'),
+    name: z.string().optional(),
+    languages: z.array(z.string()).optional().describe('ISO-639-1 codes.'),
+  })
+  .refine((model) => (model.repo === undefined) !== (model.path === undefined), {
+    message: 'give either repo or path',
+  });
+
+export const configSchema = z.strictObject({
+  server: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
+      port: z.number().int().min(0).max(65535).default(8277).describe('Port to listen on; 0 takes any free one.'),
+      apiKey: z.string().min(1).nullable().default(null).describe('When set, everything but /health needs it.'),
+      allowedHosts: z.array(z.string()).default([]).describe('Host names accepted besides loopback.'),
+      allowedOrigins: z.array(z.string()).default([]).describe('Origins of web pages that may call the API.'),
+      maxUploadBytes: bytes.default(1073741824).describe('Largest upload in bytes.'),
+      maxQueue: z.number().int().min(1).max(10000).default(32).describe('Requests that may wait.'),
+      queueSeconds: seconds.default(120).describe('Longest wait for a load, a switch or a place in the queue.'),
+      drainSeconds: z.number().nonnegative().default(20).describe('On stop, how long running requests may go on.'),
+    })
+    .prefault({}),
+  models: z
+    .strictObject({
+      default: z.string().min(1).nullable().default('whisper-base').describe('Model for requests that name none.'),
+      directory: z.string().nullable().default(null).describe('Where models are stored; null: the data directory.'),
+      searchDirectories: z.array(z.string()).default([]).describe('Folders in which models are looked for.'),
+      useHuggingFaceCache: z
+        .boolean()
+        .default(true)
+        .describe('Offer models that other programs put into the Hugging Face cache.'),
+      settings: z.record(z.string(), modelSettings).default({}).describe('Settings by model id.'),
+      custom: z.array(customModel).default([]).describe('Further models: hub repositories or folders.'),
+    })
+    .prefault({}),
+  download: z
+    .strictObject({
+      endpoint: z
+        .url({ protocol: /^https?$/ })
+        .default('https://huggingface.co')
+        .describe('Base address of the model hub.'),
+      offline: z.boolean().default(false).describe('Never use the network.'),
+      mirrors: z.boolean().default(true).describe('Use other sources of the same bytes where the hub is out of reach.'),
+    })
+    .prefault({}),
+  device: z
+    .strictObject({
+      prefer: z
+        .string()
+        .regex(/^(auto|cpu|mps|cuda(:\d+)?)$/)
+        .default('auto')
+        .describe('auto, cpu, cuda, cuda:N or mps.'),
+      computeType: computeType
+        .default('auto')
+        .describe('Number format of the weights; auto takes what suits the device.'),
+      threads: z.number().int().min(0).max(1024).default(0).describe('Threads of the engine; 0: the number of cores.'),
+    })
+    .prefault({}),
+  worker: z
+    .strictObject({
+      python: z
+        .string()
+        .nullable()
+        .default(null)
+        .describe('Python interpreter for engine environments; null: look for one.'),
+      loadTimeoutSeconds: seconds.default(300).describe('A load without a sign of life for so long is ended.'),
+      stopSeconds: seconds.default(5).describe('Time for the worker to end by itself before it is killed.'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+        .default('info')
+        .describe('Least severity that is written.'),
+      format: z.enum(['auto', 'json', 'text']).default('auto').describe('auto: text on a terminal, JSON elsewhere.'),
+    })
+    .prefault({}),
+});
+
+export type Config = z.infer<typeof configSchema>;
+
+/** All defaults. */
+export const defaultConfig: Config = configSchema.parse({});

@@ -1,0 +1,46 @@
+import type { ErrorCode } from '../errors.ts';
+
+export interface JobFailure {
+  code: ErrorCode;
+  message: string;
+  /** Can trying again help? */
+  retryable: boolean;
+}
+
+/** What a progress bar shows. Bytes never go back except on a restart that `restarts` counts, and never pass the total. */
+export interface DownloadStatus {
+  model: string;
+  status: 'queued' | 'downloading' | 'verifying' | 'installed' | 'failed' | 'cancelled';
+  bytesDone: number;
+  /** null until the sizes are known. */
+  bytesTotal: number | null;
+  /** Over the last seconds; null when nothing moves. */
+  bytesPerSecond: number | null;
+  secondsLeft: number | null;
+  /** The file in work; null between files. */
+  file: string | null;
+  /** Where the bytes come from: `hub`, `wheel`; null before it is known. */
+  source: string | null;
+  error: JobFailure | null;
+  /** Every file on its own, for a bar each. */
+  files: {
+    path: string;
+    bytesDone: number;
+    bytesTotal: number | null;
+    status: 'waiting' | 'downloading' | 'verifying' | 'done';
+  }[];
+}
+
+/** One download per model, shared by all callers. */
+export interface Downloads {
+  /** Starts the job or joins the running one. Throws `model_not_found`. An installed model answers `installed`. */
+  start(modelId: string): Promise<DownloadStatus>;
+  /** undefined: no job and not installed. */
+  get(modelId: string): Promise<DownloadStatus | undefined>;
+  /** Cancels; `keep` leaves a partial that a later download resumes. Throws `download_not_found`. */
+  cancel(modelId: string, options: { keep: boolean }): Promise<DownloadStatus>;
+  /** Every change of a job until it has ended, the last one included. */
+  watch(modelId: string, signal?: AbortSignal): AsyncIterable<DownloadStatus>;
+  /** Stops all jobs, keeping their partial files. */
+  close(): Promise<void>;
+}

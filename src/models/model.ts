@@ -1,0 +1,48 @@
+import type { Capabilities } from '../wire/messages.ts';
+
+export type ModelEngine = 'faster-whisper' | 'onnx-asr' | 'nemo' | 'mock';
+
+/** Where a row of the list comes from. Only files of `catalogue` and of `custom` hub repositories are ours to delete. */
+export type ModelSource = 'catalogue' | 'huggingface-cache' | 'folder' | 'custom' | 'mock';
+
+/** One row of the model list, whatever its origin. */
+export interface Model {
+  id: string;
+  name: string;
+  description: string;
+  engine: ModelEngine;
+  /** Sum of its files; null where not known yet. */
+  sizeBytes: number | null;
+  /** ISO-639-1 codes. */
+  languages: string[];
+  /** SPDX name; null where its publisher states none. */
+  license: string | null;
+  capabilities: Capabilities;
+  source: ModelSource;
+  /** Unix seconds: when it was installed, else when the catalogue was made. */
+  created: number;
+  /** All files are in place. */
+  downloaded: boolean;
+  /** Can be loaded now: downloaded, complete and its engine installed. */
+  ready: boolean;
+  /** Why it is not ready and what to do, as one sentence; null when ready. */
+  reason: string | null;
+  /** Absolute path to load; null when not downloaded. Never leaves the process. */
+  path: string | null;
+  /** onnx-asr: the file suffix. */
+  quantization: string | null;
+  /** Other names it answers to: short names, hub names. */
+  aliases: string[];
+}
+
+/** The list of models: catalogue, discovered and custom, as one. */
+export interface ModelLibrary {
+  /** Every known model, sorted for people. Cheap: a scan is cached and renewed when folders change. */
+  list(): Promise<Model[]>;
+  /** By id, alias or hub name; undefined when unknown. Names of OpenAI's models stand for the configured default. */
+  find(reference: string): Promise<Model | undefined>;
+  /** The id in `models.default`, resolved; undefined when it names nothing known. */
+  default(): Promise<Model | undefined>;
+  /** Deletes a model's own files. Throws `model_not_found`, `model_not_deletable`. The caller unloads it first. */
+  remove(id: string): Promise<void>;
+}
