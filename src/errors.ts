@@ -115,6 +115,10 @@ export const errorKinds = {
   queue_timeout: busy('The request waited `server.queueSeconds` for a load or a place and got none.'),
   model_busy: busy('Another model is being loaded or unloaded.'),
   shutting_down: busy('The server is stopping.'),
+  model_unloaded: {
+    ...busy('The model was unloaded on request while this job ran longer than the drain limit.'),
+    retryable: false,
+  },
   worker_start_failed: broken('The worker process could not start; the message carries its last words.'),
   worker_crashed: broken('The worker process died during the request; the next request gets a fresh one.'),
   worker_unresponsive: broken('The engine made no progress in time and was ended.'),

@@ -17,6 +17,11 @@ export interface TranscriptionRequest {
   hotwords: string[];
   wordTimestamps: boolean;
   logprobs: boolean;
+  /**
+   * The caller sends segments on as they come. Otherwise they are held until the job is done, so that a job whose worker
+   * dies half-way can be run once more without anybody noticing.
+   */
+  stream: boolean;
 }
 
 /** A job that was accepted, decoded and begun. Errors after this point come out of `segments`. */

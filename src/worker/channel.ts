@@ -1,0 +1,40 @@
+/**
+ * A stream of values from one producer to one consumer, without loss: what was pushed before `fail` is still delivered.
+ * (A ReadableStream drops its queue on error.)
+ */
+export interface Channel<T> extends AsyncIterable<T> {
+  push(value: T): void;
+  end(): void;
+  fail(error: Error): void;
+}
+
+export function createChannel<T>(): Channel<T> {
+  const values: T[] = [];
+  let outcome: { error: Error | null } | null = null;
+  let wake: () => void = () => undefined;
+
+  return {
+    push(value) {
+      values.push(value);
+      wake();
+    },
+    end() {
+      outcome ??= { error: null };
+      wake();
+    },
+    fail(error) {
+      outcome ??= { error };
+      wake();
+    },
+    async *[Symbol.asyncIterator]() {
+      for (;;) {
+        while (values.length > 0) yield values.shift() as T;
+        if (outcome?.error) throw outcome.error;
+        if (outcome) return;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}

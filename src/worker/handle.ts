@@ -1,0 +1,20 @@
+import type { ModelEngine } from '../models/model.ts';
+import type { WorkerLink } from '../wire/link.ts';
+import type { ExitReport } from './exit.ts';
+
+/** A started process and the wire to it, before it has said a word. The mock is one without a process. */
+export interface WorkerHandle {
+  readonly pid: number | null;
+  readonly link: WorkerLink;
+  /** What its `hello` must carry. */
+  readonly token: string;
+  /** Settles at the exit of the process, not at the end of its pipes: a grandchild may hold those. */
+  readonly exited: Promise<Omit<ExitReport, 'expected'>>;
+  /** To the whole process group. Does nothing when it is gone. */
+  signal(signal: 'SIGTERM' | 'SIGKILL'): void;
+  /** Resident bytes; null when unknown. */
+  memoryBytes(): number | null;
+}
+
+/** Throws AsrproError: `engine_not_installed`, `worker_start_failed`. */
+export type StartWorker = (engine: ModelEngine, generation: number) => Promise<WorkerHandle>;
