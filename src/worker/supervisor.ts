@@ -1,0 +1,111 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { AsrproError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { ModelEngine } from '../models/model.ts';
+import { describeExit, type ExitReport } from './exit.ts';
+import type { StartWorker } from './handle.ts';
+import { decideStart } from './restart-policy.ts';
+import { type Patience, Worker } from './worker.ts';
+
+export interface SupervisorHealth {
+  state: 'stopped' | 'starting' | 'ready' | 'stopping' | 'crashed' | 'failed';
+  pid: number | null;
+  generation: number;
+  /** Starts that followed a crash. */
+  restarts: number;
+  memoryBytes: number | null;
+  /** What the last crash was, in words; null when there was none. */
+  lastError: string | null;
+}
+
+/**
+ * Starts worker generations, one after the other, and remembers how they ended. A start after a crash waits as the
+ * restart policy says; a crash loop is refused with 503 until it has cooled down.
+ */
+export class Supervisor {
+  readonly #start: StartWorker;
+  readonly #patience: Patience;
+  readonly #log: Log;
+  readonly #living = new Set<Worker>();
+  #generation = 0;
+  #restarts = 0;
+  #crashes: number[] = [];
+  #last: Worker | null = null;
+  #lastCrash: { exit: ExitReport; generation: number } | null = null;
+
+  constructor(start: StartWorker, patience: Patience, log: Log) {
+    this.#start = start;
+    this.#patience = patience;
+    this.#log = log;
+  }
+
+  /**
+   * A new worker that has said hello. Throws `engine_not_installed`, `worker_start_failed`, or, in a crash loop,
+   * `model_busy` with the seconds to wait.
+   */
+  async start(engine: ModelEngine): Promise<Worker> {
+    const decision = decideStart({ crashes: this.#crashes }, now(), Math.random());
+    if (!decision.start) {
+      throw new AsrproError(
+        'model_busy',
+        `The worker keeps crashing: ${this.#crashWords()}. It is left to cool down.`,
+        {
+          retryAfterSeconds: decision.retryAfterSeconds,
+        },
+      );
+    }
+    if (decision.delaySeconds > 0) await wait(decision.delaySeconds * 1000);
+    if (this.#crashes.length > 0) this.#restarts += 1;
+
+    this.#generation += 1;
+    const generation = this.#generation;
+    const handle = await this.#start(engine, generation);
+    const worker = new Worker(handle, engine, generation, this.#patience, this.#log);
+    this.#last = worker;
+    this.#living.add(worker);
+    void worker.exited.then((exit) => {
+      this.#living.delete(worker);
+      if (exit.expected) return;
+      this.#crashes.push(now());
+      this.#lastCrash = { exit, generation };
+    });
+    await worker.hello();
+    return worker;
+  }
+
+  /** The worker has done what it is for: earlier crashes no longer count. */
+  noteStable(): void {
+    this.#crashes = [];
+  }
+
+  /** Processes that have not exited yet. */
+  get living(): readonly Worker[] {
+    return [...this.#living];
+  }
+
+  health(): SupervisorHealth {
+    const worker = this.#last;
+    return {
+      state: this.#state(worker),
+      pid: worker && this.#living.has(worker) ? worker.pid : null,
+      generation: this.#generation,
+      restarts: this.#restarts,
+      memoryBytes: worker && this.#living.has(worker) ? worker.memoryBytes : null,
+      lastError: this.#lastCrash === null ? null : `Worker ${this.#lastCrash.generation} ${this.#crashWords()}.`,
+    };
+  }
+
+  #state(worker: Worker | null): SupervisorHealth['state'] {
+    if (worker === null) return 'stopped';
+    if (worker.state !== 'crashed') return worker.state;
+    return decideStart({ crashes: this.#crashes }, now(), 0).start ? 'crashed' : 'failed';
+  }
+
+  #crashWords(): string {
+    return this.#lastCrash === null ? 'no crash yet' : describeExit(this.#lastCrash.exit);
+  }
+}
+
+function now(): number {
+  return performance.now() / 1000;
+}
