@@ -1,4 +1,6 @@
 import type { Model } from '../models/model.ts';
+import type { JobResult, Segment } from '../wire/messages.ts';
+import type { JobOrder } from './job.ts';
 
 /** What is loaded, as `GET /v1/settings/model` shows it. */
 export interface ResidentStatus {
@@ -27,6 +29,9 @@ export interface UnloadReport {
     returnedBytes: number;
     workerExited: true;
     exitSeconds: number;
+    /** What the machine can give to programs, before and after (Linux `MemAvailable`); null elsewhere. */
+    systemAvailableBeforeBytes: number | null;
+    systemAvailableAfterBytes: number | null;
     /** NVIDIA only: free memory of the GPU before and after; null elsewhere. */
     gpuFreeBeforeBytes: number | null;
     gpuFreeAfterBytes: number | null;
@@ -61,4 +66,22 @@ export interface Residency {
   whileUnloaded<T>(modelId: string, action: () => Promise<T>): Promise<T>;
   /** Drains running jobs for at most so long, then ends the worker. */
   close(drainSeconds: number): Promise<void>;
+}
+
+/** Job side of the residency, for the transcription service. */
+export interface Jobs {
+  /** Takes a place in the bounded queue. Throws `queue_full`, `shutting_down`. */
+  reserve(): Reservation;
+  /** Id of the model that a request without one gets: loaded, being loaded, or next to be; null when there is none. */
+  intendedModel(): string | null;
+}
+
+export interface Reservation {
+  /** Queues the job and resolves when the engine has begun. `signal` cancels at any point. Throws AsrproError. */
+  start(
+    order: JobOrder,
+    signal: AbortSignal,
+  ): Promise<{ segments: AsyncIterable<Segment>; result: Promise<JobResult> }>;
+  /** Gives the place back; idempotent. */
+  release(): void;
 }

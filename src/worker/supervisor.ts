@@ -4,6 +4,7 @@ import type { Log } from '../log.ts';
 import type { ModelEngine } from '../models/model.ts';
 import { describeExit, type ExitReport } from './exit.ts';
 import type { StartWorker } from './handle.ts';
+import type { Ladder } from './kill-ladder.ts';
 import { decideStart } from './restart-policy.ts';
 import { type Patience, Worker } from './worker.ts';
 
@@ -31,6 +32,7 @@ export class Supervisor {
   #restarts = 0;
   #crashes: number[] = [];
   #last: Worker | null = null;
+  #closed = false;
   #lastCrash: { exit: ExitReport; generation: number } | null = null;
 
   constructor(start: StartWorker, patience: Patience, log: Log) {
@@ -44,6 +46,7 @@ export class Supervisor {
    * `model_busy` with the seconds to wait.
    */
   async start(engine: ModelEngine): Promise<Worker> {
+    this.#requireOpen();
     const decision = decideStart({ crashes: this.#crashes }, now(), Math.random());
     if (!decision.start) {
       throw new AsrproError(
@@ -55,11 +58,13 @@ export class Supervisor {
       );
     }
     if (decision.delaySeconds > 0) await wait(decision.delaySeconds * 1000);
+    this.#requireOpen();
     if (this.#crashes.length > 0) this.#restarts += 1;
 
     this.#generation += 1;
     const generation = this.#generation;
     const handle = await this.#start(engine, generation);
+    if (this.#closed) handle.signal('SIGKILL');
     const worker = new Worker(handle, engine, generation, this.#patience, this.#log);
     this.#last = worker;
     this.#living.add(worker);
@@ -78,9 +83,14 @@ export class Supervisor {
     this.#crashes = [];
   }
 
-  /** Processes that have not exited yet. */
-  get living(): readonly Worker[] {
-    return [...this.#living];
+  /** Ends all workers, whatever they are doing; no other is started. Resolves when their processes are gone. */
+  async close(ladder: Ladder): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#living].map((worker) => worker.stop(ladder)));
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) throw new AsrproError('shutting_down', 'The server is stopping.', { retryAfterSeconds: 5 });
   }
 
   health(): SupervisorHealth {

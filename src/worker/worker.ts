@@ -73,6 +73,8 @@ export class Worker {
   #settleHello: { resolve(): void; reject(error: AsrproError): void } | null = null;
   #stop: Promise<StopReport> | null = null;
   #requests = 0;
+  #device = 'cpu';
+  #condemned = false;
 
   constructor(handle: WorkerHandle, engine: ModelEngine, generation: number, patience: Patience, log: Log) {
     this.#handle = handle;
@@ -90,6 +92,10 @@ export class Worker {
     this.exited = handle.exited.then((exit) => this.#onExit(exit));
   }
 
+  /** Takes requests; false as soon as its end is decided. */
+  get usable(): boolean {
+    return this.#state === 'ready' && !this.#condemned;
+  }
   get state(): WorkerState {
     return this.#state;
   }
@@ -98,6 +104,10 @@ export class Worker {
   }
   get memoryBytes(): number | null {
     return this.#handle.memoryBytes();
+  }
+  /** The device that the model was asked to be put on. */
+  get device(): string {
+    return this.#device;
   }
 
   /** Resolves when the process has said who it is. Throws `worker_start_failed` with its last words. */
@@ -110,6 +120,7 @@ export class Worker {
 
   /** Loads and warms up. Throws what the engine says (`model_broken` …) or `worker_crashed`. */
   async load(message: Omit<LoadMessage, 'type' | 'request'>): Promise<Loaded> {
+    this.#device = message.device;
     return (await this.#ask({ type: 'load', ...message }, 'loaded', this.#patience.load)) as Loaded;
   }
 
@@ -152,6 +163,7 @@ export class Worker {
 
   /** Ends a worker that cannot be talked to any more. Counts as a crash: nobody asked for this end. */
   kill(): void {
+    this.#condemned = true;
     this.#handle.signal('SIGKILL');
   }
 

@@ -1,0 +1,16 @@
+import { AsrproError } from '../errors.ts';
+import type { Model, ModelEngine } from '../models/model.ts';
+
+/**
+ * Refuses a model that cannot be loaded before anything else is given up for it. Throws `model_not_found` when it is not
+ * downloaded, `engine_not_installed`, `model_not_ready` when it is incomplete.
+ */
+export async function requireReady(model: Model, requireEngine: (engine: ModelEngine) => Promise<void>): Promise<void> {
+  if (model.ready) return;
+  const reason = model.reason ?? 'its files are incomplete';
+  if (!model.downloaded) {
+    throw new AsrproError('model_not_found', `The model '${model.id}' cannot be used: ${reason}`, { param: 'model' });
+  }
+  await requireEngine(model.engine);
+  throw new AsrproError('model_not_ready', `The model '${model.id}' cannot be used: ${reason}`, { param: 'model' });
+}
