@@ -21,3 +21,9 @@ export interface Services {
   readonly transcription: TranscriptionService;
   close(): Promise<void>;
 }
+
+export type ServiceParts = Pick<Services, 'config' | 'paths' | 'log'> & { environment: NodeJS.ProcessEnv };
+
+export async function buildServices(_parts: ServiceParts): Promise<Services> {
+  throw new Error('not wired yet');
+}

@@ -29,7 +29,7 @@ export interface CommandContext {
   /** Parsed values of the command's own options. */
   flags: Record<string, string | boolean | (string | boolean)[] | undefined>;
   environment: NodeJS.ProcessEnv;
-  /** Aborts at the first SIGINT or SIGTERM; the second ends the process. `serve` handles signals itself. */
+  /** Aborts at the first SIGINT or SIGTERM, or when the launcher died; the second signal ends the process at once. */
   signal: AbortSignal;
   /** The rooms of the program, built on first use and closed after the command. */
   services(): Promise<Services>;
@@ -42,6 +42,13 @@ export interface Command {
   summary: string;
   /** After `asrpro `, for example `pull ID [--verify]`. */
   usage: string;
+  /**
+   * Runs until it is stopped, for a program that watches it: logs from `info` on, and tells why it failed as one JSON
+   * line on stdout (`{"event":"error",…}`), which the command line does for it.
+   */
+  longRunning?: boolean;
+  /** Runs although the configuration is invalid, with the defaults in its place. */
+  withoutConfig?: boolean;
   /** Its own options; --config, --json, --quiet, --help and --log-level are common to all. */
   options: ParseArgsOptionsConfig &
     Record<string, { /** Key of the configuration that the flag sets. */ config?: string; description: string }>;

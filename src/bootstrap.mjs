@@ -1,0 +1,123 @@
+/**
+ * Runs a TypeScript program of this checkout: `node src/bootstrap.mjs src/main.ts serve`. Plain JavaScript that needs
+ * nothing installed: it installs the Node packages when package-lock.json is not the one they were installed from, then
+ * hands over to the Node that is among them (the machine's own may be too old to run TypeScript).
+ *
+ * A second start compares one hash and runs no installer. stdout belongs to the program; everything here goes to stderr.
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const packages = path.join(root, 'node_modules');
+/** Written last, and gone first when npm empties the folder: an installation that was killed has none. */
+const receipt = path.join(packages, '.installed-from');
+const lock = path.join(root, '.installing');
+
+const wanted = createHash('sha256')
+  .update(`${process.platform} ${process.arch}\n`)
+  .update(readFileSync(path.join(root, 'package-lock.json')))
+  .digest('hex');
+
+if (!installed()) await install();
+const [program, ...args] = process.argv.slice(2);
+// The channel tells the program when this process is gone, however it died.
+const ended = await run(interpreter(), [path.join(root, program), ...args], ['inherit', 'inherit', 'inherit', 'ipc']);
+if (ended.signal) process.kill(process.pid, ended.signal);
+process.exitCode = ended.code ?? 1;
+
+function installed() {
+  return existsSync(receipt) && readFileSync(receipt, 'utf8') === wanted;
+}
+
+async function install() {
+  await takeLock();
+  const ended = await runInstaller().finally(() => rmSync(lock, { force: true }));
+  if (ended.signal) process.kill(process.pid, ended.signal);
+  if (ended.code === 0) return;
+  console.error('asrpro: the Node packages could not be installed; npm says above why. Then start again.');
+  process.exit(1);
+}
+
+async function runInstaller() {
+  if (installed()) return { code: 0 };
+  console.error('asrpro: installing Node packages ...');
+  const npm = npmCommand();
+  const ended = await run(npm.file, [...npm.args, 'ci', '--loglevel=error'], ['ignore', 2, 2], npm.shell);
+  if (ended.code === 0) writeFileSync(receipt, wanted);
+  return ended;
+}
+
+/** One installer at a time; the lock of a process that died is taken over. */
+async function takeLock() {
+  const mine = `${lock}.${process.pid}`;
+  writeFileSync(mine, String(process.pid));
+  try {
+    for (let told = false; ; told = true, await wait(200)) {
+      try {
+        linkSync(mine, lock);
+        return;
+      } catch (error) {
+        if (error.code !== 'EEXIST') throw error;
+      }
+      const holder = lockHolder();
+      if (holder !== null && !isRunning(holder)) rmSync(lock, { force: true });
+      else if (!told) console.error('asrpro: waiting for another start that installs Node packages ...');
+    }
+  } finally {
+    rmSync(mine);
+  }
+}
+
+/** null when it was given back meanwhile. */
+function lockHolder() {
+  try {
+    return Number(readFileSync(lock, 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** The npm that started us, else the one on PATH, which is a .cmd file on Windows and needs a shell there. */
+function npmCommand() {
+  const cli = process.env.npm_execpath;
+  if (cli?.endsWith('npm-cli.js')) return { file: process.execPath, args: [cli], shell: false };
+  return { file: 'npm', args: [], shell: process.platform === 'win32' };
+}
+
+/** The packaged Node; our own where install scripts are switched off and it can run TypeScript itself. */
+function interpreter() {
+  const packaged = path.join(packages, 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  if (existsSync(packaged)) return packaged;
+  if (process.features.typescript) return process.execPath;
+  console.error('asrpro: node_modules/node holds no program. Allow npm its install scripts, or use Node 24 or newer.');
+  process.exit(1);
+}
+
+/** Runs to the end and passes signals on. The child stays in our process group, as a terminal expects. */
+function run(file, commandArgs, stdio, shell = false) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, commandArgs, { stdio, shell });
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+    const forward = (signal) => child.kill(signal);
+    for (const signal of signals) process.on(signal, forward);
+    child.once('error', reject);
+    child.once('exit', (code, signal) => {
+      for (const name of signals) process.off(name, forward);
+      resolve({ code, signal });
+    });
+  });
+}

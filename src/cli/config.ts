@@ -1,0 +1,79 @@
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { findSetting, type Setting, settings } from '../config/settings.ts';
+import { setConfigValue, unknownSetting } from '../config/store.ts';
+import { AsrproError } from '../errors.ts';
+import type { Command, CommandContext } from './command.ts';
+
+interface Action {
+  arguments: number;
+  run(context: CommandContext, ...args: string[]): void | Promise<void>;
+}
+
+const actions: Record<string, Action> = {
+  path: { arguments: 0, run: ({ paths, terminal }) => void terminal.out.write(`${paths.configFile}\n`) },
+  show: { arguments: 0, run: show },
+  get: { arguments: 1, run: get },
+  set: { arguments: 2, run: set },
+  validate: { arguments: 0, run: validate },
+};
+
+export const config: Command = {
+  name: 'config',
+  summary: 'Show, check and change the configuration file.',
+  usage: 'config path|show|get KEY|set KEY VALUE|validate',
+  options: {},
+  withoutConfig: true,
+  async run(context) {
+    const [name = '', ...args] = context.positionals;
+    const action = Object.hasOwn(actions, name) ? actions[name]! : undefined;
+    if (action?.arguments !== args.length) throw new AsrproError('usage', `Usage: asrpro ${config.usage}`);
+    await action.run(context, ...args);
+  },
+};
+
+/** Every key with the value in force and where it came from. */
+function show(context: CommandContext): void {
+  const loaded = load(context);
+  const rows = settings.map((setting) => ({
+    key: setting.key,
+    // The output ends up in bug reports.
+    value: setting.name === 'apiKey' && loaded.config.server.apiKey ? '***' : settingValue(loaded.config, setting),
+    source: loaded.sources[setting.key]!,
+  }));
+  if (context.terminal.json) {
+    const byKey = Object.fromEntries(rows.map(({ key, ...row }) => [key, row]));
+    context.terminal.out.write(`${JSON.stringify(byKey, null, 2)}\n`);
+    return;
+  }
+  for (const { key, value, source } of rows) {
+    context.terminal.out.write(`${key.padEnd(28)} ${JSON.stringify(value).padEnd(28)} ${source}\n`);
+  }
+}
+
+/** The value in force as JSON; of a key, or of a whole section. */
+function get(context: CommandContext, key: string): void {
+  const { config } = load(context);
+  const setting = findSetting(key);
+  if (!setting && !Object.hasOwn(config, key)) throw unknownSetting(key);
+  const value = setting ? settingValue(config, setting) : config[key as keyof Config];
+  context.terminal.out.write(`${JSON.stringify(value)}\n`);
+}
+
+async function set({ paths, terminal }: CommandContext, key: string, value: string): Promise<void> {
+  await setConfigValue(paths.configFile, key, value);
+  if (!terminal.quiet) terminal.err.write(`Stored in ${paths.configFile}; a running server has to be restarted.\n`);
+}
+
+function validate(context: CommandContext): void {
+  load(context);
+  if (!context.terminal.quiet) context.terminal.err.write('The configuration is valid.\n');
+}
+
+function load({ paths, environment }: CommandContext): LoadedConfig {
+  return loadConfig({ file: paths.configFile, environment, flags: [] });
+}
+
+function settingValue(config: Config, { section, name }: Setting): unknown {
+  return (config as Record<string, Record<string, unknown>>)[section]![name];
+}

@@ -1,0 +1,47 @@
+import type { Command } from './command.ts';
+import { commonOptions } from './options.ts';
+
+/** `asrpro --help` */
+export function overview(commands: readonly Command[]): string {
+  return [
+    'asrpro turns audio files into text with a local model, behind the OpenAI API.',
+    '',
+    'Usage: asrpro COMMAND [ARGUMENT...] [FLAG...]',
+    '',
+    'Commands:',
+    ...columns(commands.map(({ usage, summary }) => [usage, summary])),
+    '',
+    'Flags of every command:',
+    ...columns(flagRows(commonOptions)),
+    '',
+    '`asrpro COMMAND --help` tells more. Every key of the configuration can also be set by its environment variable.',
+    '',
+  ].join('\n');
+}
+
+/** `asrpro COMMAND --help` */
+export function commandHelp(command: Command): string {
+  const own = flagRows(command.options);
+  return [
+    `${command.summary}`,
+    '',
+    `Usage: asrpro ${command.usage}`,
+    '',
+    ...(own.length > 0 ? ['Flags:', ...columns(own), ''] : []),
+    'Flags of every command:',
+    ...columns(flagRows(commonOptions)),
+    '',
+  ].join('\n');
+}
+
+function flagRows(options: Command['options']): [string, string][] {
+  return Object.entries(options).map(([name, { short, description }]) => [
+    `${short ? `-${short}, ` : ''}--${name}`,
+    description,
+  ]);
+}
+
+function columns(rows: [string, string][]): string[] {
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}${right}`);
+}

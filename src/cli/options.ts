@@ -1,0 +1,65 @@
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import type { Override } from '../config/load.ts';
+import { nearest } from '../config/nearest.ts';
+import { AsrproError } from '../errors.ts';
+import type { Command, CommandContext } from './command.ts';
+
+export type Flags = CommandContext['flags'];
+
+/** Flags that every command takes. */
+export const commonOptions = {
+  config: { type: 'string', description: 'FILE. Use this configuration file.' },
+  json: { type: 'boolean', description: 'Print results as JSON.' },
+  quiet: { type: 'boolean', short: 'q', description: 'No progress, only errors.' },
+  'log-level': {
+    type: 'string',
+    config: 'log.level',
+    description: 'LEVEL. trace, debug, info, warn, error or silent.',
+  },
+  help: { type: 'boolean', short: 'h', description: 'Show this help.' },
+  version: { type: 'boolean', short: 'v', description: 'Print the version.' },
+} satisfies Command['options'];
+
+/** Splits a command line into the command's name and the rest; flags may come before the name. */
+export function splitCommand(args: string[]): { name: string | undefined; rest: string[] } {
+  const { tokens } = parseArgs({ args, options: bare(commonOptions), strict: false, tokens: true });
+  const name = tokens.find((token) => token.kind === 'positional');
+  return name ? { name: name.value, rest: args.toSpliced(name.index, 1) } : { name: undefined, rest: args };
+}
+
+/** Throws `usage`, with the nearest flag where one is unknown. */
+export function parseOptions(args: string[], options: Command['options']): { flags: Flags; positionals: string[] } {
+  const all = { ...commonOptions, ...options };
+  try {
+    const { values, positionals } = parseArgs({ args, options: bare(all), allowPositionals: true });
+    return { flags: values, positionals };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (!code?.startsWith('ERR_PARSE_ARGS')) throw error;
+    const unknown = code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? /'(-[^']*)'/.exec(message)?.[1] : undefined;
+    if (unknown === undefined) throw new AsrproError('usage', `${message.split('. ')[0]!.replace(/\.$/, '')}.`);
+    const meant = nearest(
+      unknown,
+      Object.keys(all).map((name) => `--${name}`),
+    );
+    throw new AsrproError('usage', `There is no flag ${unknown}${meant ? `; did you mean ${meant}?` : '.'}`);
+  }
+}
+
+/** The flags that stand for a key of the configuration. */
+export function configOverrides(flags: Flags, options: Command['options']): Override[] {
+  const overrides: Override[] = [];
+  for (const [name, { config }] of Object.entries<Command['options'][string]>({ ...commonOptions, ...options })) {
+    const value = flags[name];
+    if (config === undefined || value === undefined || Array.isArray(value)) continue;
+    overrides.push({ key: config, value, source: `flag --${name}` });
+  }
+  return overrides;
+}
+
+/** parseArgs takes no keys of ours. */
+function bare(options: Command['options']): ParseArgsOptionsConfig {
+  return Object.fromEntries(
+    Object.entries(options).map(([name, { description: _, config: __, ...option }]) => [name, option]),
+  );
+}

@@ -1,0 +1,76 @@
+import path from 'node:path';
+import { AsrproError } from '../errors.ts';
+import { readConfigFile } from './file.ts';
+import { jsonOrText, parseSetting, validateConfig } from './load.ts';
+import { nearest } from './nearest.ts';
+import type { Paths } from './paths.ts';
+import { findSetting, settings } from './settings.ts';
+
+/**
+ * Writes one key into the configuration file, atomically, after the whole file would pass validation with it.
+ * `key` is `section.name`, or reaches into `models.settings` as `models.settings.ID.NAME`.
+ * Throws `invalid_config`; the file is then unchanged.
+ */
+export async function setConfigValue(file: string, key: string, value: string): Promise<void> {
+  const content = readConfigFile(file);
+  const [section, name, ...inner] = key.split('.');
+  const setting = findSetting(`${section}.${name}`);
+  if (!setting) throw unknownSetting(key);
+  const values = { ...content[setting.section] };
+  if (inner.length > 0) values[setting.name] = withModelSetting(values[setting.name], inner, value, key);
+  else values[setting.name] = parseSetting(setting, value);
+  const changed = { ...content, [setting.section]: values };
+  validateConfig(changed, { [setting.key]: `config set ${key}` });
+  const store = await openStore(file, false);
+  store.store = { ...store.store, ...changed };
+}
+
+/** Model ids hold dots, so the last part is the setting's name and all before it the id. */
+function withModelSetting(before: unknown, parts: string[], value: string, key: string): unknown {
+  const name = parts.at(-1)!;
+  const id = parts.slice(0, -1).join('.');
+  if (!key.startsWith('models.settings.') || id === '') throw unknownSetting(key);
+  const all = (before ?? {}) as Record<string, Record<string, unknown>>;
+  return { ...all, [id]: { ...all[id], [name]: jsonOrText(value) } };
+}
+
+export function unknownSetting(key: string): AsrproError {
+  const keys = settings.map((setting) => setting.key);
+  const meant = nearest(key, keys);
+  return new AsrproError('invalid_config', `There is no key ${key}${meant ? `; did you mean ${meant}?` : '.'}`, {
+    param: key,
+    hint: '`asrpro config show` lists all keys.',
+  });
+}
+
+/** The model that was selected last, kept over restarts for `serve --model last`. */
+export interface SelectedModel {
+  get(): Promise<string | null>;
+  set(id: string | null): Promise<void>;
+}
+
+export function selectedModel(paths: Pick<Paths, 'data'>): SelectedModel {
+  const file = path.join(paths.data, 'state.json');
+  return {
+    async get() {
+      const { selectedModel } = (await openStore(file, true)).store;
+      return typeof selectedModel === 'string' ? selectedModel : null;
+    },
+    async set(id) {
+      (await openStore(file, true)).set('selectedModel', id);
+    },
+  };
+}
+
+/** Loaded on use: most commands read the configuration and write nothing. `disposable`: a broken file starts afresh. */
+async function openStore(file: string, disposable: boolean) {
+  const { default: Conf } = await import('conf');
+  const extension = path.extname(file);
+  return new Conf<Record<string, unknown>>({
+    cwd: path.dirname(file),
+    configName: path.basename(file, extension),
+    fileExtension: extension.slice(1),
+    clearInvalidConfig: disposable,
+    projectName: 'asrpro',
+  });
+}
