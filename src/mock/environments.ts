@@ -1,0 +1,57 @@
+import type { Devices } from '../devices/types.ts';
+import type { EngineStatus, Engines, EnvironmentId, InstallStatus } from '../engines/types.ts';
+import { AsrproError } from '../errors.ts';
+
+/** Environments that need no installation: the mock works without Python. */
+export function createMockEngines(): Engines {
+  const status = (id: EnvironmentId): EngineStatus => ({
+    id,
+    installed: true,
+    python: null,
+    packages: {},
+    sizeBytes: 0,
+    reason: null,
+  });
+  const installed = (engine: EnvironmentId): InstallStatus => ({
+    engine,
+    status: 'installed',
+    step: null,
+    packagesDone: 0,
+    packagesTotal: 0,
+    error: null,
+  });
+  return {
+    list: async () => [status('core'), status('nemo')],
+    status: async (id) => status(id),
+    install: async (id) => installed(id),
+    job: async (id) => installed(id),
+    cancel: async (id) => installed(id),
+    async *watch(id) {
+      yield installed(id);
+    },
+    interpreter: async () => {
+      throw new AsrproError('engine_not_installed', 'The mock has no Python.');
+    },
+    close: async () => undefined,
+  };
+}
+
+export function createMockDevices(): Devices {
+  return {
+    report: async () => ({
+      devices: [
+        {
+          id: 'cpu',
+          kind: 'cpu',
+          name: 'Mock CPU',
+          memoryBytes: null,
+          usable: true,
+          reason: null,
+          engines: { mock: { usable: true, computeTypes: ['int8'], reason: null } },
+        },
+      ],
+      selected: { mock: 'cpu' },
+    }),
+    select: async () => ({ device: 'cpu', computeType: 'int8' }),
+  };
+}

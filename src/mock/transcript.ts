@@ -1,0 +1,54 @@
+import type { Segment, TranscribeMessage } from '../wire/messages.ts';
+import type { MockAudio } from './audio.ts';
+
+/** Sentences that repeat what the request said, so that a test sees its parameters arrive. */
+export function sentences(message: TranscribeMessage, audio: MockAudio, slow: boolean): string[] {
+  if (audio.silent) return [];
+  const said = [
+    `This is a mock transcript of ${audio.duration.toFixed(1)} seconds of audio.`,
+    `The task is ${message.task}.`,
+    ...(message.language === null ? [] : [`The language is ${message.language}.`]),
+    ...(message.prompt === null ? [] : [`The prompt is ${message.prompt}.`]),
+    ...(message.temperature === null ? [] : [`The temperature is ${message.temperature}.`]),
+    ...(message.hotwords.length === 0 ? [] : [`The keywords are ${message.hotwords.join(' ')}.`]),
+  ];
+  while (slow && said.length < 10) said.push(`This is sentence ${said.length + 1}.`);
+  return said;
+}
+
+/** One segment a sentence, spread evenly over the audio. */
+export function segmentOf(
+  text: string,
+  id: number,
+  count: number,
+  message: TranscribeMessage,
+  audio: MockAudio,
+): Segment {
+  const length = audio.duration / count;
+  const [start, end] = [id * length, (id + 1) * length];
+  const words = text.split(' ');
+  const step = length / words.length;
+  return {
+    id,
+    seek: Math.round(start * 100),
+    start,
+    end,
+    text: ` ${text}`,
+    tokens: words.map((_, index) => 50364 + index),
+    temperature: message.temperature ?? 0,
+    avg_logprob: -0.25,
+    compression_ratio: 1.25,
+    no_speech_prob: 0.01,
+    words: message.word_timestamps
+      ? words.map((word, index) => ({
+          word,
+          start: start + index * step,
+          end: start + (index + 1) * step,
+          probability: 1,
+        }))
+      : null,
+    logprobs: message.logprobs
+      ? words.map((word) => ({ token: ` ${word}`, logprob: -0.25, bytes: [...Buffer.from(` ${word}`)] }))
+      : null,
+  };
+}

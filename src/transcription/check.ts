@@ -1,0 +1,47 @@
+import { AsrproError } from '../errors.ts';
+import type { Model } from '../models/model.ts';
+import { isLanguageCode } from './languages.ts';
+import type { TranscriptionRequest } from './types.ts';
+
+/**
+ * Refuses what the model cannot honour, before anything is queued. Advisory wishes (prompt, temperature, hotwords) that
+ * an engine lacks are ignored instead: clients send them to every server.
+ *
+ * Throws `unsupported_value`, `invalid_language_format`, `unsupported_language`.
+ */
+export function checkRequest(request: TranscriptionRequest, model: Model): void {
+  const { capabilities } = model;
+  if (!capabilities.tasks.includes(request.task)) {
+    throw new AsrproError('unsupported_value', `The model '${model.id}' cannot translate.`, {
+      param: 'model',
+      hint: 'Choose a multilingual Whisper model that is neither turbo nor distilled.',
+    });
+  }
+  if (request.wordTimestamps && !capabilities.word_timestamps) {
+    throw new AsrproError('unsupported_value', `The model '${model.id}' has no word timestamps; ask for 'segment'.`, {
+      param: 'timestamp_granularities',
+    });
+  }
+  if (request.logprobs && !capabilities.logprobs) {
+    throw new AsrproError('unsupported_value', `The model '${model.id}' has no log-probabilities.`, {
+      param: 'include',
+    });
+  }
+  if (request.language !== null) checkLanguage(request.language, model);
+}
+
+function checkLanguage(language: string, model: Model): void {
+  if (!isLanguageCode(language)) {
+    throw new AsrproError(
+      'invalid_language_format',
+      `Invalid language '${language}'. Language parameter must be specified in ISO-639-1 format.`,
+      { param: 'language' },
+    );
+  }
+  if (!model.languages.includes(language)) {
+    throw new AsrproError('unsupported_language', `The model '${model.id}' does not know the language '${language}'.`, {
+      param: 'language',
+      hint: 'GET /v1/models lists the languages of each model.',
+    });
+  }
+}

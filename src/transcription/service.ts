@@ -1,0 +1,71 @@
+import type { Config } from '../config/schema.ts';
+import { AsrproError } from '../errors.ts';
+import type { Model, ModelLibrary } from '../models/model.ts';
+import type { JobOrder } from '../residency/job.ts';
+import type { Jobs } from '../residency/types.ts';
+import { checkRequest } from './check.ts';
+import type { TranscriptionRequest, TranscriptionService } from './types.ts';
+
+export interface TranscriptionOptions {
+  config: Config;
+  library: ModelLibrary;
+  jobs: Jobs;
+}
+
+/** From a request to a running job: which model, can it do that, then its turn. */
+export function createTranscriptionService({ config, library, jobs }: TranscriptionOptions): TranscriptionService {
+  async function chooseModel(reference: string | null): Promise<Model> {
+    const intended = reference ?? jobs.intendedModel();
+    const model = intended === null ? await library.default() : await library.find(intended);
+    if (model !== undefined) return model;
+    if (reference === null) {
+      throw new AsrproError('missing_required_parameter', 'No model is loaded and no default is configured.', {
+        param: 'model',
+        hint: 'Name a model, or set `models.default`.',
+      });
+    }
+    throw new AsrproError('model_not_found', `The model '${reference.slice(0, 100)}' does not exist.`, {
+      param: 'model',
+      hint: 'GET /v1/models lists all models.',
+    });
+  }
+
+  return {
+    admit() {
+      const place = jobs.reserve();
+      return {
+        release: place.release,
+        async start(request, signal) {
+          const model = await chooseModel(request.model);
+          const wanted = {
+            ...request,
+            language: request.language ?? config.models.settings[model.id]?.language ?? null,
+          };
+          checkRequest(wanted, model);
+          const run = await place.start(orderOf(wanted, model, config), signal);
+          return { model: model.id, ...run };
+        },
+      };
+    },
+  };
+}
+
+function orderOf(request: TranscriptionRequest, model: Model, config: Config): JobOrder {
+  return {
+    model,
+    stream: request.stream,
+    message: {
+      audio: request.audioPath,
+      task: request.task,
+      language: request.language,
+      prompt: request.prompt,
+      // 0 means the fallback ladder, as at OpenAI; a single value would switch it off.
+      temperature: request.temperature === 0 ? null : request.temperature,
+      beam_size: config.models.settings[model.id]?.beamSize ?? null,
+      hotwords: request.hotwords,
+      word_timestamps: request.wordTimestamps,
+      logprobs: request.logprobs,
+      vad_filter: true,
+    },
+  };
+}
