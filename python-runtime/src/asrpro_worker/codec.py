@@ -1,0 +1,82 @@
+"""Messages to bytes and back, checked against their declarations."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgpack
+
+from asrpro_worker.messages import GatewayMessage, WorkerMessage
+
+T = TypeVar("T")
+
+
+class ProtocolError(ValueError):
+    """What came is not a message of this protocol; the text names the first key that is wrong."""
+
+
+def encode(message: GatewayMessage | WorkerMessage) -> bytes:
+    """One message as a msgpack map with its `type`."""
+    return bytes(msgpack.packb({"type": message.type, **dataclasses.asdict(message)}))
+
+
+def decode_gateway(frame: bytes) -> GatewayMessage:
+    """A message of the gateway. Raises ProtocolError."""
+    message: GatewayMessage = _decode(frame, GatewayMessage)
+    return message
+
+
+def decode_worker(frame: bytes) -> WorkerMessage:
+    """A message of a worker. Raises ProtocolError."""
+    message: WorkerMessage = _decode(frame, WorkerMessage)
+    return message
+
+
+def _decode(frame: bytes, union: Any) -> Any:  # noqa: ANN401 - a union cannot be typed as a value
+    try:
+        value = msgpack.unpackb(frame)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise ProtocolError(f"not msgpack: {error}") from error
+    kind = value.get("type") if isinstance(value, dict) else None
+    for candidate in get_args(union):
+        if candidate.type == kind:
+            return check(candidate, value)
+    raise ProtocolError(f"type: {kind!r} is unknown")
+
+
+def check(kind: type[T], value: object) -> T:
+    """`value` (of JSON or msgpack) as the dataclass `kind`, every field checked. Raises ProtocolError."""
+    checked: T = _check(kind, value, kind.__name__)
+    return checked
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def _check(kind: Any, value: Any, at: str) -> Any:  # noqa: ANN401 - works on any declared type
+    origin, args = get_origin(kind), get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        hints = _hints(kind)
+        if missing := [name for name in hints if name not in value]:
+            raise ProtocolError(f"{at}.{missing[0]} is missing")
+        return kind(**{name: _check(hint, value[name], f"{at}.{name}") for name, hint in hints.items()})
+    if origin in (Union, types.UnionType):
+        # the unions in use are all "X or None"
+        return None if value is None else _check(args[0], value, at)
+    if origin is list and isinstance(value, list):
+        return [_check(args[0], item, f"{at}[]") for item in value]
+    if origin is dict and isinstance(value, dict):
+        return {_check(args[0], key, at): _check(args[1], item, f"{at}.{key}") for key, item in value.items()}
+    if origin is Literal and value in args:
+        return value
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if origin is None and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise ProtocolError(f"{at} is {value!r}")

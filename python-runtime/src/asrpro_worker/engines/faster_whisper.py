@@ -1,0 +1,194 @@
+"""Whisper in CTranslate2 form, run by faster-whisper's own sequential algorithm."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+import ctranslate2
+import numpy as np
+
+from asrpro_worker.engines import ctranslate2_devices
+from asrpro_worker.engines.base import Facts, Recognition
+from asrpro_worker.engines.threads import thread_count
+from asrpro_worker.engines.whisper_directory import WhisperDirectory, check_directory, check_mels, load_error
+from asrpro_worker.engines.whisper_job import JobModel
+from asrpro_worker.errors import WorkerError
+from asrpro_worker.messages import Capabilities, Segment, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from asrpro_worker.job import Job
+    from asrpro_worker.messages import Load, ProbedDevice, Transcribe
+    from asrpro_worker.pcm import Pcm
+
+log = logging.getLogger(__name__)
+
+# Whisper's own temperatures: the next is tried when the text is repetitive or improbable.
+_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_BEAM_SIZE = 5
+
+
+class FasterWhisper:
+    """The engine `faster-whisper`."""
+
+    def __init__(self) -> None:
+        self._model: JobModel | None = None
+        self._languages: list[str] = []
+        self._translates = False
+
+    def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
+        """See Engine.load. `compute_type` auto is int8 on the CPU: the published float16 would become float32 there."""
+        directory = check_directory(request.model.path)
+        device = ctranslate2_devices.resolve(request.device)
+        compute_type = ctranslate2_devices.resolve_compute_type(device, request.compute_type)
+        threads = thread_count(request.threads)
+        concurrency = min(max(1, request.concurrency), threads) if device == "cpu" else max(1, request.concurrency)
+        kind, _, index = device.partition(":")
+        phase("weights")
+        try:
+            model = JobModel(
+                str(directory.path),
+                device=kind,
+                device_index=int(index or 0),
+                compute_type=compute_type,
+                cpu_threads=max(1, threads // concurrency),
+                num_workers=concurrency,
+                local_files_only=True,
+            )
+            check_mels(model)
+            phase("warm-up")
+            _warm_up(model)
+        except WorkerError:
+            raise
+        except Exception as error:
+            raise load_error(error) from error
+        self._model = model
+        self._translates = _translates(model, directory, request.model.id)
+        self._languages = _languages(model, request.model.languages)
+        return Facts(
+            device=device,
+            compute_type=model.model.compute_type,
+            threads=threads,
+            concurrency=concurrency,
+            languages=self._languages,
+            capabilities=self._capabilities(),
+        )
+
+    def transcribe(self, job: Job, pcm: Pcm) -> Recognition:
+        """See Engine.transcribe. The text is that of plain faster-whisper with the same options."""
+        request = job.request
+        self._refuse(request)
+        if self._model is None:
+            raise WorkerError("model_not_ready", "No model is loaded.")
+        model = self._model.for_job(job, pcm)
+        segments, info = model.transcribe(
+            # Only its length is read: the features come from the PCM file.
+            np.broadcast_to(np.float32(0), (pcm.samples,)),
+            language=request.language,
+            task=request.task,
+            beam_size=request.beam_size or _BEAM_SIZE,
+            temperature=_temperatures(request.temperature),
+            initial_prompt=_plain(request.prompt),
+            hotwords=_plain(", ".join(request.hotwords)),
+            word_timestamps=request.word_timestamps,
+        )
+        return Recognition(info.language, float(info.language_probability), _segments(segments))
+
+    def probe(self, device: str) -> ProbedDevice:
+        """See Engine.probe."""
+        return ctranslate2_devices.probe(device)
+
+    def _refuse(self, request: Transcribe) -> None:
+        if request.task == "translate" and not self._translates:
+            raise WorkerError("unsupported_value", "This model cannot translate; choose a multilingual Whisper model.")
+        if request.language is not None and request.language not in self._languages:
+            known = f"This model does not know the language '{request.language}'."
+            raise WorkerError("unsupported_language", f"{known} Choose a multilingual model.", "language")
+
+    def _capabilities(self) -> Capabilities:
+        return Capabilities(
+            tasks=["transcribe", "translate"] if self._translates else ["transcribe"],
+            word_timestamps=True,
+            # CTranslate2 scores a whole window, not its tokens.
+            logprobs=False,
+            prompt=True,
+            temperature=True,
+            hotwords=True,
+            detects_language=len(self._languages) > 1,
+            neutral=[],
+        )
+
+
+def create() -> FasterWhisper:
+    """The engine, without a model."""
+    return FasterWhisper()
+
+
+def _warm_up(model: JobModel) -> None:
+    """One second through encoder and decoder: a missing cuBLAS or a wrong file shows here and not in a request."""
+    language = model.supported_languages[0] if model.model.is_multilingual else None
+    segments, _ = model.transcribe(
+        np.zeros(16_000, np.float32),
+        language="en" if "en" in model.supported_languages else language,
+        beam_size=1,
+        temperature=0.0,
+        max_new_tokens=4,
+    )
+    list(segments)
+
+
+def _languages(model: JobModel, stated: list[str] | None) -> list[str]:
+    """The model's languages: older vocabularies lack codes that the library knows."""
+    if not model.model.is_multilingual:
+        return ["en"]
+    known = [code for code in model.supported_languages if model.hf_tokenizer.token_to_id(f"<|{code}|>") is not None]
+    return [code for code in known if stated is None or code in stated] or known
+
+
+def _translates(model: JobModel, directory: WhisperDirectory, model_id: str) -> bool:
+    """Turbo and distilled models answer a translation in the source language; they have few decoder layers."""
+    if not model.model.is_multilingual or directory.is_shortened(model.model.n_mels):
+        return False
+    return not any(sign in model_id.lower() for sign in ("turbo", "distil"))
+
+
+def _temperatures(asked: float | None) -> list[float]:
+    """The ladder from the asked temperature upwards; one value alone would switch the fallback off."""
+    if not asked:
+        return list(_LADDER)
+    return [asked, *(step for step in _LADDER if step > asked)]
+
+
+def _plain(text: str | None) -> str | None:
+    """A prompt without the marks that the tokenizer would read as Whisper's own commands; None when empty."""
+    return re.sub(r"<\|.*?\|>", "", text or "").strip() or None
+
+
+def _segments(segments: Iterable[Any]) -> Iterator[Segment]:
+    for number, segment in enumerate(segments):
+        yield Segment(
+            id=number,
+            seek=int(segment.seek),
+            start=float(segment.start),
+            end=float(segment.end),
+            text=segment.text,
+            tokens=[int(token) for token in segment.tokens],
+            temperature=float(segment.temperature),
+            avg_logprob=_finite(segment.avg_logprob),
+            compression_ratio=_finite(segment.compression_ratio),
+            no_speech_prob=_finite(segment.no_speech_prob),
+            words=None if segment.words is None else [_word(word) for word in segment.words],
+            logprobs=None,
+        )
+
+
+def _word(word: Any) -> Word:  # noqa: ANN401 - untyped library
+    return Word(word.word.strip(), float(word.start), float(word.end), _finite(word.probability))
+
+
+def _finite(value: float) -> float:
+    """Numbers on the wire are finite; a model with broken weights can make others."""
+    return float(np.nan_to_num(value, nan=0.0, posinf=0.0, neginf=-100.0))

@@ -1,0 +1,90 @@
+"""A directory with Whisper in CTranslate2 form: what must be in it, and what its errors mean."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asrpro_worker.engines.model_files import broken, require_directory, require_file, require_json, require_object
+from asrpro_worker.errors import WorkerError, as_worker_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SPEC = "WhisperSpec"
+# Decoder layers of the shortened models: turbo has 4 with 128 mels, distilled ones 2; tiny has 4 with 80.
+_SHORT_LAYERS = {80: 2, 128: 4}
+
+
+@dataclass(frozen=True)
+class WhisperDirectory:
+    """A complete directory. `alignment_layers`: decoder layers that word times are read from."""
+
+    path: Path
+    alignment_layers: list[int]
+
+    def is_shortened(self, mels: int) -> bool:
+        """Is this turbo or a distilled model? Told by the highest decoder layer that the configuration names."""
+        return bool(self.alignment_layers) and max(self.alignment_layers) < _SHORT_LAYERS.get(mels, 0)
+
+
+def check_directory(path: str) -> WhisperDirectory:
+    """Check everything that CTranslate2 would find late or fetch from the network. Raises `model_broken`."""
+    directory = require_directory(path)
+    _check_weights(require_file(directory, "model.bin"))
+    config = require_object(require_file(directory, "config.json"))
+    # Without it, faster-whisper downloads the tokenizer of another model.
+    require_object(require_file(directory, "tokenizer.json"))
+    vocabulary = require_file(directory, "vocabulary.json", "vocabulary.txt")
+    if vocabulary.suffix == ".json":
+        require_json(vocabulary)
+    if (directory / "preprocessor_config.json").exists():
+        require_object(require_file(directory, "preprocessor_config.json"))
+    heads = config.get("alignment_heads")
+    layers = [int(head[0]) for head in heads] if isinstance(heads, list) else []
+    return WhisperDirectory(directory, layers)
+
+
+def _check_weights(file: Path) -> None:
+    """`model.bin` begins with a version and the name of its architecture, as length (16 bit) and text."""
+    with file.open("rb") as content:
+        head = content.read(256)
+    try:
+        version, length = struct.unpack_from("<IH", head)
+        spec = head[6 : 6 + length].rstrip(b"\0").decode("ascii")
+    except (struct.error, UnicodeDecodeError) as error:
+        raise broken("model.bin is not a CTranslate2 model") from error
+    if not 1 < version < 100 or not spec.isidentifier():  # noqa: PLR2004 - version 6 in 2025
+        raise broken("model.bin is not a CTranslate2 model")
+    if spec != _SPEC:
+        raise broken(f"model.bin holds a {spec}, not a Whisper model", "Choose a Whisper model.")
+
+
+def check_mels(model: Any) -> None:  # noqa: ANN401 - untyped library
+    """Large-v3 and turbo take 128 mels; without `preprocessor_config.json` they would be given 80."""
+    given, wanted = len(model.feature_extractor.mel_filters), model.model.n_mels
+    if given != wanted:
+        raise broken(f"preprocessor_config.json is missing or says {given} mel bands where the model takes {wanted}")
+
+
+def load_error(error: Exception) -> WorkerError:
+    """What CTranslate2 or the tokenizer raised for a directory whose files all looked right."""
+    text = str(error)
+    known = as_worker_error(error)
+    if known.code != "internal_error":
+        return known
+    lowered = text.lower()
+    if any(sign in lowered for sign in ("cublas", "cudnn", "cuda", "libcu")):
+        reason = text.splitlines()[0]
+        return WorkerError("device_unavailable", f"The GPU cannot be used: {reason}. Choose the device 'cpu'.")
+    if isinstance(error, ValueError) and ("compute type" in lowered or "device" in lowered):
+        return WorkerError("device_unavailable", f"{text.splitlines()[0].rstrip('.')}. Choose another one.")
+    if "vocabulary" in lowered:
+        return broken("the vocabulary file does not fit the weights")
+    if isinstance(error, RuntimeError) and ("model.bin" in lowered or "incomplete" in lowered or "binary" in lowered):
+        return broken("model.bin is incomplete or of an unknown version")
+    if type(error) is Exception:
+        # the tokenizers library raises the bare class
+        return broken("tokenizer.json cannot be read")
+    return broken("its files do not fit each other")

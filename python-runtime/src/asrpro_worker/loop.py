@@ -1,0 +1,191 @@
+"""Takes the gateway's messages in order and answers each exactly once."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import queue
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from asrpro_worker.errors import JobCancelledError, WorkerError, as_worker_error
+from asrpro_worker.job import Job
+from asrpro_worker.memory import resident_bytes
+from asrpro_worker.messages import (
+    Cancel,
+    Cancelled,
+    Devices,
+    Failure,
+    Load,
+    Loaded,
+    Loading,
+    Probe,
+    Result,
+    SegmentReady,
+    Started,
+    Transcribe,
+    Unload,
+    Unloaded,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asrpro_worker.engines.base import Engine
+    from asrpro_worker.messages import GatewayMessage, WorkerMessage
+
+log = logging.getLogger(__name__)
+
+
+class Loop:
+    """Work is done on the thread that calls `run` (NeMo wants the main one), or, where an engine runs several jobs
+    side by side, on as many threads. `receive` may be called from any thread and never waits.
+
+    `open_engine` imports the engine; it is called once, before the first message is worked on, so that the import is
+    done while the gateway still ends the worker before this one.
+    """  # noqa: D205
+
+    def __init__(self, open_engine: Callable[[], Engine], send: Callable[[WorkerMessage], None]) -> None:
+        self._open_engine = open_engine
+        self._send = send
+        self._inbox: queue.SimpleQueue[GatewayMessage] = queue.SimpleQueue()
+        self._jobs: dict[str, Job] = {}
+        self._engine: Engine | None = None
+        self._import_seconds = 0.0
+        self._loaded = False
+        self._pool: ThreadPoolExecutor | None = None
+
+    def receive(self, message: GatewayMessage) -> None:
+        """Take a message. Cancel and unload reach running jobs at once; everything else waits its turn."""
+        if isinstance(message, Cancel):
+            if job := self._jobs.get(message.job):
+                job.cancel()
+            return
+        if isinstance(message, Transcribe):
+            self._jobs[message.job] = Job(message, self._send)
+        if isinstance(message, Unload):
+            for job in list(self._jobs.values()):
+                job.cancel()
+        self._inbox.put(message)
+
+    def run(self) -> None:
+        """Work until `unload` is answered."""
+        broken = self._import_engine()
+        while True:
+            message = self._inbox.get()
+            if isinstance(message, Unload):
+                self._unload(message)
+                return
+            if isinstance(message, Transcribe):
+                self._start_job(self._jobs[message.job])
+            elif isinstance(message, (Load, Probe)):
+                self._answer(message, broken)
+
+    def _import_engine(self) -> WorkerError | None:
+        start = time.monotonic()
+        try:
+            self._engine = self._open_engine()
+        except Exception as error:
+            log.exception("The engine cannot be imported")
+            reason = f"The engine cannot be imported ({type(error).__name__}); install it again."
+            return WorkerError("engine_broken", reason)
+        self._import_seconds = time.monotonic() - start
+        return None
+
+    def _answer(self, message: Load | Probe, broken: WorkerError | None) -> None:
+        try:
+            if broken:
+                raise broken
+            self._send(self._load(message) if isinstance(message, Load) else self._probe(message))
+        except Exception as error:
+            failure = as_worker_error(error)
+            if failure.code == "internal_error":
+                log.exception("%s failed", message.type)
+                failure = WorkerError("model_load_failed", f"Loading the model failed ({type(error).__name__}).")
+            self._send(Failure(message.request, failure.code, failure.message, failure.param))
+
+    def _load(self, message: Load) -> Loaded:
+        if self._loaded:
+            raise WorkerError("model_load_failed", "A worker loads one model in its life, and this one has.")
+        engine = self._require_engine()
+        start = time.monotonic()
+        self._send(Loading(message.request, "import"))
+        facts = engine.load(message, lambda phase: self._send(Loading(message.request, phase)))
+        self._loaded = True
+        if facts.concurrency > 1:
+            self._pool = ThreadPoolExecutor(facts.concurrency, thread_name_prefix="job")
+        return Loaded(
+            request=message.request,
+            device=facts.device,
+            compute_type=facts.compute_type,
+            threads=facts.threads,
+            concurrency=facts.concurrency,
+            languages=facts.languages,
+            capabilities=facts.capabilities,
+            memory_bytes=resident_bytes(),
+            seconds=self._import_seconds + time.monotonic() - start,
+        )
+
+    def _probe(self, message: Probe) -> Devices:
+        engine = self._require_engine()
+        return Devices(message.request, [engine.probe(device) for device in message.devices])
+
+    def _start_job(self, job: Job) -> None:
+        if self._pool is None:
+            self._work(job)
+        else:
+            self._pool.submit(self._work, job)
+
+    def _work(self, job: Job) -> None:
+        name = job.request.job
+        try:
+            self._send(self._transcribe(job))
+        except JobCancelledError:
+            self._send(Cancelled(name))
+        except Exception as error:
+            failure = as_worker_error(error)
+            if failure.code == "internal_error":
+                log.exception("Job %s failed", name)
+            self._send(Failure(name, failure.code, failure.message, failure.param))
+        finally:
+            del self._jobs[name]
+
+    def _transcribe(self, job: Job) -> Result:
+        # Imported here: numpy and PyAV would stand before `hello`.
+        from asrpro_worker.audio import decode
+
+        if not self._loaded:
+            raise WorkerError("model_not_ready", "No model is loaded.")
+        engine, name = self._require_engine(), job.request.job
+        job.check()
+        with job.timed("decode"):
+            pcm = decode(job.request.audio, lambda _: job.progress(0.0))
+        with pcm:
+            self._send(Started(name, pcm.duration))
+            with job.timed("engine"):
+                recognition = engine.transcribe(job, pcm)
+                for segment in recognition.segments:
+                    self._send(SegmentReady(name, segment))
+                    job.progress(segment.end)
+            return Result(
+                job=name,
+                language=recognition.language,
+                language_probability=recognition.language_probability,
+                duration=pcm.duration,
+                skipped_packets=pcm.skipped_packets,
+                timings=job.timings,
+            )
+
+    def _require_engine(self) -> Engine:
+        if self._engine is None:
+            raise WorkerError("model_not_ready", "The engine is not available.")
+        return self._engine
+
+    def _unload(self, message: Unload) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+        before = resident_bytes()
+        self._engine = None
+        gc.collect()
+        self._send(Unloaded(message.request, before, resident_bytes()))

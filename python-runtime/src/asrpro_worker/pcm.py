@@ -1,0 +1,67 @@
+"""Decoded audio on disk: mono, 16 kHz, 16 bit, in a file that has no name."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+RATE = 16_000
+_BYTES = 2
+
+
+class Pcm:
+    """Samples are appended once and then read in stretches, so that an hour needs no more memory than a minute.
+
+    The file lies in `directory`, is nobody else's to open and vanishes with the process; where the directory cannot be
+    written to, the system's temporary one is used. Not thread-safe: a job has its own.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by __exit__
+        except OSError:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self.samples = 0
+        # Damaged packets that decoding left out.
+        self.skipped_packets = 0
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.samples / RATE
+
+    def append(self, samples: NDArray[np.int16]) -> None:
+        """Add int16 samples of shape (n,) at the end."""
+        self._file.seek(0, 2)
+        self._file.write(np.ascontiguousarray(samples).data)
+        self.samples += len(samples)
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Samples [start, stop) as float32 in -1 to 1; what lies outside of the audio is left away."""
+        start, stop = max(0, start), min(stop, self.samples)
+        self._file.seek(start * _BYTES)
+        raw = self._file.read(max(0, stop - start) * _BYTES)
+        return np.frombuffer(raw, np.int16).astype(np.float32) / np.float32(32768)
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()
+
+    def __enter__(self) -> Pcm:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def spool_directory(audio: str) -> Path:
+    """Where the PCM of an audio file goes: beside it, on the disk that had room for the upload."""
+    return Path(audio).parent

@@ -1,0 +1,94 @@
+"""The socket to the gateway. One thread owns it; everybody else hands messages over."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import zmq
+
+from asrpro_worker.codec import ProtocolError, decode_gateway, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asrpro_worker.messages import Bootstrap, GatewayMessage, WorkerMessage
+
+log = logging.getLogger(__name__)
+
+# The last message has this long to leave after close.
+_LINGER_MS = 1000
+# Answered by libzmq's own thread, so a busy engine does not starve them.
+_HEARTBEAT_MS = 5000
+_STOP = b""
+
+
+class Transport:
+    """Sends from any thread and calls `receive` for each message, on the socket's thread: it must not block."""
+
+    def __init__(self, bootstrap: Bootstrap, receive: Callable[[GatewayMessage], None]) -> None:
+        self._receive = receive
+        self._context = zmq.Context()
+        self._inlet = self._context.socket(zmq.PAIR)
+        self._inlet.setsockopt(zmq.SNDHWM, 0)
+        self._lock = threading.Lock()
+        outlet = self._context.socket(zmq.PAIR)
+        outlet.setsockopt(zmq.RCVHWM, 0)
+        outlet.bind("inproc://outgoing")
+        self._inlet.connect("inproc://outgoing")
+        dealer = _connect(self._context, bootstrap)
+        self._thread = threading.Thread(target=self._run, args=(dealer, outlet), name="transport", daemon=True)
+        self._thread.start()
+
+    def send(self, message: WorkerMessage) -> None:
+        """Hand one message over; messages keep their order."""
+        frame = encode(message)
+        with self._lock:
+            self._inlet.send(frame)
+
+    def close(self) -> None:
+        """Send what was handed over, for at most the linger time, and close."""
+        with self._lock:
+            self._inlet.send(_STOP)
+        self._thread.join()
+        self._inlet.close()
+        self._context.term()
+
+    def _run(self, dealer: zmq.Socket[bytes], outlet: zmq.Socket[bytes]) -> None:
+        poller = zmq.Poller()
+        poller.register(dealer, zmq.POLLIN)
+        poller.register(outlet, zmq.POLLIN)
+        while True:
+            ready = dict(poller.poll())
+            if outlet in ready:
+                frame = outlet.recv()
+                if frame == _STOP:
+                    break
+                dealer.send(frame)
+            if dealer in ready:
+                self._hear(dealer.recv_multipart())
+        outlet.close(linger=0)
+        dealer.close(linger=_LINGER_MS)
+
+    def _hear(self, frames: list[bytes]) -> None:
+        try:
+            message = decode_gateway(frames[-1])
+        except ProtocolError as error:
+            log.error("The gateway sent something that is no message: %s", error)  # noqa: TRY400 - the text says it all
+            return
+        self._receive(message)
+
+
+def _connect(context: zmq.Context[zmq.Socket[bytes]], bootstrap: Bootstrap) -> zmq.Socket[bytes]:
+    dealer = context.socket(zmq.DEALER)
+    dealer.setsockopt(zmq.IDENTITY, bootstrap.identity.encode())
+    dealer.setsockopt(zmq.SNDHWM, 0)
+    dealer.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+    dealer.setsockopt(zmq.HEARTBEAT_TIMEOUT, 4 * _HEARTBEAT_MS)
+    if bootstrap.curve is not None:
+        dealer.setsockopt(zmq.CURVE_SERVERKEY, bootstrap.curve.server_public.encode())
+        dealer.setsockopt(zmq.CURVE_PUBLICKEY, bootstrap.curve.client_public.encode())
+        dealer.setsockopt(zmq.CURVE_SECRETKEY, bootstrap.curve.client_secret.encode())
+    dealer.connect(bootstrap.endpoint)
+    return dealer

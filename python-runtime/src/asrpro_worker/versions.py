@@ -1,0 +1,32 @@
+"""Versions of the packages that matter, read without importing them."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+_PACKAGES = (
+    "av",
+    "ctranslate2",
+    "faster-whisper",
+    "msgpack",
+    "nemo-toolkit",
+    "numpy",
+    "onnx-asr",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "psutil",
+    "pyzmq",
+    "torch",
+)
+
+
+def installed_versions() -> dict[str, str]:
+    """Package name to version, `python` included; what is not installed is absent."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
