@@ -51,7 +51,9 @@ async function runCommand(
     ...{ paths, log, terminal, positionals, flags, environment },
     signal: stop.first,
     services() {
-      services ??= import('../app.ts').then(({ buildServices }) => buildServices(context));
+      services ??= import('../app.ts').then(({ buildServices }) =>
+        buildServices({ ...context, mock: flags.mock === true }),
+      );
       return services;
     },
   };

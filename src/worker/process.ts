@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
 import { execa } from 'execa';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -15,47 +14,31 @@ import { drainOutput } from './output.ts';
 export interface ProcessOptions {
   log: Log;
   run: RunDirectory;
-  /** Folder that holds `src/asrpro_worker`. */
-  runtimeRoot: string;
-  /** Interpreter and environment for an engine; throws `engine_not_installed`. */
-  interpreter(engine: ModelEngine): Promise<{ python: string; env: Record<string, string> }>;
+  /** The program for an engine. Throws `engine_not_installed`. */
+  command(engine: ModelEngine): Promise<WorkerCommand>;
 }
 
-/**
- * glibc's allocator for the worker: one arena, and freed memory is kept instead of returned and fetched again. Measured
- * on 2 cores with whisper-base: 17 to 20 % less CPU for the same text, 36 MB more at the peak, which ends with the
- * process.
- */
-const ALLOCATOR = {
-  MALLOC_ARENA_MAX: '1',
-  MALLOC_MMAP_THRESHOLD_: '1073741824',
-  MALLOC_TRIM_THRESHOLD_: '2147483648',
-  MALLOC_TOP_PAD_: '67108864',
-};
+export interface WorkerCommand {
+  file: string;
+  args: readonly string[];
+  env: Record<string, string>;
+}
 
 /** Streams that a grandchild still holds are let go so long after the exit, in milliseconds. */
 const STREAM_GRACE_MS = 1000;
 
-/** Starts Python workers, each in a process group of its own, so that Ctrl-C does not reach them and a kill reaches all. */
-export function createProcessStarter({ log, run, runtimeRoot, interpreter }: ProcessOptions): StartWorker {
+/** Starts worker processes, each in a process group of its own, so that Ctrl-C does not reach them and a kill reaches all. */
+export function createProcessStarter({ log, run, command }: ProcessOptions): StartWorker {
   return async (engine, generation) => {
-    const { python, env } = await interpreter(engine);
+    const { file, args, env } = await command(engine);
     const token = randomBytes(16).toString('hex');
     const identity = `worker-${generation}-${randomBytes(4).toString('hex')}`;
-    const link = await openRouterLink(run.socketAddress(`${generation}.sock`), identity);
+    const link = await openRouterLink(run.socketAddress(`${identity}.sock`), identity);
     const before = oomKills();
 
-    const child = execa(python, ['-s', '-m', 'asrpro_worker'], {
+    const child = execa(file, args, {
       cwd: run.path,
-      env: {
-        ...ALLOCATOR,
-        ...env,
-        PYTHONPATH: path.join(runtimeRoot, 'src'),
-        PYTHONUNBUFFERED: '1',
-        PYTHONIOENCODING: 'utf-8',
-        HF_HUB_OFFLINE: '1',
-        TMPDIR: run.temporary,
-      },
+      env: { ...env, TMPDIR: run.temporary },
       detached: true,
       cleanup: false,
       buffer: false,
@@ -103,7 +86,7 @@ export function createProcessStarter({ log, run, runtimeRoot, interpreter }: Pro
       process.removeListener('exit', atExit);
       link.close();
       const result = await failedToSpawn;
-      throw new AsrproError('worker_start_failed', 'The Python interpreter of the engine could not be started.', {
+      throw new AsrproError('worker_start_failed', 'The worker program could not be started.', {
         hint: 'Install the engine again with `asrpro setup`.',
         cause: result,
       });

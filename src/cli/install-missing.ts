@@ -1,0 +1,24 @@
+import type { Services } from '../app.ts';
+import { AsrproError } from '../errors.ts';
+import type { CommandContext } from './command.ts';
+import { pullModel } from './pull.ts';
+import { setupEngine } from './setup.ts';
+
+/**
+ * Installs what a first start lacks: the `core` engine and the default model. Does nothing, and costs nothing, when both
+ * are there.
+ */
+export async function installMissing(context: CommandContext, services: Services): Promise<void> {
+  const { installed } = await services.engines.status('core');
+  if (!installed) await setupEngine(context, services, 'core');
+  const model = await services.library.default();
+  if (model === undefined || model.downloaded) return;
+  try {
+    await pullModel(context, services, model.id);
+  } catch (error) {
+    // The engine is of use without the default model: the person may have others.
+    const ready = (await services.library.list()).some((other) => other.ready);
+    if (!ready || !(error instanceof AsrproError)) throw error;
+    context.log.warn(`The default model could not be downloaded: ${error.message}`);
+  }
+}

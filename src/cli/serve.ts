@@ -1,0 +1,109 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Services } from '../app.ts';
+import { selectedModel } from '../config/store.ts';
+import { AsrproError } from '../errors.ts';
+import { version } from '../version.ts';
+import type { Command, CommandContext } from './command.ts';
+import { installMissing } from './install-missing.ts';
+
+/** Speech for the first request, in a checkout and in the package. */
+const SAMPLE = fileURLToPath(new URL('../test/audio/english/jfk.flac', import.meta.url));
+
+export const serve: Command = {
+  name: 'serve',
+  summary: 'run the gateway',
+  usage: 'serve [--port N] [--model ID] [--setup] [--watch-stdin] [--mock]',
+  longRunning: true,
+  options: {
+    host: { type: 'string', config: 'server.host', description: 'ADDRESS to listen on.' },
+    port: {
+      type: 'string',
+      short: 'p',
+      config: 'server.port',
+      description: 'PORT to listen on; 0 takes any free one.',
+    },
+    model: {
+      type: 'string',
+      description: 'ID of a model to load before ready is announced; `last`: the one selected last.',
+    },
+    setup: { type: 'boolean', description: 'First install the engine and the model that are missing.' },
+    'watch-stdin': { type: 'boolean', description: 'Stop when stdin ends: for the app that started us.' },
+    mock: { type: 'boolean', description: 'Built-in fake worker, no Python: for the tests of an app.' },
+  },
+  async run(context) {
+    const stop = context.flags['watch-stdin'] ? withStdin(context.signal) : context.signal;
+    const startedAt = Date.now();
+    const [services, { createHttpServer }, { randomUUID }] = await Promise.all([
+      context.services(),
+      import('../http/server.ts'),
+      import('node:crypto'),
+    ]);
+    if (context.flags.setup && !context.flags.mock) await installMissing(context, services);
+    const model = await modelToLoad(context, services);
+    const server = await createHttpServer({ ...services, version, startedAt, spoolDirectory: services.run.spool });
+    const { url, host, port } = await server.listen();
+    try {
+      if (model !== undefined) await services.residency.load(model);
+      if (!stop.aborted) {
+        const ready = { event: 'ready', url, host, port, pid: process.pid, version, instance: randomUUID() };
+        context.terminal.out.write(`${JSON.stringify(ready)}\n`);
+        announce(context, url);
+        await aborted(stop);
+      }
+      context.log.info('stopping');
+    } finally {
+      await stopAll(server, services);
+    }
+  },
+};
+
+/** Stops accepting, then lets what runs end, within one limit for both. */
+async function stopAll(server: { close(): Promise<void> }, services: Services): Promise<void> {
+  const closing = server.close();
+  await services.residency.close(services.config.server.drainSeconds);
+  await closing;
+}
+
+async function modelToLoad({ flags, paths }: CommandContext, { library }: Services) {
+  if (typeof flags.model !== 'string') return undefined;
+  const reference = flags.model === 'last' ? await selectedModel(paths).get() : flags.model;
+  if (reference === null) return undefined;
+  const model = await library.find(reference);
+  if (model !== undefined) return model;
+  throw new AsrproError('model_not_found', `The model '${reference}' does not exist.`, {
+    param: 'model',
+    hint: '`asrpro models` lists all models.',
+  });
+}
+
+/** For a person at a terminal; an app reads the ready line. */
+function announce({ terminal, flags, config }: CommandContext, url: string): void {
+  if (terminal.quiet) return;
+  const sample = path.relative(process.cwd(), SAMPLE);
+  const key = config.server.apiKey === null ? '' : ' -H "Authorization: Bearer $ASRPRO_SERVER_API_KEY"';
+  terminal.err.write(
+    [
+      '',
+      `  asrpro ${version}${flags.mock ? ' (mock)' : ''} listens on ${url}`,
+      '  Try it:',
+      '',
+      `  curl ${url}/v1/audio/transcriptions${key} -F file=@${sample} -F response_format=text`,
+      '',
+      '',
+    ].join('\n'),
+  );
+}
+
+/** The signal, or the end of stdin. */
+function withStdin(signal: AbortSignal): AbortSignal {
+  const ended = new AbortController();
+  for (const event of ['end', 'close', 'error']) process.stdin.once(event, () => ended.abort());
+  process.stdin.resume();
+  return AbortSignal.any([signal, ended.signal]);
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
