@@ -20,7 +20,7 @@ const actions: Record<string, Action> = {
 
 export const config: Command = {
   name: 'config',
-  summary: 'Show, check and change the configuration file.',
+  summary: 'show, check and change the configuration file',
   usage: 'config path|show|get KEY|set KEY VALUE|validate',
   options: {},
   withoutConfig: true,

@@ -9,7 +9,7 @@ export function overview(commands: readonly Command[]): string {
     'Usage: asrpro COMMAND [ARGUMENT...] [FLAG...]',
     '',
     'Commands:',
-    ...columns(commands.map(({ usage, summary }) => [usage, summary])),
+    ...columns(commands.map(({ name, summary }) => [name, summary])),
     '',
     'Flags of every command:',
     ...columns(flagRows(commonOptions)),
@@ -23,9 +23,9 @@ export function overview(commands: readonly Command[]): string {
 export function commandHelp(command: Command): string {
   const own = flagRows(command.options);
   return [
-    `${command.summary}`,
-    '',
     `Usage: asrpro ${command.usage}`,
+    '',
+    `${command.name}: ${command.summary}.`,
     '',
     ...(own.length > 0 ? ['Flags:', ...columns(own), ''] : []),
     'Flags of every command:',

@@ -1,0 +1,4 @@
+import { installForTests } from './shared-home.ts';
+
+/** vitest's global set-up of the tests with real engines and models. */
+export default installForTests;

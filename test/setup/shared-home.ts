@@ -1,0 +1,34 @@
+import { mkdirSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execa } from 'execa';
+import { lock } from 'proper-lockfile';
+import { mainProgram } from './checkout.ts';
+
+/** Engines and models for the tests are installed once, here, by the program itself. Never used as a home by a test. */
+export const sharedHome: string = path.join(
+  process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'),
+  'asrpro-test',
+);
+
+const needed = [
+  ['setup', 'core'],
+  ['pull', 'whisper-base'],
+  ['pull', 'whisper-tiny.en'],
+];
+
+/** Installs what is missing, one test run at a time. Says what happens on stderr. */
+export async function installForTests(): Promise<void> {
+  mkdirSync(sharedHome, { recursive: true });
+  const release = await lock(sharedHome, { retries: { retries: 600, minTimeout: 1000, maxTimeout: 1000 } });
+  try {
+    for (const command of needed) {
+      await execa(process.execPath, [mainProgram, ...command], {
+        env: { ASRPRO_HOME: sharedHome },
+        stdio: ['ignore', process.stderr, process.stderr],
+      });
+    }
+  } finally {
+    await release();
+  }
+}
