@@ -2,7 +2,8 @@ import { AsrproError } from '../errors.ts';
 
 /** So many crashes while loading and the model is to blame, not the machine. */
 const REFUSED_AFTER = 3;
-const CRASHES = new Set(['worker_crashed', 'worker_start_failed', 'worker_unresponsive', 'out_of_memory']);
+/** Not `worker_start_failed`: a worker that dies before it heard of the model is the restart policy's. */
+const CRASHES = new Set(['worker_crashed', 'worker_unresponsive', 'out_of_memory']);
 
 /** Remembers which models kill their worker while they are loaded, so that requests do not try it again and again. */
 export class LoadCrashes {

@@ -188,7 +188,6 @@ export class ResidentModel {
       const seconds = (performance.now() - begin) / 1000;
       this.#state = { status: 'loaded', model, worker, loaded, seconds };
       this.#crashes.forgive(model.id);
-      supervisor.noteStable();
       void worker.exited.then(() => this.#onExit(worker));
       log.info({ model: model.id, device: loaded.device, computeType: loaded.compute_type, seconds }, 'model loaded');
     } catch (error) {

@@ -1,6 +1,6 @@
 /** What is known about the worker's past when the next start is asked for. Times in seconds of one clock. */
 export interface CrashHistory {
-  /** When workers crashed since one was last stable, oldest first. */
+  /** When workers died before they were up, since one last was; oldest first. */
   readonly crashes: readonly number[];
 }
 

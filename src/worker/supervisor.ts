@@ -20,8 +20,8 @@ export interface SupervisorHealth {
 }
 
 /**
- * Starts worker generations, one after the other, and remembers how they ended. A start after a crash waits as the
- * restart policy says; a crash loop is refused with 503 until it has cooled down.
+ * Starts worker generations, one after the other, and remembers how they ended. Where workers die before they are up,
+ * the next start waits as the restart policy says, and a crash loop is refused with 503 until it has cooled down.
  */
 export class Supervisor {
   readonly #start: StartWorker;
@@ -59,7 +59,7 @@ export class Supervisor {
     }
     if (decision.delaySeconds > 0) await wait(decision.delaySeconds * 1000);
     this.#requireOpen();
-    if (this.#crashes.length > 0) this.#restarts += 1;
+    if (this.#last?.state === 'crashed') this.#restarts += 1;
 
     this.#generation += 1;
     const generation = this.#generation;
@@ -68,19 +68,18 @@ export class Supervisor {
     const worker = new Worker(handle, engine, generation, this.#patience, this.#log);
     this.#last = worker;
     this.#living.add(worker);
+    let up = false;
     void worker.exited.then((exit) => {
       this.#living.delete(worker);
       if (exit.expected) return;
-      this.#crashes.push(now());
+      // Once it was up, a crash is the doing of its model or its job, which the residency keeps count of.
+      if (!up) this.#crashes.push(now());
       this.#lastCrash = { exit, generation };
     });
     await worker.hello();
-    return worker;
-  }
-
-  /** The worker has done what it is for: earlier crashes no longer count. */
-  noteStable(): void {
+    up = true;
     this.#crashes = [];
+    return worker;
   }
 
   /** Ends all workers, whatever they are doing; no other is started. Resolves when their processes are gone. */

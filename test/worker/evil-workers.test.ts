@@ -1,0 +1,175 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { groupLives, modelNamed, type Stage, stage } from '../residency/stage.ts';
+
+const light = modelNamed('light');
+let current: Stage | null = null;
+const on = (...args: Parameters<typeof stage>): Stage => {
+  current = stage(...args);
+  return current;
+};
+afterEach(async () => {
+  await current?.[Symbol.asyncDispose]();
+  current = null;
+});
+
+describe('a worker that', () => {
+  it('behaves answers, is unloaded, and its process is gone when the answer arrives', async () => {
+    const { residency, supervisor, text } = on('obedient');
+    expect(await text(light, { prompt: 'hello there' })).toBe('hello there');
+    const pid = supervisor.health().pid!;
+    const report = await residency.unload();
+    expect(groupLives(pid)).toBe(false);
+    expect(report.unloaded).toBe('light');
+    expect(report.memory.workerExited).toBe(true);
+    expect(report.memory.beforeBytes).toBeGreaterThan(10_000_000);
+    expect(report.memory.returnedBytes).toBe(report.memory.beforeBytes);
+    expect(residency.status().status).toBe('none');
+  });
+
+  it('crashes at start fails the request at once and tells its last words to the log only', async () => {
+    const { text, supervisor } = on('crash-at-start');
+    await expect(text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
+    expect(supervisor.health()).toMatchObject({ state: 'crashed', pid: null });
+    expect(supervisor.health().lastError).toContain('exit code 3');
+  });
+
+  it('crashes at start again and again is left to cool down', async () => {
+    const { text, supervisor } = on('crash-at-start');
+    for (let count = 0; count < 5; count += 1) {
+      await expect(text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
+    }
+    await expect(text(light)).rejects.toMatchObject({ code: 'model_busy', retryAfterSeconds: expect.any(Number) });
+    expect(supervisor.health().state).toBe('failed');
+  });
+
+  it('is never ready is ended after the limit', async () => {
+    const { text } = on('never-ready', { patience: { hello: 0.3 } });
+    await expect(text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
+  });
+
+  it.each(['wrong-version', 'wrong-token'])('has the %s is refused', async (fixture) => {
+    await expect(on(fixture).text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
+  });
+
+  it('floods its output is not blocked by it', async () => {
+    expect(await on('flood-output').text(light)).toBe('hello');
+  });
+
+  it('exits in every job fails that job after one more try, and no other', async () => {
+    const { text, supervisor } = on('exit-in-job');
+    await expect(text(light)).rejects.toMatchObject({ code: 'worker_crashed' });
+    expect(supervisor.health().generation).toBe(2);
+  });
+
+  it('exits in its first job is replaced without the caller noticing', async () => {
+    const { text, supervisor } = on('exit-in-first-job');
+    expect(await text(light)).toBe('second try');
+    expect(supervisor.health()).toMatchObject({ generation: 2, restarts: 1, state: 'ready' });
+  });
+
+  it('exits after a segment was passed on is not tried again', async () => {
+    const { text, supervisor } = on('exit-in-job');
+    await expect(text(light, {}, { stream: true })).rejects.toMatchObject({ code: 'worker_crashed' });
+    expect(supervisor.health().generation).toBe(1);
+  });
+
+  it('has a grandchild takes it along', async () => {
+    const { residency, text } = on('fork-grandchild');
+    const grandchild = Number(await text(light));
+    expect(() => process.kill(grandchild, 0)).not.toThrow();
+    await residency.unload();
+    await vi.waitFor(() => expect(() => process.kill(grandchild, 0)).toThrow(), { timeout: 5000 });
+  });
+
+  it('hangs in a job is ended when its time is over', async () => {
+    const { residency, text, supervisor } = on('hold-the-interpreter', { patience: { job: () => 0.5 } });
+    await expect(text(light)).rejects.toMatchObject({ code: 'worker_unresponsive' });
+    await vi.waitFor(() => expect(supervisor.health().pid).toBeNull(), { timeout: 5000 });
+    expect(residency.status().status).toBe('none');
+  });
+
+  it('does not hear a cancel is ended, and loaded again only when needed', async () => {
+    const { residency, supervisor, text } = on('hold-the-interpreter', { patience: { cancel: 0.3 } });
+    const client = new AbortController();
+    const answer = text(light, {}, { signal: client.signal });
+    await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
+    client.abort();
+    await expect(answer).rejects.toMatchObject({ code: 'client_closed' });
+    await vi.waitFor(() => expect(supervisor.health().pid).toBeNull(), { timeout: 5000 });
+    expect(supervisor.health()).toMatchObject({ generation: 1, state: 'stopped' });
+    expect(residency.health().queue).toMatchObject({ running: 0, waiting: 0 });
+  });
+
+  it('sends garbage is ended and the job fails with a typed error', async () => {
+    await expect(on('send-garbage').text(light)).rejects.toMatchObject({ code: 'worker_crashed' });
+  });
+
+  it('answers twice confuses nobody', async () => {
+    const { text, supervisor } = on('answer-twice');
+    expect(await text(light, { prompt: 'one' })).toBe('one');
+    expect(await text(light, { prompt: 'two' })).toBe('two');
+    expect(supervisor.health().generation).toBe(1);
+  });
+
+  it('answers a cancelled job late does not answer another with it', async () => {
+    const { residency, text } = on('answer-late', { patience: { cancel: 10 } });
+    const client = new AbortController();
+    const first = text(light, { prompt: 'first' }, { signal: client.signal });
+    await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
+    client.abort();
+    await expect(first).rejects.toMatchObject({ code: 'client_closed' });
+    expect(await text(light, { prompt: 'second' })).toBe('second');
+  });
+
+  it('runs out of memory says so in words', async () => {
+    const { text, supervisor } = on('out-of-memory');
+    await expect(text(light)).rejects.toMatchObject({ code: 'out_of_memory' });
+    expect(supervisor.health().lastError).toContain('out of memory');
+  });
+
+  it.each([
+    ['obedient', 'message'],
+    ['ignore-shutdown', 'SIGTERM'],
+    ['ignore-sigterm', 'SIGKILL'],
+  ])('is %s ends at the rung %s', async (fixture, rung) => {
+    const { supervisor } = on(fixture);
+    const worker = await supervisor.start('faster-whisper');
+    const stop = await worker.stop({
+      rungs: [
+        { rung: 'message', seconds: fixture === 'obedient' ? 20 : 0.2 },
+        { rung: 'SIGTERM', seconds: fixture === 'ignore-shutdown' ? 20 : 0.2 },
+        { rung: 'SIGKILL', seconds: Number.POSITIVE_INFINITY },
+      ],
+    });
+    expect(stop.rung).toBe(rung);
+    expect(stop.exit.expected).toBe(true);
+    expect(worker.state).toBe('stopped');
+  });
+
+  it('dies while a model is loaded three times makes that model refused, until it is asked for by name', async () => {
+    const { residency, supervisor, text } = on('crash-on-load');
+    const heavy = modelNamed('heavy');
+    await expect(text(heavy)).rejects.toMatchObject({ code: 'worker_crashed' });
+    await expect(text(heavy)).rejects.toMatchObject({ code: 'worker_crashed' });
+    const generations = supervisor.health().generation;
+    await expect(text(heavy)).rejects.toMatchObject({
+      code: 'model_load_failed',
+      message: expect.stringContaining('heavy'),
+    });
+    expect(supervisor.health().generation).toBe(generations);
+    await expect(residency.load(heavy)).rejects.toMatchObject({ code: 'worker_crashed' });
+    expect(supervisor.health().generation).toBeGreaterThan(generations);
+    expect(await text(light)).toBe('hello');
+  });
+
+  it('dies while the next model is loaded brings the old model back', async () => {
+    const { residency, text } = on('crash-on-load');
+    await residency.load(light);
+    await expect(residency.load(modelNamed('heavy'))).rejects.toMatchObject({
+      code: 'worker_crashed',
+      message: expect.stringContaining("'light' is loaded again"),
+    });
+    expect(residency.status()).toMatchObject({ model: 'light', status: 'loaded' });
+    expect(await text(light)).toBe('hello');
+  });
+});
