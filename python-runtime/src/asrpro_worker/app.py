@@ -33,7 +33,7 @@ def main() -> None:
     die_with_parent(bootstrap.parent_pid)
     start_logging(bootstrap.log_level)
     # 5. The socket; `hello` before the seconds that an engine's import takes.
-    loop = Loop(lambda: open_engine(bootstrap.engine), lambda message: transport.send(message))
+    loop = Loop(lambda: open_engine(bootstrap.engine), lambda message: transport.send(message))  # noqa: PLW0108 - made below
     transport = Transport(bootstrap, loop.receive)
     transport.send(_hello(bootstrap))
     # 6. The engine, and work until `unload`.

@@ -47,6 +47,21 @@ _NOT_AUDIO = (
 _DECODE_ERRORS = (av.error.FFmpegError, IndexError, ValueError)
 
 
+class _Source:
+    """A file as PyAV reads one; a seek to nowhere, which hostile offsets cause, fails there and not in PyAV."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read = file.read
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
+
+
 def decode(path: str, progress: Callable[[float], None]) -> Pcm:
     """The sound of a file as PCM; the caller closes it.
 
@@ -99,7 +114,7 @@ def _decode_file(
 ) -> None:
     # A file object and no name: FFmpeg would take a name for a URL.
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
-    with av.open(file, mode="r", metadata_errors="ignore", options=options) as container:
+    with av.open(_Source(file), mode="r", metadata_errors="ignore", options=options) as container:
         stream = _choose_stream(container.streams.audio)
         resampler = _Resampler(channel)
         for frame in _frames(container, stream, pcm):
@@ -119,7 +134,7 @@ def _decode_file(
             pcm.append(samples)
 
 
-def _choose_stream(streams: Any) -> Any:  # noqa: ANN401 - PyAV ships no types
+def _choose_stream(streams: Any) -> Any:
     """The track that a player would play: the one marked as default, else the first."""
     known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
@@ -127,7 +142,7 @@ def _choose_stream(streams: Any) -> Any:  # noqa: ANN401 - PyAV ships no types
     return min(known, key=lambda stream: (not stream.disposition & stream.disposition.__class__.default, stream.index))
 
 
-def _frames(container: Any, stream: Any, pcm: Pcm) -> Iterator[AudioFrame]:  # noqa: ANN401
+def _frames(container: Any, stream: Any, pcm: Pcm) -> Iterator[AudioFrame]:
     """Decoded frames; packets that cannot be read or decoded are counted and left out."""
     failures = 0
     while True:
@@ -153,7 +168,7 @@ def _finite(frame: AudioFrame) -> AudioFrame:
     """The frame without NaN and infinity, which float files can hold and which poison everything after them."""
     if not frame.format.name.startswith(("flt", "dbl")):
         return frame
-    samples = frame.to_ndarray()
+    samples: Any = frame.to_ndarray()
     if np.isfinite(samples).all():
         return frame
     clean = AudioFrame.from_ndarray(
@@ -203,5 +218,5 @@ class _Resampler:
         if self._resampler is None:
             return
         for resampled in self._resampler.resample(frame):
-            samples = resampled.to_ndarray().reshape(-1)
+            samples: Any = resampled.to_ndarray().reshape(-1)
             yield samples if self._channel is None else samples[self._channel :: 2]

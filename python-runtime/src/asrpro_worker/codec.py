@@ -35,7 +35,7 @@ def decode_worker(frame: bytes) -> WorkerMessage:
     return message
 
 
-def _decode(frame: bytes, union: Any) -> Any:  # noqa: ANN401 - a union cannot be typed as a value
+def _decode(frame: bytes, union: Any) -> Any:
     try:
         value = msgpack.unpackb(frame)
     except (ValueError, msgpack.UnpackException) as error:
@@ -59,9 +59,9 @@ def _hints(kind: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
-def _check(kind: Any, value: Any, at: str) -> Any:  # noqa: ANN401 - works on any declared type
+def _check(kind: Any, value: Any, at: str) -> Any:
     origin, args = get_origin(kind), get_args(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, dict):
         hints = _hints(kind)
         if missing := [name for name in hints if name not in value]:
             raise ProtocolError(f"{at}.{missing[0]} is missing")

@@ -8,6 +8,7 @@ by at most one unit in the last place (1.2e-7).
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,34 +31,38 @@ _RANGE = 8.0
 class WindowedFeatures:
     """Stands for the array of shape (mels, frames), float32, of a faster-whisper `FeatureExtractor`.
 
-    Knows `shape` and slices of frames, `[:, a:b]` and `[..., a:b]`; `[..., 0:]` is itself. `visit` is called with the
-    first frame of each slice and of each step of the pass, and may raise to stop.
+    Knows `shape` and slices of frames, `[:, a:b]` and `[..., a:b]`; `[..., a:]` is such an object again. `visit` is
+    called with the first frame of each slice and at each step of the pass, and may raise to stop.
     """
 
-    def __init__(self, extractor: Any, pcm: Pcm, visit: Callable[[int], None]) -> None:  # noqa: ANN401 - untyped library
+    def __init__(self, extractor: Any, pcm: Pcm, visit: Callable[[int], None]) -> None:
         self._extractor = extractor
         self._pcm = pcm
         self._visit = visit
+        self._first = 0
         self._window = np.hanning(extractor.n_fft + 1)[:-1].astype(np.float32)
         frames = (pcm.samples + _PADDING) // extractor.hop_length
         self.shape = (len(extractor.mel_filters), frames)
         self._only: NDArray[np.float32] | None = None
         self._peak = self._find_peak()
 
-    def __getitem__(self, key: tuple[Any, slice]) -> Any:  # noqa: ANN401 - an array or itself
+    def __getitem__(self, key: tuple[Any, slice]) -> Any:
         start, stop, _ = key[1].indices(self.shape[1])
-        if (start, key[1].stop) == (0, None):
-            return self
+        if key[1].stop is None:
+            rest = copy.copy(self)
+            rest._first, rest.shape = self._first + start, (self.shape[0], self.shape[1] - start)  # noqa: SLF001
+            return rest
+        start, stop = start + self._first, stop + self._first
         self._visit(start)
         spectrum = self._log_mel(start, stop) if self._only is None else self._only[:, start:stop]
         return (np.maximum(spectrum, self._peak - _RANGE) + 4.0) / 4.0
 
-    def _find_peak(self) -> np.float32:
-        peak = np.float32(-np.inf)
+    def _find_peak(self) -> float:
+        peak = float("-inf")
         for start in range(0, self.shape[1], _BLOCK):
             self._visit(0)
             spectrum = self._log_mel(start, min(start + _BLOCK, self.shape[1]))
-            peak = max(peak, spectrum.max())
+            peak = max(peak, float(spectrum.max()))
             if self.shape[1] <= _BLOCK:
                 self._only = spectrum
         return peak

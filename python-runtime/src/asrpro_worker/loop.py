@@ -71,7 +71,7 @@ class Loop:
 
     def run(self) -> None:
         """Work until `unload` is answered."""
-        broken = self._import_engine()
+        self._import_engine()
         while True:
             message = self._inbox.get()
             if isinstance(message, Unload):
@@ -80,23 +80,18 @@ class Loop:
             if isinstance(message, Transcribe):
                 self._start_job(self._jobs[message.job])
             elif isinstance(message, (Load, Probe)):
-                self._answer(message, broken)
+                self._answer(message)
 
-    def _import_engine(self) -> WorkerError | None:
+    def _import_engine(self) -> None:
         start = time.monotonic()
         try:
             self._engine = self._open_engine()
-        except Exception as error:
+        except Exception:
             log.exception("The engine cannot be imported")
-            reason = f"The engine cannot be imported ({type(error).__name__}); install it again."
-            return WorkerError("engine_broken", reason)
         self._import_seconds = time.monotonic() - start
-        return None
 
-    def _answer(self, message: Load | Probe, broken: WorkerError | None) -> None:
+    def _answer(self, message: Load | Probe) -> None:
         try:
-            if broken:
-                raise broken
             self._send(self._load(message) if isinstance(message, Load) else self._probe(message))
         except Exception as error:
             failure = as_worker_error(error)
@@ -179,7 +174,7 @@ class Loop:
 
     def _require_engine(self) -> Engine:
         if self._engine is None:
-            raise WorkerError("model_not_ready", "The engine is not available.")
+            raise WorkerError("engine_broken", "The engine cannot be imported; install it again.")
         return self._engine
 
     def _unload(self, message: Unload) -> None:

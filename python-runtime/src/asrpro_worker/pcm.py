@@ -49,13 +49,14 @@ class Pcm:
         start, stop = max(0, start), min(stop, self.samples)
         self._file.seek(start * _BYTES)
         raw = self._file.read(max(0, stop - start) * _BYTES)
-        return np.frombuffer(raw, np.int16).astype(np.float32) / np.float32(32768)
+        samples: NDArray[np.float32] = np.frombuffer(raw, np.int16).astype(np.float32) / np.float32(32768)
+        return samples
 
     def close(self) -> None:
         """Give the disk space back."""
         self._file.close()
 
-    def __enter__(self) -> Pcm:
+    def __enter__(self) -> Pcm:  # noqa: PYI034 - Self is not in Python 3.10
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -6,7 +6,6 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
-import ctranslate2
 import numpy as np
 
 from asrpro_worker.engines import ctranslate2_devices
@@ -15,6 +14,7 @@ from asrpro_worker.engines.threads import thread_count
 from asrpro_worker.engines.whisper_directory import WhisperDirectory, check_directory, check_mels, load_error
 from asrpro_worker.engines.whisper_job import JobModel
 from asrpro_worker.errors import WorkerError
+from asrpro_worker.longform import speech_stretches
 from asrpro_worker.messages import Capabilities, Segment, Word
 
 if TYPE_CHECKING:
@@ -78,11 +78,21 @@ class FasterWhisper:
         )
 
     def transcribe(self, job: Job, pcm: Pcm) -> Recognition:
-        """See Engine.transcribe. The text is that of plain faster-whisper with the same options."""
+        """See Engine.transcribe. The text is that of plain faster-whisper with the same options.
+
+        `vad_filter` here does not cut speech at every pause, as the library's does, which changes the text: it only
+        leaves out what Whisper invents text for, pauses of 10 s and more and files without any speech.
+        """
         request = job.request
         self._refuse(request)
         if self._model is None:
             raise WorkerError("model_not_ready", "No model is loaded.")
+        stretches = [(0.0, pcm.duration)]
+        if request.vad_filter:
+            with job.timed("vad"):
+                stretches = speech_stretches(pcm, lambda _: job.progress(0.0))
+        if not stretches:
+            return Recognition(request.language, None, iter(()))
         model = self._model.for_job(job, pcm)
         segments, info = model.transcribe(
             # Only its length is read: the features come from the PCM file.
@@ -94,6 +104,7 @@ class FasterWhisper:
             initial_prompt=_plain(request.prompt),
             hotwords=_plain(", ".join(request.hotwords)),
             word_timestamps=request.word_timestamps,
+            clip_timestamps=[moment for stretch in stretches for moment in stretch],
         )
         return Recognition(info.language, float(info.language_probability), _segments(segments))
 
@@ -185,7 +196,7 @@ def _segments(segments: Iterable[Any]) -> Iterator[Segment]:
         )
 
 
-def _word(word: Any) -> Word:  # noqa: ANN401 - untyped library
+def _word(word: Any) -> Word:
     return Word(word.word.strip(), float(word.start), float(word.end), _finite(word.probability))
 
 

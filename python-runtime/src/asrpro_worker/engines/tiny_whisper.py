@@ -26,13 +26,13 @@ def write_tiny_whisper(directory: Path, vocabulary: list[str], languages: list[s
     def normal(*shape: int) -> NDArray[np.float32]:
         return (random.standard_normal(shape) * 0.05).astype(np.float32)
 
-    def norm(layer: Any) -> None:  # noqa: ANN401 - untyped library
+    def norm(layer: Any) -> None:
         layer.gamma, layer.beta = np.ones(_DIM, np.float32), np.zeros(_DIM, np.float32)
 
-    def linear(layer: Any, rows: int, columns: int) -> None:  # noqa: ANN401
+    def linear(layer: Any, rows: int, columns: int) -> None:
         layer.weight, layer.bias = normal(rows, columns), np.zeros(rows, np.float32)
 
-    def block(layer: Any, *, decoder: bool) -> None:  # noqa: ANN401
+    def block(layer: Any, *, decoder: bool) -> None:
         norm(layer.self_attention.layer_norm)
         linear(layer.self_attention.linear[0], 3 * _DIM, _DIM)
         linear(layer.self_attention.linear[1], _DIM, _DIM)

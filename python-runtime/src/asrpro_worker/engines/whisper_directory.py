@@ -61,7 +61,7 @@ def _check_weights(file: Path) -> None:
         raise broken(f"model.bin holds a {spec}, not a Whisper model", "Choose a Whisper model.")
 
 
-def check_mels(model: Any) -> None:  # noqa: ANN401 - untyped library
+def check_mels(model: Any) -> None:
     """Large-v3 and turbo take 128 mels; without `preprocessor_config.json` they would be given 80."""
     given, wanted = len(model.feature_extractor.mel_filters), model.model.n_mels
     if given != wanted:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class JobModel(WhisperModel):  # type: ignore[misc] - the library ships no types
+class JobModel(WhisperModel):  # type: ignore[misc]  # the library ships no types
     """A WhisperModel, and by `for_job` a view of it for one job: same weights, own state.
 
     Three changes. The features come from the PCM file window by window. Detecting the language and decoding the first
@@ -34,16 +34,16 @@ class JobModel(WhisperModel):  # type: ignore[misc] - the library ships no types
     def for_job(self, job: Job, pcm: Pcm) -> JobModel:
         """A view for one job. Views may work on several threads at once."""
         view = copy.copy(self)
-        view._last = None
+        view._last = None  # noqa: SLF001 - its own
         view.model = _Interruptible(self.model, job)
         view.feature_extractor = _PcmExtractor(self.feature_extractor, job, pcm)
         return view
 
     def detect_language(
         self,
-        audio: Any = None,  # noqa: ANN401 - untyped library
-        features: Any = None,  # noqa: ANN401
-        **options: Any,  # noqa: ANN401
+        audio: Any = None,
+        features: Any = None,
+        **options: Any,
     ) -> tuple[str, float, list[tuple[str, float]]]:
         """As faster-whisper, on exactly the frames that the first window will hold.
 
@@ -55,14 +55,14 @@ class JobModel(WhisperModel):  # type: ignore[misc] - the library ships no types
         found: tuple[str, float, list[tuple[str, float]]] = super().detect_language(audio, features, **options)
         return found
 
-    def encode(self, features: Any) -> Any:  # noqa: ANN401 - untyped library
+    def encode(self, features: Any) -> Any:
         """As faster-whisper; the same window twice in a row is encoded once."""
         if self._last is not None and np.array_equal(self._last[0], features):
             return self._last[1]
         self._last = (features, super().encode(features))
         return self._last[1]
 
-    def find_alignment(self, tokenizer: Any, text_tokens: Any, *rest: Any, **options: Any) -> Any:  # noqa: ANN401
+    def find_alignment(self, tokenizer: Any, text_tokens: Any, *rest: Any, **options: Any) -> Any:
         """As faster-whisper; a last window of a few frames, which it fails on, gets no word times."""
         try:
             return super().find_alignment(tokenizer, text_tokens, *rest, **options)
@@ -74,30 +74,30 @@ class JobModel(WhisperModel):  # type: ignore[misc] - the library ships no types
 class _Interruptible:
     """A CTranslate2 model that checks the job before each call."""
 
-    def __init__(self, model: Any, job: Job) -> None:  # noqa: ANN401 - untyped library
+    def __init__(self, model: Any, job: Job) -> None:
         self._model = model
         self._job = job
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         value = getattr(self._model, name)
         return self._checked(value) if callable(value) else value
 
     def _checked(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def checked(*args: Any, **options: Any) -> Any:  # noqa: ANN401
+        def checked(*args: Any, **options: Any) -> Any:
             self._job.check()
             return call(*args, **options)
 
         return checked
 
 
-class _PcmExtractor(FeatureExtractor):  # type: ignore[misc] - the library ships no types
+class _PcmExtractor(FeatureExtractor):  # type: ignore[misc]  # the library ships no types
     """The model's extractor, answering with the features of a PCM file whatever it is called with."""
 
     def __init__(self, extractor: FeatureExtractor, job: Job, pcm: Pcm) -> None:
-        vars(self).update(vars(extractor))
+        self.__dict__.update(extractor.__dict__)
         self._job = job
         self._pcm = pcm
 
-    def __call__(self, *_: Any, **__: Any) -> WindowedFeatures:  # noqa: ANN401
+    def __call__(self, *_: Any, **__: Any) -> WindowedFeatures:
         with self._job.timed("features"):
             return WindowedFeatures(self, self._pcm, lambda frame: self._job.progress(frame * self.time_per_frame))
