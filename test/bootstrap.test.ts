@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { checkout } from './setup/checkout.ts';
+import { temporaryHome } from './setup/home.ts';
+
+/** A checkout with the real bootstrap, a program and a stand-in for npm that notes its calls and installs a Node. */
+let project: string;
+
+const npm = `
+  const fs = require('node:fs');
+  fs.appendFileSync('npm-calls', process.argv.slice(2).join(' ') + '\\n');
+  fs.rmSync('node_modules', { recursive: true, force: true });
+  if (process.env.NPM_FAILS) { console.error('npm error no network'); process.exit(7); }
+  fs.mkdirSync('node_modules/node/bin', { recursive: true });
+  if (process.env.NPM_HANGS) { fs.writeFileSync('hanging', ''); setInterval(() => {}, 1000); }
+  else fs.symlinkSync(${JSON.stringify(process.execPath)}, 'node_modules/node/bin/node');
+`;
+
+const program = `
+  const [action = ''] = process.argv.slice(2);
+  console.log(JSON.stringify({ args: process.argv.slice(2), pid: process.pid }));
+  process.on('SIGTERM', () => process.exit(5));
+  process.on('disconnect', () => require('node:fs').writeFileSync('launcher-gone', ''));
+  process.channel.unref();
+  if (action === 'stay') setInterval(() => {}, 1000);
+  if (action === 'fail') process.exit(3);
+  if (action === 'die') process.kill(process.pid, 'SIGKILL');
+`;
+
+beforeEach(() => {
+  project = temporaryHome();
+  mkdirSync(path.join(project, 'src'));
+  copyFileSync(path.join(checkout, 'src/bootstrap.mjs'), path.join(project, 'src/bootstrap.mjs'));
+  writeFileSync(path.join(project, 'package-lock.json'), '{}');
+  writeFileSync(path.join(project, 'program.cjs'), program);
+  writeFileSync(path.join(project, 'npm-cli.js'), npm);
+});
+
+function launch(args: string[], environment: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, ['src/bootstrap.mjs', 'program.cjs', ...args], {
+    cwd: project,
+    env: { ...process.env, ...environment, npm_execpath: path.join(project, 'npm-cli.js') },
+  });
+  const output = { out: '', err: '' };
+  child.stdout.on('data', (chunk) => (output.out += chunk));
+  child.stderr.on('data', (chunk) => (output.err += chunk));
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, ...output }));
+  return { child, output, ended };
+}
+const start = (args: string[], environment?: NodeJS.ProcessEnv) => launch(args, environment).ended;
+const npmCalls = () => readFileSync(path.join(project, 'npm-calls'), 'utf8').trim().split('\n');
+const isAlive = (pid: number) => existsSync(`/proc/${pid}/exe`);
+
+test('installs once, then only when the lock file changed', async () => {
+  const first = await start(['a', '--b']);
+  expect(JSON.parse(first.out).args).toEqual(['a', '--b']);
+  expect(first.err).toContain('installing');
+  expect((await start([])).err).toBe('');
+  expect(npmCalls()).toEqual(['ci --loglevel=error']);
+  writeFileSync(path.join(project, 'package-lock.json'), '{"changed":1}');
+  await start([]);
+  expect(npmCalls()).toHaveLength(2);
+});
+
+test('a failed installation is told, runs nothing and is tried again', async () => {
+  const failed = await start([], { NPM_FAILS: '1' });
+  expect(failed).toMatchObject({ code: 1, out: '' });
+  expect(failed.err).toContain('npm error no network');
+  expect((await start([])).code).toBe(0);
+});
+
+test('an installation that was killed is repaired, and its lock taken over', async () => {
+  const { child, ended } = launch([], { NPM_HANGS: '1' });
+  await vi.waitFor(() => expect(existsSync(path.join(project, 'hanging'))).toBe(true), { timeout: 10_000 });
+  const lock = path.join(project, '.installing');
+  const heldBy = readFileSync(lock, 'utf8');
+  child.kill('SIGTERM');
+  expect((await ended).signal).toBe('SIGTERM');
+  writeFileSync(lock, heldBy);
+  expect((await start([])).code).toBe(0);
+  expect(existsSync(lock)).toBe(false);
+});
+
+test('two first starts run one installer', async () => {
+  const [one, two] = await Promise.all([start([]), start([])]);
+  expect([one.code, two.code]).toEqual([0, 0]);
+  expect(npmCalls()).toHaveLength(1);
+});
+
+test('exit codes, deaths and signals pass through', async () => {
+  expect((await start(['fail'])).code).toBe(3);
+  expect((await start(['die'])).signal).toBe('SIGKILL');
+  const { child, output, ended } = launch(['stay']);
+  await vi.waitFor(() => expect(output.out).toContain('pid'), { timeout: 10_000 });
+  child.kill('SIGTERM');
+  expect((await ended).code).toBe(5);
+});
+
+test.runIf(process.platform === 'linux')('the program hears that its launcher was killed', async () => {
+  const { child, output } = launch(['stay']);
+  await vi.waitFor(() => expect(output.out).toContain('pid'), { timeout: 10_000 });
+  const { pid } = JSON.parse(output.out);
+  child.kill('SIGKILL');
+  await vi.waitFor(() => expect(existsSync(path.join(project, 'launcher-gone'))).toBe(true), { timeout: 10_000 });
+  process.kill(pid, 'SIGKILL');
+  await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 10_000 });
+});

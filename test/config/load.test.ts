@@ -1,0 +1,96 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { loadConfig, type Override } from '../../src/config/load.ts';
+import { defaultConfig } from '../../src/config/schema.ts';
+import { temporaryHome } from '../setup/home.ts';
+
+function load(content: unknown, environment: NodeJS.ProcessEnv = {}, flags: Override[] = []) {
+  const file = path.join(temporaryHome(), 'config.json');
+  if (content !== undefined) writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+  return loadConfig({ file, environment, flags });
+}
+const portFlag = (value: string): Override => ({ key: 'server.port', value, source: 'flag --port' });
+
+test('without file, environment and flags everything has its default', () => {
+  const { config, sources } = load(undefined);
+  expect(config).toEqual(defaultConfig);
+  expect(new Set(Object.values(sources))).toEqual(new Set(['default']));
+});
+
+test('a flag wins over the environment, that over the file, that over the default', () => {
+  const file = { server: { port: 1, maxQueue: 2, drainSeconds: 3 } };
+  const environment = { ASRPRO_SERVER_PORT: '10', ASRPRO_SERVER_MAX_QUEUE: '20' };
+  const { config, sources } = load(file, environment, [portFlag('100')]);
+  expect(config.server).toMatchObject({ port: 100, maxQueue: 20, drainSeconds: 3, queueSeconds: 120 });
+  expect(sources).toMatchObject({
+    'server.port': 'flag --port',
+    'server.maxQueue': 'environment ASRPRO_SERVER_MAX_QUEUE',
+    'server.drainSeconds': 'file',
+    'server.queueSeconds': 'default',
+  });
+});
+
+test.each([
+  ['ASRPRO_SERVER_MAX_UPLOAD_BYTES', '5000', 'server', 'maxUploadBytes', 5000],
+  ['ASRPRO_SERVER_QUEUE_SECONDS', '0.5', 'server', 'queueSeconds', 0.5],
+  ['ASRPRO_SERVER_API_KEY', '123', 'server', 'apiKey', '123'],
+  ['ASRPRO_SERVER_API_KEY', '', 'server', 'apiKey', null],
+  ['ASRPRO_SERVER_ALLOWED_HOSTS', 'a.local, b.local', 'server', 'allowedHosts', ['a.local', 'b.local']],
+  ['ASRPRO_SERVER_ALLOWED_HOSTS', '["a.local"]', 'server', 'allowedHosts', ['a.local']],
+  ['ASRPRO_SERVER_ALLOWED_HOSTS', '', 'server', 'allowedHosts', []],
+  ['ASRPRO_DOWNLOAD_OFFLINE', 'yes', 'download', 'offline', true],
+  ['ASRPRO_DOWNLOAD_MIRRORS', '0', 'download', 'mirrors', false],
+  ['ASRPRO_MODELS_DEFAULT', 'null', 'models', 'default', null],
+  [
+    'ASRPRO_MODELS_SETTINGS',
+    '{"whisper-base":{"beamSize":1}}',
+    'models',
+    'settings',
+    { 'whisper-base': { beamSize: 1 } },
+  ],
+])('%s=%s', (name, value, section, key, expected) => {
+  const { config } = load(undefined, { [name]: value });
+  expect((config as Record<string, Record<string, unknown>>)[section]![key]).toEqual(expected);
+});
+
+test.each<[string, unknown, NodeJS.ProcessEnv, Override[], RegExp]>([
+  [
+    'wrong type in the file',
+    { server: { port: 'x' } },
+    {},
+    [],
+    /^server\.port \(file\): "x" .*a whole number from 0 to/,
+  ],
+  ['out of range', { server: { maxQueue: 0 } }, {}, [], /^server\.maxQueue \(file\): 0 .*from 1 to 10000/],
+  ['wrong environment', {}, { ASRPRO_SERVER_PORT: 'x' }, [], /^server\.port \(environment ASRPRO_SERVER_PORT\): "x"/],
+  ['wrong flag', {}, { ASRPRO_SERVER_PORT: '1' }, [portFlag('70000')], /^server\.port \(flag --port\): 70000/],
+  ['wrong choice', { log: { level: 'loud' } }, {}, [], /one of trace, debug, info, warn, error, silent/],
+  ['unknown key', { server: { prot: 1 } }, {}, [], /^server\.prot \(file\).*did you mean port\?/],
+  ['unknown section', { sever: {} }, {}, [], /^sever \(file\).*did you mean server\?/],
+  ['deep key', { models: { settings: { a: { beamSize: 'x' } } } }, {}, [], /^models\.settings\.a\.beamSize \(file\)/],
+  ['unknown variable', {}, { ASRPRO_SERVER_PROT: '1' }, [], /ASRPRO_SERVER_PROT .*did you mean ASRPRO_SERVER_PORT\?/],
+  ['no JSON', '{"server": {', {}, [], /is not valid JSON/],
+  ['no object', '[]', {}, [], /holds no JSON object/],
+  ['section no object', '{"server": 1}', {}, [], /^server \(file\): 1 is not an object/],
+])('%s is an error that names key, source and what is allowed', (_name, content, environment, flags, message) => {
+  expect(() => load(content, environment, flags)).toThrow(
+    expect.objectContaining({ code: 'invalid_config', message: expect.stringMatching(message) }),
+  );
+});
+
+test('a file that the user named has to exist', () => {
+  const file = path.join(temporaryHome(), 'absent.json');
+  expect(() => loadConfig({ file, fileRequired: true, environment: {}, flags: [] })).toThrow(/ENOENT/);
+});
+
+test('$schema is for editors, other ASRPRO_ names are for others', () => {
+  expect(load({ $schema: 'x' }, { ASRPRO_HOME: '/x', ASRPRO_SERVERLESS: '1' }).config).toEqual(defaultConfig);
+});
+
+test('a broken file is left as it is', () => {
+  const file = path.join(temporaryHome(), 'config.json');
+  writeFileSync(file, '{"server"');
+  expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow();
+  expect(readFileSync(file, 'utf8')).toBe('{"server"');
+});

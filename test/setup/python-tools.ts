@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { execa } from 'execa';
+import { checkout, mainProgram } from './checkout.ts';
+import { sharedHome } from './shared-home.ts';
+
+const lockFile = path.join(checkout, 'python-runtime', 'locks', 'dev.txt');
+const windows = process.platform === 'win32';
+
+/**
+ * A Python with pytest, ruff and mypy that also sees the packages of the `core` engine environment, so that the worker's
+ * tests run on what users have. Made once for each pair of lock file and engine environment.
+ */
+export async function pythonWithTools(): Promise<string> {
+  const core = await coreInterpreter();
+  const key = createHash('sha256').update(readFileSync(lockFile)).update(core).digest('hex').slice(0, 16);
+  const folder = path.join(sharedHome, 'python-tools', key);
+  const python = interpreterIn(folder);
+  if (!existsSync(path.join(folder, 'complete'))) await create(folder, core);
+  return python;
+}
+
+async function create(folder: string, core: string): Promise<void> {
+  const building = `${folder}.building`;
+  rmSync(building, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(path.dirname(folder), { recursive: true });
+  const output = { stdio: ['ignore', process.stderr, process.stderr] } as const;
+  await execa(core, ['-m', 'venv', building], output);
+  const pip = ['-m', 'pip', 'install', '--quiet', '--require-hashes', '--requirement', lockFile];
+  await execa(interpreterIn(building), pip, output);
+  const packages = await sitePackages(interpreterIn(building));
+  writeFileSync(path.join(packages, 'core-engine.pth'), `${await sitePackages(core)}\n`);
+  writeFileSync(path.join(building, 'complete'), '');
+  renameSync(building, folder);
+}
+
+async function coreInterpreter(): Promise<string> {
+  const { stdout } = await execa(process.execPath, [mainProgram, 'setup', 'core', '--json'], {
+    env: { ASRPRO_HOME: sharedHome },
+    stderr: 'inherit',
+  });
+  return (JSON.parse(stdout) as { python: string }).python;
+}
+
+async function sitePackages(python: string): Promise<string> {
+  const { stdout } = await execa(python, ['-c', 'import sysconfig; print(sysconfig.get_path("purelib"))']);
+  return stdout;
+}
+
+function interpreterIn(environment: string): string {
+  return windows ? path.join(environment, 'Scripts', 'python.exe') : path.join(environment, 'bin', 'python');
+}
