@@ -37,7 +37,7 @@ type Level = (typeof LEVELS)[number];
 function parseRecord(line: string): { level: Level; message: string; fields: object } | null {
   if (!line.startsWith('{')) return null;
   try {
-    const { level, message, ...fields } = JSON.parse(line) as Record<string, unknown>;
+    const { level, msg: message, time: _, ...fields } = JSON.parse(line) as Record<string, unknown>;
     if (typeof message !== 'string' || !LEVELS.includes(level as Level)) return null;
     return { level: level as Level, message, fields };
   } catch {
