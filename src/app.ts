@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import type { Paths } from './config/paths.ts';
 import type { Config } from './config/schema.ts';
 import { selectedModel } from './config/store.ts';
@@ -7,6 +6,7 @@ import type { Downloads } from './downloads/types.ts';
 import type { Engines, EnvironmentId } from './engines/types.ts';
 import type { Log } from './log.ts';
 import type { Model, ModelEngine, ModelLibrary } from './models/model.ts';
+import { packageFile } from './package-files.ts';
 import { ModelResidency } from './residency/residency.ts';
 import type { Residency } from './residency/types.ts';
 import { createTranscriptionService } from './transcription/service.ts';
@@ -49,7 +49,7 @@ interface Backend {
 }
 
 /** The Python sources, beside `src` in a checkout and beside `dist` in a package. */
-const RUNTIME_ROOT = fileURLToPath(new URL('../python-runtime', import.meta.url));
+const RUNTIME_ROOT = packageFile('python-runtime');
 
 /** Which environment an engine lives in; the mock needs none. */
 const ENVIRONMENT: Record<ModelEngine, EnvironmentId | null> = {

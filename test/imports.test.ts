@@ -19,7 +19,7 @@ const layers = [
   ['wire'],
   ['log'],
   ['config'],
-  ['errors', 'version'],
+  ['errors', 'version', 'package-files'],
 ];
 
 /** What runs imports what that runs, static and dynamic; imports of types are gone. Keys and values like `cli/run.ts`. */

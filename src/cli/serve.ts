@@ -1,14 +1,14 @@
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Services } from '../app.ts';
 import { selectedModel } from '../config/store.ts';
 import { AsrproError } from '../errors.ts';
+import { packageFile } from '../package-files.ts';
 import { version } from '../version.ts';
 import type { Command, CommandContext } from './command.ts';
 import { installMissing } from './install-missing.ts';
 
 /** Speech for the first request, in a checkout and in the package. */
-const SAMPLE = fileURLToPath(new URL('../test/audio/english/jfk.flac', import.meta.url));
+const SAMPLE = packageFile('test/audio/english/jfk.flac');
 
 export const serve: Command = {
   name: 'serve',
