@@ -7,10 +7,13 @@ silence, white noise and a tone. It runs at 900 times real time on one core.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from faster_whisper.vad import get_vad_model
+import onnxruntime
 
 from asrpro_worker.pcm import RATE
 
@@ -36,7 +39,7 @@ def speech_probabilities(pcm: Pcm, visit: Callable[[float], None]) -> Iterator[N
 
     `visit` is called before each block with its start in seconds, and may raise to stop.
     """
-    session = get_vad_model().session
+    session = _session()
     state = {name: np.zeros((1, 1, 128), np.float32) for name in ("h", "c")}
     context = np.zeros(_CONTEXT, np.float32)
     for start in range(0, pcm.samples, _BLOCK * WINDOW):
@@ -47,3 +50,20 @@ def speech_probabilities(pcm: Pcm, visit: Callable[[float], None]) -> Iterator[N
         context = windows[-1, -_CONTEXT:]
         probabilities, state["h"], state["c"] = session.run(None, {"input": np.hstack([before, windows]), **state})
         yield probabilities.reshape(-1)
+
+
+def vad_model() -> Path:
+    """The VAD's file in faster-whisper's package, which is not imported: that would load CTranslate2 as well."""
+    spec = importlib.util.find_spec("faster_whisper")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("faster_whisper")
+    return next(iter(sorted((Path(spec.origin).parent / "assets").glob("silero_vad*.onnx"))))
+
+
+@functools.cache
+def _session() -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # One thread is the fastest for a model this small; without the arena its memory goes back after each block.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    return onnxruntime.InferenceSession(vad_model(), sess_options=options, providers=["CPUExecutionProvider"])

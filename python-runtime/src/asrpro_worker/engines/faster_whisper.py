@@ -10,6 +10,7 @@ import numpy as np
 
 from asrpro_worker.engines import ctranslate2_devices
 from asrpro_worker.engines.base import Facts, Recognition
+from asrpro_worker.engines.refusal import refuse
 from asrpro_worker.engines.threads import thread_count
 from asrpro_worker.engines.whisper_directory import WhisperDirectory, check_directory, check_mels, load_error
 from asrpro_worker.engines.whisper_job import JobModel
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from asrpro_worker.job import Job
-    from asrpro_worker.messages import Load, ProbedDevice, Transcribe
+    from asrpro_worker.messages import Load, ProbedDevice
     from asrpro_worker.pcm import Pcm
 
 log = logging.getLogger(__name__)
@@ -84,9 +85,9 @@ class FasterWhisper:
         leaves out what Whisper invents text for, pauses of 10 s and more and files without any speech.
         """
         request = job.request
-        self._refuse(request)
         if self._model is None:
             raise WorkerError("model_not_ready", "No model is loaded.")
+        refuse(request, self._capabilities(), self._languages)
         stretches = [(0.0, pcm.duration)]
         if request.vad_filter:
             with job.timed("vad"):
@@ -111,13 +112,6 @@ class FasterWhisper:
     def probe(self, device: str) -> ProbedDevice:
         """See Engine.probe."""
         return ctranslate2_devices.probe(device)
-
-    def _refuse(self, request: Transcribe) -> None:
-        if request.task == "translate" and not self._translates:
-            raise WorkerError("unsupported_value", "This model cannot translate; choose a multilingual Whisper model.")
-        if request.language is not None and request.language not in self._languages:
-            known = f"This model does not know the language '{request.language}'."
-            raise WorkerError("unsupported_language", f"{known} Choose a multilingual model.", "language")
 
     def _capabilities(self) -> Capabilities:
         return Capabilities(

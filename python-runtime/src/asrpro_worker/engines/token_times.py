@@ -1,0 +1,106 @@
+"""Segments and words from tokens of which only the start is known."""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asrpro_worker.messages import Segment, TokenLogprob, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from asrpro_worker.messages import Transcribe
+
+# A token lasts until the next, but not longer than this: our choice, a bit more than a slow syllable.
+_TOKEN_SECONDS = 0.4
+_SENTENCE_END = (".", "?", "!")
+# Spaces that a tokenizer leaves before punctuation; as onnx-asr joins its tokens.
+_STRAY_SPACE = re.compile(r"\A\s|\s\B|(\s)\b")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of a word, with the space before it. `start` in seconds; `logprob` of its choice."""
+
+    text: str
+    start: float
+    logprob: float
+
+
+def sentences(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
+    """The tokens, cut behind the ends of sentences."""
+    begin = 0
+    for index, token in enumerate(tokens):
+        ends = token.text.rstrip().endswith(_SENTENCE_END)
+        # "3.5" has no space behind the point
+        followed = index + 1 == len(tokens) or tokens[index + 1].text.startswith(" ")
+        if ends and followed:
+            yield tokens[begin : index + 1]
+            begin = index + 1
+    if begin < len(tokens):
+        yield tokens[begin:]
+
+
+def words(tokens: Sequence[Token], end: float) -> list[Word]:
+    """One word for each token that begins with a space; none ends after `end` or after the next one's start."""
+    groups: list[list[Token]] = []
+    for token in tokens:
+        if token.text.startswith(" ") or not groups:
+            groups.append([])
+        groups[-1].append(token)
+    found = []
+    for index, group in enumerate(groups):
+        text = join(group)
+        limit = groups[index + 1][0].start if index + 1 < len(groups) else end
+        if text:
+            found.append(Word(text, group[0].start, _end(group, limit), _probability(group)))
+    return found
+
+
+def segment(number: int, tokens: Sequence[Token], end: float, seek: int, request: Transcribe) -> Segment:
+    """A segment of the given tokens, at least one; `end` is the latest moment it may last to.
+
+    `request` says whether words and log-probabilities are wanted.
+    """
+    text = f" {join(tokens)}"
+    return Segment(
+        id=number,
+        seek=seek,
+        start=tokens[0].start,
+        end=_end(tokens, end),
+        text=text,
+        tokens=[],
+        temperature=0.0,
+        avg_logprob=sum(token.logprob for token in tokens) / len(tokens),
+        compression_ratio=compression_ratio(text),
+        no_speech_prob=0.0,
+        words=words(tokens, end) if request.word_timestamps else None,
+        logprobs=[_logprob(token) for token in tokens] if request.logprobs else None,
+    )
+
+
+def join(tokens: Sequence[Token]) -> str:
+    """The text of the tokens, without a space at its start."""
+    return _STRAY_SPACE.sub(lambda found: " " if found[1] else "", "".join(token.text for token in tokens)).strip()
+
+
+def compression_ratio(text: str) -> float:
+    """Whisper's measure of repetition: bytes of the text by bytes when compressed."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw))
+
+
+def _end(tokens: Sequence[Token], limit: float) -> float:
+    return max(tokens[0].start, min(limit, tokens[-1].start + _TOKEN_SECONDS))
+
+
+def _probability(tokens: Sequence[Token]) -> float:
+    return math.exp(sum(token.logprob for token in tokens) / len(tokens))
+
+
+def _logprob(token: Token) -> TokenLogprob:
+    return TokenLogprob(token.text, token.logprob, list(token.text.encode()))
