@@ -92,7 +92,7 @@ export class ModelResidency implements Residency, Jobs {
   }
 
   reserve(): Reservation {
-    if (this.#closing) throw new AsrproError('shutting_down', 'The server is stopping.', { retryAfterSeconds: 5 });
+    this.#requireOpen();
     const room = this.#options.maxQueue + this.#resident.concurrency;
     if (this.#reserved + this.#running.size >= room) {
       throw new AsrproError('queue_full', `The queue is full: ${this.#reserved} requests are waiting.`, {
@@ -105,7 +105,7 @@ export class ModelResidency implements Residency, Jobs {
 
   async close(drainSeconds: number): Promise<void> {
     this.#closing = true;
-    const error = new AsrproError('shutting_down', 'The server is stopping.', { retryAfterSeconds: 5 });
+    const error = stopping();
     for (const command of this.#commands.splice(0)) command.refuse(error);
     for (const { job } of this.#waiting) job.fail(error);
     this.#dropEnded();
@@ -120,6 +120,7 @@ export class ModelResidency implements Residency, Jobs {
   async #enqueue(order: JobOrder, signal: AbortSignal, release: () => void): ReturnType<Reservation['start']> {
     await requireReady(order.model, this.#options.requireEngine);
     if (this.#resident.model?.id !== order.model.id) this.#resident.check(order.model.id);
+    this.#requireOpen();
     const job = new Job(order);
     const onAbort = (): void => {
       job.fail(new AsrproError('client_closed', 'The client went away.'));
@@ -164,7 +165,7 @@ export class ModelResidency implements Residency, Jobs {
   }
 
   #command<T>(head: CommandHead, run: () => Promise<T>): Promise<T> {
-    if (this.#closing) throw new AsrproError('shutting_down', 'The server is stopping.', { retryAfterSeconds: 5 });
+    this.#requireOpen();
     return new Promise<T>((resolve, reject) => {
       const command: Command = { ...head, run: () => run().then(resolve, reject), refuse: reject };
       this.#commands.push(command);
@@ -184,6 +185,10 @@ export class ModelResidency implements Residency, Jobs {
       );
       this.#pump();
     }, this.#options.queueSeconds * 1000).unref();
+  }
+
+  #requireOpen(): void {
+    if (this.#closing) throw stopping();
   }
 
   /** Acts until the next step has to wait for an event. */
@@ -299,4 +304,8 @@ export class ModelResidency implements Residency, Jobs {
     const [first] = this.#waiting;
     return first === undefined ? null : { kind: 'job', model: first.job.order.model.id, alone: first.job.alone };
   }
+}
+
+function stopping(): AsrproError {
+  return new AsrproError('shutting_down', 'The server is stopping.', { retryAfterSeconds: 5 });
 }

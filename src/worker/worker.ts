@@ -211,6 +211,8 @@ export class Worker {
       this.#log.info({ job }, 'the engine did not stop in time; ending the worker');
       this.#pending.get(job)?.fail(new AsrproError('cancelled', 'The request was cancelled.'));
       void this.stop(shortLadder);
+      // A politer stop that is under way already would keep its pace.
+      this.#handle.signal('SIGKILL');
     });
     this.#send({ type: 'cancel', job });
   }
