@@ -15,7 +15,7 @@ export interface GatewayOptions {
   home?: string;
   /** The built-in fake worker instead of Python. */
   mock?: boolean;
-  /** How the program is run; Node on src/main.ts when absent. */
+  /** Another way to run `serve`, for example through npm. */
   command?: string[];
 }
 
@@ -41,8 +41,8 @@ export interface Gateway {
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
   const home = options.home ?? temporaryHome({ installed: !options.mock });
   const family = randomUUID();
-  const [file, ...first] = options.command ?? [process.execPath, mainProgram];
-  const args = [...first, 'serve', '--port', '0', ...(options.mock ? ['--mock'] : []), ...(options.args ?? [])];
+  const [file, ...first] = options.command ?? [process.execPath, mainProgram, 'serve'];
+  const args = [...first, '--port', '0', ...(options.mock ? ['--mock'] : []), ...(options.args ?? [])];
   const child = spawn(file!, args, {
     env: { ...process.env, ...options.environment, ASRPRO_HOME: home, [familyVariable]: family },
     stdio: ['pipe', 'pipe', 'pipe'],

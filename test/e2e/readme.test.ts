@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { execa } from 'execa';
+import { expect, test } from 'vitest';
+import { call, wordsOf } from '../setup/api.ts';
+import { checkout, jfkWords } from '../setup/checkout.ts';
+import { startGateway } from '../setup/gateway.ts';
+import { pythonWithTools } from '../setup/python-tools.ts';
+
+const readme = readFileSync(path.join(checkout, 'README.md'), 'utf8');
+
+/** The README's code blocks of a language, pointed at the gateway under test. */
+function examples(language: string, url: string): string[] {
+  const blocks = [...readme.matchAll(/```(\w+)\n(.*?)```/gs)];
+  return blocks
+    .filter(([, name, code]) => name === language && code!.includes('127.0.0.1:8277'))
+    .map(([, , code]) => code!.replaceAll('http://127.0.0.1:8277', url));
+}
+
+test('the curl lines work when pasted', async () => {
+  const { url } = await startGateway();
+  const [transcription, settings] = examples('sh', url);
+  const { stdout } = await execa(transcription!, { shell: true, cwd: checkout });
+  expect(wordsOf(JSON.parse(stdout).text)).toBe(jfkWords);
+  const answers = await execa(settings!.replace('\n', ' && echo && '), { shell: true, cwd: checkout });
+  const [loaded, unloaded] = answers.stdout.split('\n').map((line) => JSON.parse(line));
+  expect(loaded).toMatchObject({ status: 'success', model: 'whisper-base' });
+  expect(unloaded).toMatchObject({ status: 'success', unloaded: 'whisper-base' });
+  expect((await call(url, '/health')).json.worker.pid).toBeNull();
+});
+
+test('the Python example works with the official package', async () => {
+  const { url } = await startGateway();
+  const [example] = examples('python', url);
+  const { stdout } = await execa(await pythonWithTools(), ['-'], { input: example!, cwd: checkout });
+  expectModelsAndSpeech(stdout);
+});
+
+test('the JavaScript example works with the official package', async () => {
+  const { url } = await startGateway();
+  const [example] = examples('js', url);
+  const { stdout } = await execa(process.execPath, ['--input-type=module', '-'], { input: example!, cwd: checkout });
+  expectModelsAndSpeech(stdout);
+});
+
+function expectModelsAndSpeech(output: string): void {
+  const lines = output.split('\n');
+  expect(lines.slice(0, -1).join()).toContain('whisper-tiny.en');
+  expect(wordsOf(lines.at(-1)!)).toBe(jfkWords);
+}

@@ -1,0 +1,36 @@
+import { execa } from 'execa';
+import { expect, test } from 'vitest';
+import { wordsOf } from '../setup/api.ts';
+import { checkout, jfkWords } from '../setup/checkout.ts';
+import { startGateway } from '../setup/gateway.ts';
+import { temporaryHome } from '../setup/home.ts';
+
+const npmStart = ['npm', '--prefix', checkout, 'start', '--silent', '--'];
+
+test('npm start prints one JSON line, and a curl line that works when pasted', async () => {
+  const gateway = await startGateway({ command: npmStart });
+  const { out, err } = gateway.output;
+  expect(out.trim().split('\n')).toHaveLength(1);
+  expect(gateway.ready).toMatchObject({ event: 'ready', host: '127.0.0.1', version: expect.any(String) });
+  expect(err).not.toMatch(/install|download/i);
+  const curl = err.split('\n').find((line) => line.trim().startsWith('curl '));
+  const { stdout } = await execa({ shell: true, cwd: checkout })`${[curl!.trim()]}`;
+  expect(wordsOf(stdout)).toBe(jfkWords);
+});
+
+test('a signal to npm stops the gateway, which drains and leaves nothing', async () => {
+  const home = temporaryHome({ installed: true });
+  const gateway = await startGateway({ command: npmStart, home });
+  await gateway.stop('SIGTERM');
+  expect(gateway.output.err).toContain('stopping');
+});
+
+test('two instances run side by side', async () => {
+  const home = temporaryHome({ installed: true });
+  const [one, two] = await Promise.all([startGateway({ home, mock: true }), startGateway({ home, mock: true })]);
+  expect(one.url).not.toBe(two.url);
+  expect(one.ready.instance).not.toBe(two.ready.instance);
+  await one.stop();
+  expect((await fetch(`${two.url}/health`)).status).toBe(200);
+  await two.stop();
+});
