@@ -30,7 +30,7 @@ export function withConfigTable(readme: string): string {
     ({ key, default: value, description }) => `| \`${key}\` | \`${JSON.stringify(value)}\` | ${description} |`,
   );
   const table = ['| key | default | |', '|---|---|---|', ...rows].join('\n');
-  return readme.replace(/\| key \| default \|[^]*?\n\n/, `${table}\n\n`);
+  return readme.replace(/\| key \| default \|.*?\n\n/s, `${table}\n\n`);
 }
 
 if (import.meta.main) {
