@@ -1,0 +1,9 @@
+/** `npm run bench [NAME...]`: measures, and prints what it found. */
+import { installForTests } from '../test/setup/shared-home.ts';
+import { wordErrorRate } from './wer.ts';
+
+const benches: Record<string, () => Promise<void>> = { wer: wordErrorRate };
+
+const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benches);
+await installForTests();
+for (const name of names) await benches[name]!();
