@@ -1,0 +1,17 @@
+"""Starts a worker whose stdin stays open after this process: only the kernel can tell it of this one's death."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from worker_process import BOOTSTRAP
+
+reader, writer = os.pipe()
+child = subprocess.Popen([sys.executable, "-m", "asrpro_worker"], stdin=reader, pass_fds=[writer])
+os.write(writer, json.dumps({**BOOTSTRAP, "parent_pid": os.getpid()}).encode() + b"\n")
+sys.stdout.write(f"{child.pid}\n")
+sys.stdout.flush()
+sys.stdin.read()
