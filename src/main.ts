@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** The program's entry: `asrpro COMMAND`. */
 import module from 'node:module';
 import path from 'node:path';
@@ -6,5 +7,6 @@ import { resolvePaths } from './config/paths.ts';
 // Compiled code kept from the last start halves the time to ready. Node 20 has no such cache.
 module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE ?? path.join(resolvePaths().cache, 'compiled'));
 
-const { runCommandLine } = await import('./cli/run.ts');
-process.exitCode = await runCommandLine(process.argv.slice(2), process.env);
+import('./cli/run.ts').then(async ({ runCommandLine }) => {
+  process.exitCode = await runCommandLine(process.argv.slice(2), process.env);
+});
