@@ -126,7 +126,7 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     import('./worker/probe.ts'),
     import('./worker/python.ts'),
   ]);
-  const engines = createEngines({ config, paths, log, runtimeRoot: RUNTIME_ROOT });
+  const engines = createEngines({ config, paths, log, runtimeRoot: RUNTIME_ROOT, environment });
   const library = createModelLibrary({ config, paths, log, engineStatus: (id) => engines.status(id) });
   const start = process.createProcessStarter({
     log,

@@ -41,5 +41,8 @@ export interface Engines {
   watch(id: EnvironmentId, signal?: AbortSignal): AsyncIterable<InstallStatus>;
   /** How to start the worker in it. Throws `engine_not_installed`. `env` holds library paths (cuBLAS). */
   interpreter(id: EnvironmentId): Promise<{ python: string; env: Record<string, string> }>;
+  /** A Python that has pip, for fetching wheels: the `core` environment's, else one found on the machine. */
+  pip(): Promise<{ python: string }>;
+  /** Ends running installations. */
   close(): Promise<void>;
 }

@@ -1,0 +1,185 @@
+import { EventEmitter, on } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import type { Paths } from '../config/paths.ts';
+import type { Config } from '../config/schema.ts';
+import { AsrproError, asAsrproError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { environmentFolder, interpreterIn, readMarker, removeOthers } from './environment.ts';
+import { findPython } from './find-python.ts';
+import { installEnvironment } from './installer.ts';
+import { type Lock, readLock } from './lock.ts';
+import type { EngineStatus, Engines, EnvironmentId, InstallStatus } from './types.ts';
+
+export interface EnginesOptions {
+  config: Config;
+  paths: Paths;
+  log: Log;
+  /** Folder that holds `locks`. */
+  runtimeRoot: string;
+  environment: NodeJS.ProcessEnv;
+}
+
+const IDS: readonly EnvironmentId[] = ['core', 'nemo'];
+/** An installer that has not touched its lock for so long, in milliseconds, is dead. */
+const STALE_MS = 20_000;
+
+interface Job {
+  status: InstallStatus;
+  changes: EventEmitter;
+  abort: AbortController;
+}
+
+/** The Python environments: one installation at a time for each, whoever asks for it. */
+export function createEngines({ config, paths, log, runtimeRoot, environment }: EnginesOptions): Engines {
+  const jobs = new Map<EnvironmentId, Job>();
+  const locks = new Map(IDS.map((id) => [id, readLock(runtimeRoot, id)]));
+  const lockOf = (id: EnvironmentId): Lock => locks.get(id)!;
+  const folderOf = (id: EnvironmentId): string => environmentFolder(paths.engines, id, lockOf(id));
+
+  function status(id: EnvironmentId): EngineStatus {
+    const marker = readMarker(folderOf(id));
+    const installed = marker !== null;
+    return {
+      id,
+      installed,
+      python: installed ? interpreterIn(folderOf(id)) : null,
+      packages: marker?.packages ?? {},
+      sizeBytes: marker?.sizeBytes ?? lockOf(id).sizeBytes,
+      reason: installed ? null : notInstalled(id),
+    };
+  }
+
+  function change(job: Job, part: Partial<InstallStatus>): void {
+    job.status = { ...job.status, ...part };
+    job.changes.emit('change', job.status);
+  }
+
+  async function install(id: EnvironmentId, job: Job): Promise<void> {
+    const folder = folderOf(id);
+    mkdirSync(paths.engines, { recursive: true });
+    const { default: lockfile } = await import('proper-lockfile');
+    const release = await lockfile.lock(paths.engines, {
+      lockfilePath: path.join(paths.engines, `${id}.lock`),
+      stale: STALE_MS,
+      // Another process installs the same: its work is awaited and then found done.
+      retries: { forever: true, minTimeout: 500, maxTimeout: 1000 },
+      onCompromised: (error) => log.warn({ err: error }, 'the lock of the installation was lost'),
+    });
+    try {
+      if (readMarker(folder) === null && !job.abort.signal.aborted) {
+        await installEnvironment({
+          lock: lockOf(id),
+          folder,
+          configuredPython: config.worker.python,
+          environment,
+          signal: job.abort.signal,
+          onProgress: (step, packagesDone) =>
+            change(job, { status: step.startsWith('checking') ? 'verifying' : 'installing', step, packagesDone }),
+        });
+        removeOthers(paths.engines, id, folder);
+      }
+    } finally {
+      await release();
+    }
+  }
+
+  async function run(id: EnvironmentId, job: Job): Promise<void> {
+    try {
+      await install(id, job);
+      if (job.abort.signal.aborted)
+        throw new AsrproError('engine_install_cancelled', 'The installation was cancelled.');
+      change(job, { status: 'installed', step: null, packagesDone: job.status.packagesTotal ?? 0 });
+      log.info({ engine: id }, 'engine installed');
+    } catch (error) {
+      const { code, message, hint, kind } = asAsrproError(error);
+      const text = hint === null ? message : `${message} ${hint}`;
+      log.error({ err: error }, `the engine '${id}' could not be installed`);
+      const cancelled = code === 'engine_install_cancelled';
+      change(job, {
+        status: cancelled ? 'cancelled' : 'failed',
+        step: null,
+        error: cancelled
+          ? null
+          : { code, message: text, retryable: kind.retryable || code === 'engine_install_failed' },
+      });
+    }
+  }
+
+  const engines: Engines = {
+    list: async () => IDS.map(status),
+    status: async (id) => status(id),
+    async install(id) {
+      if (status(id).installed) return finished(id);
+      const running = jobs.get(id);
+      if (running && !hasEnded(running.status)) return running.status;
+      const job: Job = { status: queued(id, lockOf(id)), changes: new EventEmitter(), abort: new AbortController() };
+      jobs.set(id, job);
+      void run(id, job);
+      return job.status;
+    },
+    job: async (id) => jobs.get(id)?.status ?? (status(id).installed ? finished(id) : undefined),
+    async cancel(id) {
+      const job = jobs.get(id);
+      if (job === undefined) throw new AsrproError('install_not_found', `There is no installation of '${id}'.`);
+      job.abort.abort();
+      for await (const last of engines.watch(id)) if (hasEnded(last)) return last;
+      return job.status;
+    },
+    async *watch(id, signal) {
+      const job = jobs.get(id);
+      if (job === undefined) {
+        if (status(id).installed) yield finished(id);
+        return;
+      }
+      const changes = on(job.changes, 'change', signal ? { signal } : {});
+      yield job.status;
+      if (hasEnded(job.status)) return;
+      for await (const [changed] of changes) {
+        yield changed as InstallStatus;
+        if (hasEnded(changed as InstallStatus)) return;
+      }
+    },
+    async interpreter(id) {
+      const folder = folderOf(id);
+      const marker = readMarker(folder);
+      if (marker === null) throw new AsrproError('engine_not_installed', `${notInstalled(id)}`);
+      return { python: interpreterIn(folder), env: libraryPath(folder, marker.libraryFolders, environment) };
+    },
+    async pip() {
+      if (status('core').installed) return { python: interpreterIn(folderOf('core')) };
+      return { python: (await findPython(config.worker.python, environment)).command };
+    },
+    async close() {
+      for (const [id, job] of jobs) if (!hasEnded(job.status)) await engines.cancel(id);
+    },
+  };
+  return engines;
+}
+
+/** CTranslate2 opens cuBLAS through the loader, which reads this variable only at the start of the process. */
+function libraryPath(
+  folder: string,
+  libraryFolders: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): Record<string, string> {
+  if (libraryFolders.length === 0 || process.platform !== 'linux') return {};
+  const own = libraryFolders.map((relative) => path.join(folder, relative));
+  return { LD_LIBRARY_PATH: [...own, ...(environment.LD_LIBRARY_PATH ? [environment.LD_LIBRARY_PATH] : [])].join(':') };
+}
+
+function notInstalled(id: EnvironmentId): string {
+  return `The engine '${id}' is not installed: run \`asrpro setup ${id}\` or POST /v1/engines/${id}/install.`;
+}
+
+function hasEnded({ status }: InstallStatus): boolean {
+  return status === 'installed' || status === 'failed' || status === 'cancelled';
+}
+
+function queued(engine: EnvironmentId, lock: Lock): InstallStatus {
+  return { engine, status: 'queued', step: null, packagesDone: 0, packagesTotal: lock.packages, error: null };
+}
+
+function finished(engine: EnvironmentId): InstallStatus {
+  return { engine, status: 'installed', step: null, packagesDone: 0, packagesTotal: null, error: null };
+}
