@@ -4,5 +4,6 @@ import type { Command } from './command.ts';
 export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   setup: async () => (await import('./setup.ts')).setup,
+  transcribe: async () => (await import('./transcribe.ts')).transcribe,
   config: async () => (await import('./config.ts')).config,
 };

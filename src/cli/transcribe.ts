@@ -1,0 +1,101 @@
+import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
+import { AsrproError, asAsrproError } from '../errors.ts';
+import { collect, plain, verbose } from '../http/transcript.ts';
+import type { Transcript, TranscriptionRequest, TranscriptionService } from '../transcription/types.ts';
+import type { Command, CommandContext } from './command.ts';
+
+const formats = ['text', 'json', 'verbose_json'] as const;
+type Format = (typeof formats)[number];
+
+export const transcribe: Command = {
+  name: 'transcribe',
+  summary: 'text of audio files to stdout, without a server',
+  usage: 'transcribe FILE... [--model ID] [--language CODE] [--format text|json|verbose_json] [--words]',
+  options: {
+    model: { type: 'string', short: 'm', description: 'ID of the model; the configured default when absent.' },
+    language: { type: 'string', short: 'l', description: 'ISO-639-1 CODE of what is spoken; detected when absent.' },
+    format: { type: 'string', short: 'f', description: 'text, json or verbose_json.' },
+    words: { type: 'boolean', description: 'Times of the words too; implies verbose_json.' },
+  },
+  async run(context) {
+    const { positionals: files, terminal } = context;
+    if (files.length === 0) throw new AsrproError('usage', `Usage: asrpro ${transcribe.usage}`);
+    const format = formatOf(context);
+    const { transcription } = await context.services();
+    const failures: AsrproError[] = [];
+    for (const file of files) {
+      if (context.signal.aborted) break;
+      try {
+        const transcript = await transcribeFile(transcription, requestFor(file, context), context.signal);
+        terminal.out.write(`${rendered(transcript, format, context.flags.words === true)}\n`);
+      } catch (thrown) {
+        const error = asAsrproError(thrown);
+        // With several files the others are still wanted; each failure names its file.
+        if (files.length === 1) throw error;
+        terminal.err.write(`${file}: ${error.message}\n`);
+        failures.push(error);
+      }
+    }
+    if (context.signal.aborted) throw new AsrproError('cancelled', 'Stopped before all files were transcribed.');
+    if (failures.length === 0) return;
+    throw new AsrproError(failures[0]!.code, `${failures.length} of ${files.length} files could not be transcribed.`);
+  },
+};
+
+function formatOf({ flags, terminal }: CommandContext): Format {
+  const asked = flags.format ?? (flags.words ? 'verbose_json' : terminal.json ? 'json' : 'text');
+  const format = formats.find((one) => one === asked);
+  if (format === undefined || (flags.words && format !== 'verbose_json')) {
+    const allowed = flags.words ? '--words needs verbose_json' : `it is one of ${formats.join(', ')}`;
+    throw new AsrproError('usage', `--format ${String(asked)} is not possible: ${allowed}.`, { param: 'format' });
+  }
+  return format;
+}
+
+function requestFor(file: string, { flags }: CommandContext): TranscriptionRequest {
+  try {
+    accessSync(file, constants.R_OK);
+  } catch (cause) {
+    throw new AsrproError('invalid_value', `${file} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, {
+      param: 'file',
+      cause,
+    });
+  }
+  return {
+    model: text(flags.model),
+    // The worker only reads it; a copy as for uploads is not needed.
+    audioPath: path.resolve(file),
+    task: 'transcribe',
+    language: text(flags.language)?.toLowerCase() ?? null,
+    prompt: null,
+    temperature: null,
+    hotwords: [],
+    wordTimestamps: flags.words === true,
+    logprobs: false,
+    stream: false,
+  };
+}
+
+async function transcribeFile(
+  service: TranscriptionService,
+  request: TranscriptionRequest,
+  signal: AbortSignal,
+): Promise<Transcript> {
+  const admission = service.admit();
+  try {
+    return await collect(await admission.start(request, signal), request.task);
+  } finally {
+    admission.release();
+  }
+}
+
+function rendered(transcript: Transcript, format: Format, words: boolean): string {
+  if (format === 'text') return transcript.text;
+  const wish = { format, words, segments: true, logprobs: false, stream: false };
+  return JSON.stringify(format === 'json' ? plain(transcript, wish) : verbose(transcript, wish));
+}
+
+function text(flag: CommandContext['flags'][string]): string | null {
+  return typeof flag === 'string' && flag !== '' ? flag : null;
+}
