@@ -140,7 +140,11 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     engines,
     library,
     start,
-    devices: createDevices({ config, paths, log, engines, probe: createProbe(start, patience(config), log) }),
+    devices: createDevices({
+      ...{ config, log, engines, environment },
+      runtimeRoot: RUNTIME_ROOT,
+      probe: createProbe(start, patience(config), log),
+    }),
     downloads: createDownloads({ config, paths, log, library, pip: () => engines.pip(), environment }),
   };
 }

@@ -1,0 +1,51 @@
+"""Ask the NVIDIA driver what it has, without any package: prints one JSON object. Run as a script, in a second at most.
+
+Creates no context on the device. That a GPU is listed does not mean that an engine can use it: only an inference tells.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import sys
+
+_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+_CUBLAS = "cublas64_12.dll" if sys.platform == "win32" else "libcublas.so.12"
+_NAME_BYTES = 100
+
+
+def _open(library: str) -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(library)
+    except OSError:
+        return None
+
+
+def _devices(driver: ctypes.CDLL) -> tuple[list[dict[str, object]], str | None]:
+    """The devices, or the reason why there are none."""
+    if (code := driver.cuInit(0)) != 0:
+        return [], f"The NVIDIA driver cannot be started (CUDA error {code})."
+    count = ctypes.c_int()
+    if (code := driver.cuDeviceGetCount(ctypes.byref(count))) != 0 or count.value == 0:
+        return [], "The NVIDIA driver sees no GPU."
+    found: list[dict[str, object]] = []
+    for index in range(count.value):
+        device = ctypes.c_int()
+        name = ctypes.create_string_buffer(_NAME_BYTES)
+        memory = ctypes.c_size_t()
+        driver.cuDeviceGet(ctypes.byref(device), index)
+        driver.cuDeviceGetName(name, _NAME_BYTES, device)
+        driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
+        found.append({"index": index, "name": name.value.decode(errors="replace"), "memory_bytes": memory.value})
+    return found, None
+
+
+def main() -> None:
+    """Print `{"devices": [...], "reason": str | null, "cublas": bool}`."""
+    driver = _open(_DRIVER)
+    devices, reason = _devices(driver) if driver else ([], "No NVIDIA driver was found.")
+    print(json.dumps({"devices": devices, "reason": reason, "cublas": _open(_CUBLAS) is not None}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+import { existsSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execa } from 'execa';
+import { z } from 'zod';
+import type { Device } from './types.ts';
+
+/** A device as the system sees it, before any engine has tried it. */
+export type Detected = Omit<Device, 'engines' | 'usable'> & { present: boolean };
+
+const probed = z.object({
+  devices: z.array(z.object({ index: z.number(), name: z.string(), memory_bytes: z.number() })),
+  reason: z.string().nullable(),
+  cublas: z.boolean(),
+});
+
+/** The driver can hang without persistence mode; it is not waited for longer than this, in milliseconds. */
+const DRIVER_MS = 10_000;
+
+export function detectCpu(): Detected {
+  const cores = os.cpus();
+  const name = `${cores[0]?.model.trim() || os.arch()}, ${cores.length} cores`;
+  return { id: 'cpu', kind: 'cpu', name, memoryBytes: os.totalmem(), present: true, reason: null };
+}
+
+export function detectMps(): Detected {
+  const present = process.platform === 'darwin' && process.arch === 'arm64';
+  const reason = present ? null : 'This is not a Mac with Apple silicon.';
+  return { id: 'mps', kind: 'mps', name: 'Apple GPU', memoryBytes: null, present, reason };
+}
+
+/**
+ * Whether asking the NVIDIA driver is worth a process: looks at a few files, in well under a millisecond. Without a GPU
+ * nothing else is ever done.
+ */
+export function mayHaveCuda(environment: NodeJS.ProcessEnv): boolean {
+  if (process.platform === 'win32')
+    return existsSync(path.join(environment.SystemRoot ?? 'C:\\Windows', 'System32', 'nvcuda.dll'));
+  if (process.platform !== 'linux') return false;
+  const folders = (environment.LD_LIBRARY_PATH ?? '').split(':').filter(Boolean);
+  const libraries = [...folders, '/usr/lib/wsl/lib'].map((folder) => path.join(folder, 'libcuda.so.1'));
+  return ['/dev/nvidiactl', '/proc/driver/nvidia/version', ...libraries].some((file) => existsSync(file));
+}
+
+/**
+ * NVIDIA devices by the driver's own word; one entry with the reason where there is none.
+ *
+ * @param python any Python, and the script that asks.
+ */
+export async function detectCuda(
+  python: () => Promise<{ python: string; env: Record<string, string> }>,
+  script: string,
+  environment: NodeJS.ProcessEnv,
+): Promise<Detected[]> {
+  if (!mayHaveCuda(environment)) return [absent('No NVIDIA driver was found.')];
+  try {
+    const { python: file, env } = await python();
+    const { stdout } = await execa(file, ['-I', script], {
+      env: { ...environment, ...env, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' },
+      extendEnv: false,
+      timeout: DRIVER_MS,
+    });
+    const { devices, reason } = probed.parse(JSON.parse(stdout));
+    if (devices.length === 0) return [absent(reason ?? 'The NVIDIA driver sees no GPU.')];
+    return devices.map(({ index, name, memory_bytes }) => ({
+      id: `cuda:${index}`,
+      kind: 'cuda',
+      name,
+      memoryBytes: memory_bytes,
+      present: true,
+      reason: null,
+    }));
+  } catch (error) {
+    return [absent(`The NVIDIA driver does not answer: ${(error as Error).message.split('\n')[0]}`)];
+  }
+}
+
+function absent(reason: string): Detected {
+  return { id: 'cuda:0', kind: 'cuda', name: 'NVIDIA GPU', memoryBytes: null, present: false, reason };
+}
