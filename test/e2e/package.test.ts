@@ -1,0 +1,58 @@
+import { copyFileSync, globSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { execa } from 'execa';
+import { beforeAll, expect, test } from 'vitest';
+import { call, transcribe, wordsOf } from '../setup/api.ts';
+import { audio, checkout, jfkWords } from '../setup/checkout.ts';
+import { startGateway } from '../setup/gateway.ts';
+import { temporaryHome } from '../setup/home.ts';
+
+const jfk = audio('english/jfk.flac');
+const sample = 'test/audio/english/jfk.flac';
+
+beforeAll(async () => {
+  await execa('npm', ['run', 'build'], { cwd: checkout });
+});
+
+/** The package as a user gets it: packed, installed into an empty folder, without development dependencies. */
+async function installPackage(): Promise<string> {
+  const folder = temporaryHome();
+  await execa('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: checkout });
+  const [tarball] = globSync('*.tgz', { cwd: folder });
+  await execa('npm', ['install', '--no-audit', '--no-fund', `./${tarball}`], { cwd: folder });
+  return folder;
+}
+
+test('the npm package serves and transcribes', async () => {
+  const folder = await installPackage();
+  const program = path.join(folder, 'node_modules', 'asrpro', 'dist', 'asrpro.mjs');
+  expect((await execa('npx', ['asrpro', '--version'], { cwd: folder })).stdout).toMatch(/^\d+\.\d+\.\d+$/);
+
+  const mock = await startGateway({ command: [process.execPath, program, 'serve'], mock: true });
+  expect((await transcribe(mock.url, jfk)).status).toBe(200);
+  expect((await call(mock.url, '/docs')).status).toBe(200);
+  await mock.stop();
+
+  const real = await startGateway({ command: [process.execPath, program, 'serve'] });
+  const shipped = path.join(folder, 'node_modules', 'asrpro', sample);
+  expect(wordsOf((await transcribe(real.url, shipped)).json.text)).toBe(jfkWords);
+});
+
+test('the executable runs alone in a folder, with nothing on PATH', async () => {
+  const [built] = globSync('dist/asrpro-*', { cwd: checkout });
+  const folder = temporaryHome();
+  const binary = path.join(folder, 'asrpro');
+  copyFileSync(path.join(checkout, built!), binary);
+  const environment = { PATH: '' };
+
+  const home = temporaryHome();
+  const mock = await startGateway({ command: [binary, 'serve'], mock: true, home, environment });
+  expect((await transcribe(mock.url, jfk)).status).toBe(200);
+  expect((await call(mock.url, '/docs')).status).toBe(200);
+  await mock.stop();
+  expect(readdirSync(folder)).toEqual(['asrpro']);
+  expect(readdirSync(path.join(home, 'program'))).toHaveLength(1);
+
+  const real = await startGateway({ command: [binary, 'serve'], environment });
+  expect(wordsOf((await transcribe(real.url, jfk)).json.text)).toBe(jfkWords);
+});
