@@ -136,7 +136,7 @@ async function runInstaller(options: InstallerOptions, file: string, args: strin
   let done = 0;
   createInterface({ input: child.all }).on('line', (line) => {
     const name = /^\s*(?:Collecting|Downloading|Using cached|\+) ([A-Za-z0-9][\w.-]*)/.exec(line)?.[1];
-    if (/^Collecting /.test(line) || /^ \+ /.test(line)) done += 1;
+    if (/^(Collecting|Processing) /.test(line) || /^ \+ /.test(line)) done += 1;
     if (name) onProgress(`fetching ${name.replace(/-\d.*/, '')}`, done);
     else if (line.startsWith('Installing collected')) onProgress('installing packages', done);
   });
