@@ -44,12 +44,12 @@ class FasterWhisper:
         """See Engine.load. `compute_type` auto is int8 on the CPU: the published float16 would become float32 there."""
         directory = check_directory(request.model.path)
         device = ctranslate2_devices.resolve(request.device)
-        compute_type = ctranslate2_devices.resolve_compute_type(device, request.compute_type)
         threads = thread_count(request.threads)
         concurrency = min(max(1, request.concurrency), threads) if device == "cpu" else max(1, request.concurrency)
         kind, _, index = device.partition(":")
         phase("weights")
         try:
+            compute_type = ctranslate2_devices.resolve_compute_type(device, request.compute_type)
             model = JobModel(
                 str(directory.path),
                 device=kind,
@@ -101,13 +101,13 @@ class FasterWhisper:
             language=request.language,
             task=request.task,
             beam_size=request.beam_size or _BEAM_SIZE,
-            temperature=_temperatures(request.temperature),
+            temperature=temperatures(request.temperature),
             initial_prompt=_plain(request.prompt),
             hotwords=_plain(", ".join(request.hotwords)),
             word_timestamps=request.word_timestamps,
             clip_timestamps=[moment for stretch in stretches for moment in stretch],
         )
-        return Recognition(info.language, float(info.language_probability), _segments(segments))
+        return Recognition(info.language, float(info.language_probability), _segments(segments, pcm.duration))
 
     def probe(self, device: str) -> ProbedDevice:
         """See Engine.probe."""
@@ -160,7 +160,7 @@ def _translates(model: JobModel, directory: WhisperDirectory, model_id: str) -> 
     return not any(sign in model_id.lower() for sign in ("turbo", "distil"))
 
 
-def _temperatures(asked: float | None) -> list[float]:
+def temperatures(asked: float | None) -> list[float]:
     """The ladder from the asked temperature upwards; one value alone would switch the fallback off."""
     if not asked:
         return list(_LADDER)
@@ -172,13 +172,14 @@ def _plain(text: str | None) -> str | None:
     return re.sub(r"<\|.*?\|>", "", text or "").strip() or None
 
 
-def _segments(segments: Iterable[Any]) -> Iterator[Segment]:
+def _segments(segments: Iterable[Any], duration: float) -> Iterator[Segment]:
+    """On the wire's terms. Whisper's time marks can lie in the padding behind the end."""
     for number, segment in enumerate(segments):
         yield Segment(
             id=number,
             seek=int(segment.seek),
-            start=float(segment.start),
-            end=float(segment.end),
+            start=min(float(segment.start), duration),
+            end=min(float(segment.end), duration),
             text=segment.text,
             tokens=[int(token) for token in segment.tokens],
             temperature=float(segment.temperature),

@@ -16,6 +16,9 @@ _SPEC = "WhisperSpec"
 # Decoder layers of the shortened models: turbo has 4 with 128 mels, distilled ones 2; tiny has 4 with 80.
 _SHORT_LAYERS = {80: 2, 128: 4}
 
+# What CTranslate2 says of a file of weights that is cut short or altered.
+_WEIGHTS_SIGNS = ("model.bin", "incomplete", "binary version", "variable", "payload")
+
 
 @dataclass(frozen=True)
 class WhisperDirectory:
@@ -36,9 +39,7 @@ def check_directory(path: str) -> WhisperDirectory:
     config = require_object(require_file(directory, "config.json"))
     # Without it, faster-whisper downloads the tokenizer of another model.
     require_object(require_file(directory, "tokenizer.json"))
-    vocabulary = require_file(directory, "vocabulary.json", "vocabulary.txt")
-    if vocabulary.suffix == ".json":
-        require_json(vocabulary)
+    _check_vocabulary(require_file(directory, "vocabulary.json", "vocabulary.txt"))
     if (directory / "preprocessor_config.json").exists():
         require_object(require_file(directory, "preprocessor_config.json"))
     heads = config.get("alignment_heads")
@@ -59,6 +60,16 @@ def _check_weights(file: Path) -> None:
         raise broken("model.bin is not a CTranslate2 model")
     if spec != _SPEC:
         raise broken(f"model.bin holds a {spec}, not a Whisper model", "Choose a Whisper model.")
+
+
+def _check_vocabulary(file: Path) -> None:
+    """A short one is loaded without a word, and fails in the middle of a request."""
+    try:
+        tokens = require_json(file) if file.suffix == ".json" else file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise broken(f"{file.name} is not a text file") from error
+    if not isinstance(tokens, list) or "<|startoftranscript|>" not in tokens:
+        raise broken(f"{file.name} is not a vocabulary of Whisper")
 
 
 def check_mels(model: Any) -> None:
@@ -82,7 +93,7 @@ def load_error(error: Exception) -> WorkerError:
         return WorkerError("device_unavailable", f"{text.splitlines()[0].rstrip('.')}. Choose another one.")
     if "vocabulary" in lowered:
         return broken("the vocabulary file does not fit the weights")
-    if isinstance(error, RuntimeError) and ("model.bin" in lowered or "incomplete" in lowered or "binary" in lowered):
+    if isinstance(error, RuntimeError) and any(sign in lowered for sign in _WEIGHTS_SIGNS):
         return broken("model.bin is incomplete or of an unknown version")
     if type(error) is Exception:
         # the tokenizers library raises the bare class

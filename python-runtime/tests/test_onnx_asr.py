@@ -1,0 +1,82 @@
+"""The engine `onnx-asr`, with a toy Parakeet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from in_process import load, transcribe
+from sounds import NOISE, SILENCE, SPEECH, write_wav
+
+from asrpro_worker.audio import decode
+from asrpro_worker.engines.onnx_asr import OnnxAsr
+from asrpro_worker.errors import WorkerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def engine(tdt: Path) -> OnnxAsr:
+    made = OnnxAsr()
+    facts = load(made, tdt, languages=["en", "de"])
+    assert (facts.device, facts.compute_type, facts.languages) == ("cpu", "float32", ["en", "de"])
+    return made
+
+
+def test_words_and_log_probabilities(engine: OnnxAsr) -> None:
+    recognition, segments = transcribe(engine, SPEECH, word_timestamps=True, logprobs=True)
+    assert (recognition.language, recognition.language_probability) == (None, None)
+    assert [segment.id for segment in segments] == list(range(len(segments)))
+    last = 0.0
+    for segment in segments:
+        assert segment.words
+        assert segment.logprobs
+        assert segment.text == " " + " ".join(word.word for word in segment.words)
+        assert last <= segment.start <= segment.words[-1].end <= segment.end <= 11.0
+        assert all(0 < (word.probability or 0) <= 1 for word in segment.words)
+        assert all(entry.logprob <= 0 for entry in segment.logprobs)
+        last = segment.start
+
+
+def test_a_given_language_is_told_back(engine: OnnxAsr) -> None:
+    assert transcribe(engine, SPEECH, language="de")[0].language == "de"
+
+
+def test_long_speech_is_joined_with_shifted_times(engine: OnnxAsr, spool: Path) -> None:
+    with decode(str(SPEECH), lambda _: None) as pcm:
+        speech = (pcm.read(0, pcm.samples) * 32768).astype(np.int16)
+    _, segments = transcribe(engine, write_wav(spool / "upload", np.tile(speech, 8)))
+    assert segments[-1].end == pytest.approx(88, abs=2)
+    assert len({segment.seek for segment in segments}) >= 3, "pieces"
+    starts = [segment.start for segment in segments]
+    assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize("path", [SILENCE, NOISE])
+def test_no_speech_no_text(engine: OnnxAsr, path: Path) -> None:
+    assert transcribe(engine, path)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"task": "translate"}, None),
+        ({"prompt": "Hello"}, "prompt"),
+        ({"temperature": 0.3}, "temperature"),
+        ({"hotwords": ["asrpro"]}, "hotwords"),
+        ({"language": "ja"}, "language"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(engine: OnnxAsr, fields: dict[str, Any], param: str | None) -> None:
+    with pytest.raises(WorkerError) as error:
+        transcribe(engine, SPEECH, **fields)
+    assert error.value.param == param
+
+
+def test_devices_are_tried(engine: OnnxAsr) -> None:
+    assert engine.probe("cpu").usable
+    for device in ("cuda:0", "mps", "toaster"):
+        probed = engine.probe(device)
+        assert (probed.usable, probed.reason is None) == (False, False)
