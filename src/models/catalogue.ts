@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import catalogue from './catalogue.json' with { type: 'json' };
+import { languageCodes } from './languages.ts';
+
+const file = z.object({
+  /** Relative to the model's folder, `/` between parts. */
+  path: z.string(),
+  size: z.number().int().nonnegative().nullable(),
+  sha256: z.string().length(64).nullable(),
+});
+export type CatalogueFile = z.infer<typeof file>;
+
+/** The same bytes inside Python wheels; each file is its members joined in order. */
+const wheelMirror = z.object({
+  type: z.literal('wheel'),
+  packages: z.array(z.string()),
+  files: z.record(z.string(), z.array(z.object({ package: z.string(), member: z.string() }))),
+});
+export type WheelMirror = z.infer<typeof wheelMirror>;
+
+const entry = z.object({
+  id: z.string(),
+  engine: z.enum(['faster-whisper', 'onnx-asr', 'nemo']),
+  name: z.string(),
+  description: z.string(),
+  repo: z.string(),
+  /** 40 hex digits; null: resolved at download. */
+  revision: z.string().nullable(),
+  license: z.string().nullable(),
+  languages: z.union([z.literal('multilingual').transform(() => [...languageCodes] as string[]), z.array(z.string())]),
+  files: z.array(file),
+  quantization: z.string().nullable().default(null),
+  mirrors: z.array(wheelMirror).default([]),
+  alternate_repos: z.array(z.string()).default([]),
+});
+export type CatalogueModel = z.infer<typeof entry>;
+
+/** The pinned list. Values come from the hub's own manifests; where a size or hash is null it was not known. */
+export const catalogueModels: readonly CatalogueModel[] = z.array(entry).parse(catalogue.models);
+
+/** When the list was made, 2026-11-24, in Unix seconds. */
+export const CATALOGUE_CREATED = 1795478400;
+
+/** Sum of the files; null where one is unknown. */
+export function totalSize(files: readonly CatalogueFile[]): number | null {
+  return files.reduce<number | null>((sum, { size }) => (sum === null || size === null ? null : sum + size), 0);
+}
+
+/** Other names of a catalogue model: its hub name and what people call it. */
+export function aliasesOf({ id, repo }: CatalogueModel): string[] {
+  const short = id.startsWith('whisper-') && !id.endsWith('-onnx') ? [id.slice('whisper-'.length)] : [];
+  const named: Record<string, string[]> = {
+    'whisper-large-v3': ['large'],
+    'whisper-large-v3-turbo': ['turbo', 'whisper-turbo'],
+    'distil-whisper-large-v3': ['distil-large-v3'],
+    'distil-whisper-large-v3.5': ['distil-large-v3.5'],
+    'distil-whisper-medium.en': ['distil-medium.en'],
+    'distil-whisper-small.en': ['distil-small.en'],
+  };
+  return [...short, ...(named[id] ?? []), repo];
+}

@@ -1,0 +1,51 @@
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+
+/** Written last into a model's folder: only with it the folder counts as a model. */
+const MARKER = '.asrpro.json';
+
+const markerSchema = z.object({
+  id: z.string(),
+  repo: z.string(),
+  revision: z.string(),
+  /** `hub` or `wheel`. */
+  source: z.string(),
+  /** Unix seconds. */
+  installed: z.number(),
+  files: z.array(z.object({ path: z.string(), size: z.number(), sha256: z.string() })),
+});
+export type InstalledModel = z.infer<typeof markerSchema>;
+
+export function modelFolder(models: string, id: string): string {
+  return path.join(models, id);
+}
+
+export function markerPath(models: string, id: string): string {
+  return path.join(modelFolder(models, id), MARKER);
+}
+
+/** null when the model is not installed, or not completely. */
+export function readInstalled(models: string, id: string): InstalledModel | null {
+  try {
+    return markerSchema.parse(JSON.parse(readFileSync(markerPath(models, id), 'utf8')));
+  } catch {
+    return null;
+  }
+}
+
+/** The first of its files that is gone or has another size; null when all are as installed. */
+export function damagedFile(models: string, { id, files }: InstalledModel): string | null {
+  const folder = modelFolder(models, id);
+  const damaged = files.find(({ path: name, size }) => {
+    const file = path.join(folder, name);
+    return !existsSync(file) || statSync(file).size !== size;
+  });
+  return damaged?.path ?? null;
+}
+
+/** Removes the folder, the marker first: half-deleted is never taken for a model. */
+export function removeInstalled(models: string, id: string): void {
+  rmSync(markerPath(models, id), { force: true });
+  rmSync(modelFolder(models, id), { recursive: true, force: true });
+}

@@ -1,0 +1,1 @@
+export { isLanguageCode, type LanguageCode, languageCode, languageCodes, languageName } from '../models/languages.ts';
