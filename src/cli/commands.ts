@@ -5,5 +5,6 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   setup: async () => (await import('./setup.ts')).setup,
   transcribe: async () => (await import('./transcribe.ts')).transcribe,
+  pull: async () => (await import('./pull.ts')).pull,
   config: async () => (await import('./config.ts')).config,
 };
