@@ -5,7 +5,6 @@ import { AsrproError } from '../errors.ts';
 import { packageFile } from '../package-files.ts';
 import { version } from '../version.ts';
 import type { Command, CommandContext } from './command.ts';
-import { installMissing } from './install-missing.ts';
 
 /** Speech for the first request, in a checkout and in the package. */
 const SAMPLE = packageFile('test/audio/english/jfk.flac');
@@ -39,7 +38,10 @@ export const serve: Command = {
       import('../http/server.ts'),
       import('node:crypto'),
     ]);
-    if (context.flags.setup && !context.flags.mock) await installMissing(context, services);
+    if (context.flags.setup && !context.flags.mock) {
+      const { installMissing } = await import('./install-missing.ts');
+      await installMissing(context, services);
+    }
     const model = await modelToLoad(context, services);
     const server = await createHttpServer({ ...services, version, startedAt, spoolDirectory: services.run.spool });
     const { url, host, port } = await server.listen();

@@ -1,0 +1,25 @@
+import type { Config } from '../config/schema.ts';
+import type { Devices } from '../devices/types.ts';
+import type { Downloads } from '../downloads/types.ts';
+import type { Engines } from '../engines/types.ts';
+import type { Log } from '../log.ts';
+import type { ModelLibrary } from '../models/model.ts';
+import type { Residency } from '../residency/types.ts';
+import type { TranscriptionService } from '../transcription/types.ts';
+
+/** What the HTTP server serves; `app.ts` builds it. */
+export interface HttpServerDeps {
+  config: Config;
+  log: Log;
+  version: string;
+  /** Milliseconds since 1970. */
+  startedAt: number;
+  /** Private folder for uploads; a file in it lives as long as its request. */
+  spoolDirectory: string;
+  library: ModelLibrary;
+  downloads: Downloads;
+  engines: Engines;
+  devices: Devices;
+  residency: Residency;
+  transcription: TranscriptionService;
+}

@@ -1,0 +1,49 @@
+import { AsrproError } from '../errors.ts';
+import { baseName, type TextField } from './upload.ts';
+
+/** How the text of a form field becomes a value. */
+export type FieldKind = 'text' | 'list' | 'number' | 'boolean' | 'choice';
+
+/**
+ * Text fields of a multipart form as values by name, for validation. One field has many spellings on the wire: `a`,
+ * `a[]`, `a[0]`, repeated, or one value with commas. An empty part is an absent one; of a single value, the last counts.
+ * What does not parse stays text, and validation says what is wrong. Unknown fields are dropped.
+ *
+ * Throws `invalid_value` for a field of ours that is too long.
+ */
+export function formValues(
+  fields: readonly TextField[],
+  kinds: Readonly<Record<string, FieldKind>>,
+): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const { name, value, truncated } of fields) {
+    const base = baseName(name);
+    const kind = Object.hasOwn(kinds, base) ? kinds[base] : undefined;
+    if (kind === undefined || value.trim() === '') continue;
+    if (truncated) throw new AsrproError('invalid_value', `The value of '${base}' is too long.`, { param: base });
+    if (kind === 'list') values[base] = [...((values[base] as string[] | undefined) ?? []), ...items(value)];
+    else values[base] = parsers[kind](value);
+  }
+  return values;
+}
+
+const parsers: Record<Exclude<FieldKind, 'list'>, (text: string) => unknown> = {
+  text: (text) => text,
+  choice: (text) => text.trim(),
+  number: (text) => (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text.trim()) ? Number(text) : text),
+  boolean: (text) => booleans.get(text.trim().toLowerCase()) ?? text,
+};
+
+const booleans = new Map([
+  ['true', true],
+  ['1', true],
+  ['false', false],
+  ['0', false],
+]);
+
+function items(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}

@@ -1,0 +1,93 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '../config/schema.ts';
+import { AsrproError } from '../errors.ts';
+
+const EXPOSED = 'x-request-id, retry-after, openai-processing-ms';
+const PREFLIGHT_SECONDS = '600';
+
+/**
+ * Whom the server talks to, decided from the headers alone, before a byte of the body is read. A web page must not reach
+ * it through a name that points to this machine (Host) or by a request from a browser (Origin).
+ */
+export interface Guard {
+  /**
+   * Throws `forbidden_host`, `forbidden_origin`, `missing_api_key`, `invalid_api_key`. Sets the CORS headers of an allowed
+   * page; true when the request was a preflight, which is thereby answered.
+   */
+  check(request: FastifyRequest, reply: FastifyReply, options: { keyNeeded: boolean }): boolean;
+}
+
+export function createGuard({ allowedHosts, allowedOrigins, apiKey }: Config['server']): Guard {
+  const hosts = new Set(allowedHosts.map((host) => host.toLowerCase()));
+  const origins = new Set(allowedOrigins.map((origin) => origin.toLowerCase().replace(/\/$/, '')));
+  const keyHash = apiKey === null ? null : hash(apiKey);
+
+  return {
+    check(request, reply, { keyNeeded }) {
+      const host = request.headers.host?.toLowerCase() ?? '';
+      const name = hostName(host);
+      if (!isLoopback(name) && !hosts.has(name) && !hosts.has(host)) {
+        throw new AsrproError('forbidden_host', 'The Host of the request is not allowed.', {
+          hint: 'Use 127.0.0.1 or localhost, or add the name to `server.allowedHosts`.',
+        });
+      }
+      const origin = request.headers.origin;
+      if (origin !== undefined && origin.toLowerCase() !== `http://${host}`) {
+        if (!origins.has(origin.toLowerCase())) {
+          throw new AsrproError('forbidden_origin', 'Web pages of this origin may not use this server.', {
+            hint: 'Add the origin to `server.allowedOrigins` to allow it.',
+          });
+        }
+        allowPage(request, reply, origin);
+        if (request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined) return true;
+      }
+      if (keyHash !== null && keyNeeded) checkKey(request.headers.authorization, keyHash);
+      return false;
+    },
+  };
+}
+
+/** Grants the headers that the page asks for: the SDKs send many, and other names with every release. */
+function allowPage(request: FastifyRequest, reply: FastifyReply, origin: string): void {
+  reply.header('access-control-allow-origin', origin).header('vary', 'Origin');
+  reply.header('access-control-expose-headers', EXPOSED);
+  if (request.method !== 'OPTIONS') return;
+  reply.header('access-control-allow-methods', 'GET, POST, DELETE');
+  reply.header('access-control-max-age', PREFLIGHT_SECONDS);
+  const wanted = request.headers['access-control-request-headers'];
+  if (wanted !== undefined) reply.header('access-control-allow-headers', wanted);
+  if (request.headers['access-control-request-private-network'] !== undefined) {
+    reply.header('access-control-allow-private-network', 'true');
+  }
+}
+
+function checkKey(authorization: string | undefined, expected: Buffer): void {
+  const [, key] = /^Bearer +(.+)$/i.exec(authorization?.trim() ?? '') ?? [];
+  if (key === undefined) {
+    throw new AsrproError('missing_api_key', "You didn't provide an API key.", {
+      hint: 'Send it as `Authorization: Bearer KEY`.',
+    });
+  }
+  // Hashes have one length, so that the comparison takes the same time whatever was sent.
+  if (!timingSafeEqual(hash(key), expected)) {
+    throw new AsrproError('invalid_api_key', `Incorrect API key provided: ${masked(key)}.`);
+  }
+}
+
+function hash(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function masked(key: string): string {
+  return key.length < 16 ? '***' : `${key.slice(0, 3)}***${key.slice(-2)}`;
+}
+
+/** Without the port; IPv6 in brackets keeps them. */
+function hostName(host: string): string {
+  return host.replace(/:\d*$/, '');
+}
+
+function isLoopback(name: string): boolean {
+  return name === 'localhost' || name === '[::1]' || /^127(\.\d{1,3}){3}$/.test(name);
+}

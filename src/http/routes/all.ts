@@ -1,0 +1,22 @@
+import type { HttpServerDeps } from '../deps.ts';
+import type { Operation } from '../operation.ts';
+import { audioRoutes } from './audio.ts';
+import { deviceRoutes } from './devices.ts';
+import { downloadRoutes } from './downloads.ts';
+import { engineRoutes } from './engines.ts';
+import { healthRoutes } from './health.ts';
+import { modelRoutes } from './models.ts';
+import { settingsRoutes } from './settings.ts';
+
+/** Every call of the API, in the order in which people read about them. */
+export function operations(deps: HttpServerDeps): Operation[] {
+  return [
+    ...audioRoutes(deps),
+    ...modelRoutes(deps),
+    ...downloadRoutes(deps),
+    ...settingsRoutes(deps),
+    ...engineRoutes(deps),
+    ...deviceRoutes(deps),
+    ...healthRoutes(deps),
+  ];
+}

@@ -1,0 +1,138 @@
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { TranscriptionRun } from '../../transcription/types.ts';
+import type { HttpServerDeps } from '../deps.ts';
+import { allowBody, disconnectSignal } from '../disconnect.ts';
+import { eventFrames, streamEvent, transcriptEvents } from '../event-stream.ts';
+import {
+  type AnswerWish,
+  type AudioOrder,
+  transcriptionForm,
+  transcriptionOrder,
+  translationForm,
+  translationOrder,
+} from '../form.ts';
+import type { Operation } from '../operation.ts';
+import {
+  collect,
+  plain,
+  plainTranscript,
+  plainTranslation,
+  verbose,
+  verboseTranscript,
+} from '../transcript.ts';
+import { receiveUpload, type Upload } from '../upload.ts';
+
+type Deps = Pick<HttpServerDeps, 'config' | 'log' | 'library' | 'transcription' | 'spoolDirectory'>;
+
+const STREAM_TIMES = { holdMs: 3_000, keepAliveMs: 15_000 };
+const text = { 'text/plain': z.string() };
+const errors = [400, 404, 413, 503];
+
+/** Speech to text: the two calls of OpenAI's audio API. */
+export function audioRoutes(deps: Deps): Operation[] {
+  return [
+    {
+      method: 'POST',
+      path: '/v1/audio/transcriptions',
+      summary: 'Turn speech into text',
+      description: 'The model is loaded when it is not; it must be downloaded.',
+      body: { contentType: 'multipart/form-data', schema: transcriptionForm },
+      answers: [
+        {
+          status: 200,
+          description: 'The text, in the form that was asked for.',
+          content: {
+            'application/json': z.union([verboseTranscript, plainTranscript]),
+            ...text,
+            'text/event-stream': streamEvent,
+          },
+        },
+      ],
+      errors,
+      handler: (request, reply) => answerAudio(deps, request, reply, transcriptionOrder),
+    },
+    {
+      method: 'POST',
+      path: '/v1/audio/translations',
+      summary: 'Turn speech in any language into English text',
+      description: 'For models that can translate; see `tasks` of a model.',
+      body: { contentType: 'multipart/form-data', schema: translationForm },
+      answers: [
+        {
+          status: 200,
+          description: 'The English text, in the form that was asked for.',
+          content: { 'application/json': z.union([verboseTranscript, plainTranslation]), ...text },
+        },
+      ],
+      errors,
+      handler: (request, reply) => answerAudio(deps, request, reply, translationOrder),
+    },
+  ];
+}
+
+/**
+ * A place in the queue comes first, so that a full queue costs no upload; the file goes away whatever happens. A client
+ * that leaves takes its job with it.
+ */
+async function answerAudio(
+  deps: Deps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  read: (upload: Upload) => AudioOrder,
+): Promise<unknown> {
+  const { config, transcription, spoolDirectory } = deps;
+  const admission = transcription.admit();
+  const gone = disconnectSignal(reply.raw);
+  try {
+    const limits = { directory: spoolDirectory, maxBytes: config.server.maxUploadBytes };
+    const upload = await receiveUpload(request.raw, limits, () => allowBody(reply.raw));
+    try {
+      const { request: order, answer } = read(upload);
+      const run = await admission.start({ ...order, audioPath: upload.file?.path ?? '' }, gone);
+      if (answer.stream) return await sendEvents(deps, run, answer, reply);
+      return await sendTranscript(deps, run, order, answer, reply);
+    } finally {
+      await upload.discard();
+    }
+  } finally {
+    admission.release();
+  }
+}
+
+async function sendTranscript(
+  { library }: Deps,
+  run: TranscriptionRun,
+  order: AudioOrder['request'],
+  answer: AnswerWish,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const transcript = await collect(run, order.task);
+  if (answer.format === 'text') return reply.type('text/plain; charset=utf-8').send(`${transcript.text}\n`);
+  if (answer.format === 'json') return plain(transcript, answer);
+  const model = await library.find(run.model);
+  const only = model?.languages.length === 1 ? model.languages[0]! : null;
+  return verbose({ ...transcript, language: transcript.language ?? order.language ?? only }, answer);
+}
+
+/** Resolves when the last event was sent or the client has left. */
+async function sendEvents(
+  { log }: Deps,
+  run: TranscriptionRun,
+  answer: AnswerWish,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const note = (error: unknown): void => {
+    if (!reply.raw.destroyed) log.warn({ err: error, request: reply.request.id }, 'failed while streaming');
+  };
+  const frames = await eventFrames(transcriptEvents(run, answer.logprobs), STREAM_TIMES, note);
+  const body = Readable.from(frames, { objectMode: false });
+  const ended = once(body, 'close');
+  // The connection closes with the stream: some clients wait for that.
+  reply.header('cache-control', 'no-cache').header('connection', 'close').type('text/event-stream; charset=utf-8');
+  reply.send(body);
+  await ended;
+  return reply;
+}

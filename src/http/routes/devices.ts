@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import type { DeviceReport } from '../../devices/types.ts';
+import type { HttpServerDeps } from '../deps.ts';
+import { json, type Operation } from '../operation.ts';
+
+const deviceReport = z
+  .object({
+    devices: z.array(
+      z.object({
+        id: z.string(),
+        kind: z.enum(['cpu', 'cuda', 'mps']),
+        name: z.string(),
+        memory_bytes: z.int().nullable(),
+        usable: z.boolean(),
+        reason: z.string().nullable(),
+        engines: z
+          .record(
+            z.string(),
+            z.object({ usable: z.boolean(), compute_types: z.array(z.string()), reason: z.string().nullable() }),
+          )
+          .describe('Outcome of a real inference, by engine.'),
+      }),
+    ),
+    selected: z.record(z.string(), z.string()).describe('Device that `auto` takes, by engine.'),
+  })
+  .meta({ id: 'DeviceReport' });
+
+export function deviceRoutes({ devices }: Pick<HttpServerDeps, 'devices'>): Operation[] {
+  return [
+    {
+      method: 'GET',
+      path: '/v1/devices',
+      summary: 'Which devices can be used, and why not',
+      description: 'Each is tested by a real inference of each engine; the outcome is remembered.',
+      answers: [json(deviceReport, 'The devices.')],
+      handler: async () => reportJson(await devices.report()),
+    },
+  ];
+}
+
+function reportJson({ devices, selected }: DeviceReport): z.input<typeof deviceReport> {
+  return {
+    devices: devices.map(({ id, kind, name, memoryBytes, usable, reason, engines }) => ({
+      ...{ id, kind, name, memory_bytes: memoryBytes, usable, reason },
+      engines: Object.fromEntries(
+        Object.entries(engines).map(([engine, outcome]) => [
+          engine,
+          { usable: outcome.usable, compute_types: outcome.computeTypes, reason: outcome.reason },
+        ]),
+      ),
+    })),
+    selected,
+  };
+}

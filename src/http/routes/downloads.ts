@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { downloadJson } from '../../downloads/job-json.ts';
+import { AsrproError } from '../../errors.ts';
+import type { HttpServerDeps } from '../deps.ts';
+import { mistakeOf } from '../mistake.ts';
+import { json, type Operation, parameter } from '../operation.ts';
+import { modelParameter, requireModel } from './models.ts';
+
+export const jobFailure = z
+  .object({ code: z.string(), message: z.string(), retryable: z.boolean() })
+  .meta({ id: 'JobFailure' });
+
+const job = z
+  .object({
+    model: z.string(),
+    status: z.enum(['queued', 'downloading', 'verifying', 'installed', 'failed', 'cancelled']),
+    bytes_done: z.int(),
+    bytes_total: z.int().nullable(),
+    bytes_per_second: z.number().nullable(),
+    seconds_left: z.number().nullable(),
+    file: z.string().nullable(),
+    source: z.string().nullable(),
+    error: jobFailure.nullable(),
+  })
+  .meta({ id: 'Download' });
+
+const cancelQuery = z.object({
+  keep: z
+    .enum(['true', 'false'], { error: "choose 'true' or 'false'" })
+    .default('true')
+    .describe('false drops what was downloaded; else a later download goes on from there.'),
+});
+
+export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'library' | 'downloads'>): Operation[] {
+  const path = '/v1/models/{model}/download';
+  const parameters = { model: modelParameter };
+  return [
+    {
+      method: 'POST',
+      path,
+      summary: 'Download a model',
+      description: 'Starts the download, or joins the one that runs.',
+      parameters,
+      answers: [json(job, 'The job.', 202)],
+      errors: [404],
+      handler: async (request, reply) => {
+        const { id } = await requireModel(library, parameter(request, 'model'));
+        return reply.code(202).send(downloadJson(await downloads.start(id)));
+      },
+    },
+    {
+      method: 'GET',
+      path,
+      summary: 'How far a download is',
+      parameters,
+      answers: [json(job, 'The job; `installed` for a model that is there.')],
+      errors: [404],
+      handler: async (request) => {
+        const { id } = await requireModel(library, parameter(request, 'model'));
+        const found = await downloads.get(id);
+        if (found !== undefined) return downloadJson(found);
+        throw new AsrproError('download_not_found', `There is no download of '${id}'.`, {
+          param: 'model',
+          hint: `Start one with POST /v1/models/${id}/download.`,
+        });
+      },
+    },
+    {
+      method: 'DELETE',
+      path,
+      summary: 'Cancel a download',
+      parameters,
+      query: cancelQuery,
+      answers: [json(job, 'The job, cancelled.')],
+      errors: [400, 404],
+      handler: async (request) => {
+        const query = cancelQuery.safeParse(request.query, { reportInput: true });
+        if (!query.success) throw mistakeOf(query.error);
+        const { id } = await requireModel(library, parameter(request, 'model'));
+        return downloadJson(await downloads.cancel(id, { keep: query.data.keep === 'true' }));
+      },
+    },
+  ];
+}

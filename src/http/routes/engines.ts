@@ -1,0 +1,99 @@
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { EngineStatus, EnvironmentId, InstallStatus } from '../../engines/types.ts';
+import { AsrproError } from '../../errors.ts';
+import type { HttpServerDeps } from '../deps.ts';
+import { json, type Operation, parameter } from '../operation.ts';
+import { jobFailure } from './downloads.ts';
+
+const environmentId = z.enum(['core', 'nemo']);
+const engineList = z
+  .object({
+    engines: z.array(
+      z.object({
+        id: environmentId,
+        installed: z.boolean(),
+        python: z.string().nullable(),
+        packages: z.record(z.string(), z.string()).describe('Version by package.'),
+        size_bytes: z.int(),
+        reason: z.string().nullable().describe('Why it cannot be used, with the remedy.'),
+      }),
+    ),
+  })
+  .meta({ id: 'EngineList' });
+const job = z
+  .object({
+    engine: environmentId,
+    status: z.enum(['queued', 'installing', 'verifying', 'installed', 'failed', 'cancelled']),
+    step: z.string().nullable(),
+    packages_done: z.int(),
+    packages_total: z.int().nullable(),
+    error: jobFailure.nullable(),
+  })
+  .meta({ id: 'Installation' });
+
+/** The Python environments in which the engines live, and their installation. */
+export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Operation[] {
+  const path = '/v1/engines/{engine}/install';
+  const parameters = { engine: environmentId.describe('The engine environment.') };
+  return [
+    {
+      method: 'GET',
+      path: '/v1/engines',
+      summary: 'List the engine environments',
+      answers: [json(engineList, 'The environments.')],
+      handler: async () => ({ engines: (await engines.list()).map(engineJson) }),
+    },
+    {
+      method: 'POST',
+      path,
+      summary: 'Install an engine environment',
+      description: 'Starts the installation, or joins the one that runs.',
+      parameters,
+      answers: [json(job, 'The job.', 202)],
+      errors: [404],
+      handler: async (request, reply) => reply.code(202).send(jobJson(await engines.install(engineOf(request)))),
+    },
+    {
+      method: 'GET',
+      path,
+      summary: 'How far an installation is',
+      parameters,
+      answers: [json(job, 'The job; `installed` for an environment that is there.')],
+      errors: [404],
+      handler: async (request) => {
+        const id = engineOf(request);
+        const found = await engines.job(id);
+        if (found !== undefined) return jobJson(found);
+        throw new AsrproError('install_not_found', `The engine environment '${id}' is not being installed.`, {
+          param: 'engine',
+          hint: `Start it with POST /v1/engines/${id}/install.`,
+        });
+      },
+    },
+    {
+      method: 'DELETE',
+      path,
+      summary: 'Cancel an installation',
+      parameters,
+      answers: [json(job, 'The job, cancelled.')],
+      errors: [404],
+      handler: async (request) => jobJson(await engines.cancel(engineOf(request))),
+    },
+  ];
+}
+
+function engineOf(request: FastifyRequest): EnvironmentId {
+  const asked = environmentId.safeParse(parameter(request, 'engine'));
+  if (asked.success) return asked.data;
+  throw new AsrproError('engine_not_found', `There are the engine environments 'core' and 'nemo'.`, { param: 'engine' });
+}
+
+function engineJson(status: EngineStatus): z.input<typeof engineList>['engines'][number] {
+  const { id, installed, python, packages, sizeBytes, reason } = status;
+  return { id, installed, python, packages, size_bytes: sizeBytes, reason };
+}
+
+function jobJson({ engine, status, step, packagesDone, packagesTotal, error }: InstallStatus): z.input<typeof job> {
+  return { engine, status, step, packages_done: packagesDone, packages_total: packagesTotal, error };
+}

@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import type { HttpServerDeps } from '../deps.ts';
+import { json, type Operation } from '../operation.ts';
+
+const deviceKinds = ['cuda', 'mps', 'cpu'] as const;
+
+const health = z
+  .object({
+    status: z.enum(['healthy', 'degraded']).describe('degraded: the worker cannot run, or no model can be loaded.'),
+    current_model: z.string().nullable(),
+    device: z.enum(deviceKinds),
+    version: z.string(),
+    uptime_seconds: z.number(),
+    worker: z.object({
+      state: z.enum(['stopped', 'starting', 'ready', 'stopping', 'crashed', 'failed']),
+      pid: z.int().nullable(),
+      generation: z.int().describe('Counts the workers that were started.'),
+      restarts: z.int(),
+      memory_bytes: z.int().nullable(),
+      last_error: z.string().nullable(),
+    }),
+    queue: z.object({ running: z.int(), waiting: z.int(), limit: z.int() }),
+  })
+  .meta({ id: 'Health' });
+
+type Deps = Pick<HttpServerDeps, 'config' | 'version' | 'startedAt' | 'library' | 'residency'>;
+
+export function healthRoutes(deps: Deps): Operation[] {
+  const anyModelReady = createReadiness(deps);
+  return [
+    {
+      method: 'GET',
+      path: '/health',
+      summary: 'Whether the server lives, and what it does',
+      description: 'Answered at once, whatever the worker does.',
+      answers: [json(health, 'Always, while the server lives.')],
+      public: true,
+      handler: async () => describeHealth(deps, anyModelReady()),
+    },
+  ];
+}
+
+function describeHealth(deps: Deps, anyModelReady: boolean): z.input<typeof health> {
+  const { config, version, startedAt, residency } = deps;
+  const { worker, queue } = residency.health();
+  const { model, status, device } = residency.status();
+  const canWork = worker.state !== 'failed' && worker.state !== 'crashed' && (anyModelReady || status === 'loaded');
+  return {
+    status: canWork ? 'healthy' : 'degraded',
+    current_model: status === 'loaded' ? model : null,
+    device: kindOf(device ?? config.device.prefer),
+    version,
+    uptime_seconds: (Date.now() - startedAt) / 1000,
+    worker: {
+      state: worker.state,
+      pid: worker.pid,
+      generation: worker.generation,
+      restarts: worker.restarts,
+      memory_bytes: worker.memoryBytes,
+      last_error: worker.lastError,
+    },
+    queue,
+  };
+}
+
+/** `cuda:0` is `cuda`; `auto` before anything was loaded is the device that always works. */
+function kindOf(device: string): (typeof deviceKinds)[number] {
+  const kind = device.split(':')[0];
+  return deviceKinds.find((known) => known === kind) ?? 'cpu';
+}
+
+/** How old the knowledge of the model list may be. */
+const FRESH_MS = 5_000;
+
+/** Whether some model can be loaded, as of a moment ago: reading folders must not delay the answer. */
+function createReadiness({ library }: Deps): () => boolean {
+  let ready = true;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (performance.now() - askedAt > FRESH_MS) {
+      askedAt = performance.now();
+      library.list().then(
+        (models) => {
+          ready = models.some((model) => model.ready);
+        },
+        () => {
+          ready = false;
+        },
+      );
+    }
+    return ready;
+  };
+}

@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import type { LoadReport, ResidentStatus, UnloadReport } from '../../residency/types.ts';
+import type { HttpServerDeps } from '../deps.ts';
+import { allowBody } from '../disconnect.ts';
+import { readJson } from '../json-body.ts';
+import { json, type Operation } from '../operation.ts';
+import { requireModel } from './models.ts';
+
+const facts = {
+  device: z.string().nullable().describe('The one in force.'),
+  compute_type: z.string().nullable(),
+  memory_bytes: z.int().nullable(),
+  load_seconds: z.number().nullable(),
+};
+const current = z
+  .object({
+    model: z.string().nullable(),
+    status: z.enum(['loaded', 'loading', 'unloading', 'none']),
+    ...facts,
+  })
+  .meta({ id: 'LoadedModel' });
+const choice = z.object({ model_id: z.string({ error: 'a model id is expected' }).min(1, 'a model id is expected') });
+const loaded = z
+  .object({ status: z.literal('success'), model: z.string(), ...facts, previous: z.string().nullable() })
+  .meta({ id: 'LoadReport' });
+const bytesOrNull = z.int().nullable();
+const unloaded = z
+  .object({
+    status: z.literal('success'),
+    model: z.null(),
+    unloaded: z.string().nullable(),
+    memory: z.object({
+      before_bytes: z.int(),
+      returned_bytes: z.int(),
+      worker_exited: z.literal(true),
+      exit_seconds: z.number(),
+      system_available_before_bytes: bytesOrNull,
+      system_available_after_bytes: bytesOrNull,
+      gpu_free_before_bytes: bytesOrNull,
+      gpu_free_after_bytes: bytesOrNull,
+    }),
+  })
+  .meta({ id: 'UnloadReport' });
+
+/** The model that is loaded: ask, change, unload. */
+export function settingsRoutes({ library, residency }: Pick<HttpServerDeps, 'library' | 'residency'>): Operation[] {
+  const path = '/v1/settings/model';
+  return [
+    {
+      method: 'GET',
+      path,
+      summary: 'Which model is loaded',
+      answers: [json(current, 'The state.')],
+      handler: async () => currentJson(residency.status()),
+    },
+    {
+      method: 'POST',
+      path,
+      summary: 'Load a model',
+      description: 'Answered when it is loaded and warmed up. When that fails, the model before is loaded again.',
+      body: { contentType: 'application/json', schema: choice },
+      answers: [json(loaded, 'The model is loaded.')],
+      errors: [400, 404, 503],
+      handler: async (request, reply) => {
+        allowBody(reply.raw);
+        const { model_id: id } = await readJson(request.raw, choice);
+        return loadedJson(await residency.load(await requireModel(library, id, 'model_id')));
+      },
+    },
+    {
+      method: 'DELETE',
+      path,
+      summary: 'Unload the model',
+      description: 'Answered when its process is gone and all its memory given back.',
+      answers: [json(unloaded, 'Nothing is loaded any more.')],
+      errors: [503],
+      handler: async () => unloadedJson(await residency.unload()),
+    },
+  ];
+}
+
+function currentJson({ model, status, ...rest }: ResidentStatus): z.input<typeof current> {
+  return { model, status, ...factsJson(rest) };
+}
+
+function loadedJson({ model, previous, ...rest }: LoadReport): z.input<typeof loaded> {
+  return { status: 'success', model: model ?? '', ...factsJson(rest), previous };
+}
+
+function factsJson(from: Pick<ResidentStatus, 'device' | 'computeType' | 'memoryBytes' | 'loadSeconds'>) {
+  return {
+    device: from.device,
+    compute_type: from.computeType,
+    memory_bytes: from.memoryBytes,
+    load_seconds: from.loadSeconds,
+  };
+}
+
+function unloadedJson({ unloaded: id, memory }: UnloadReport): z.input<typeof unloaded> {
+  return {
+    status: 'success',
+    model: null,
+    unloaded: id,
+    memory: {
+      before_bytes: memory.beforeBytes,
+      returned_bytes: memory.returnedBytes,
+      worker_exited: memory.workerExited,
+      exit_seconds: memory.exitSeconds,
+      system_available_before_bytes: memory.systemAvailableBeforeBytes,
+      system_available_after_bytes: memory.systemAvailableAfterBytes,
+      gpu_free_before_bytes: memory.gpuFreeBeforeBytes,
+      gpu_free_after_bytes: memory.gpuFreeAfterBytes,
+    },
+  };
+}

@@ -1,0 +1,54 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { expect } from 'vitest';
+import { buildServices, type Services } from '../../src/app.ts';
+import { resolvePaths } from '../../src/config/paths.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
+import { createLog } from '../../src/log.ts';
+
+export interface MockGateway extends AsyncDisposable {
+  url: string;
+  port: number;
+  services: Services;
+  server: HttpServer;
+  /** Uploads that are on disk now. */
+  spooled(): string[];
+}
+
+/**
+ * The whole gateway with the mock worker, in this process, on a free port. Disposing stops it as `serve` does and asserts
+ * that no upload is left.
+ *
+ * @param server part of the configuration, for example `{ server: { maxUploadBytes: 1000 } }`.
+ */
+export async function mockGateway(config: { server?: object; models?: object } = {}): Promise<MockGateway> {
+  const home = mkdtempSync(path.join(os.tmpdir(), 'asrpro-http-'));
+  const services = await buildServices({
+    config: configSchema.parse({ ...config, server: { port: 0, drainSeconds: 1, ...config.server } }),
+    paths: resolvePaths({ ASRPRO_HOME: home }),
+    log: createLog({ level: 'silent', format: 'json' }),
+    environment: {},
+    mock: true,
+  });
+  const spoolDirectory = services.run.spool;
+  const server = await createHttpServer({ ...services, version: '0.0.0', startedAt: Date.now(), spoolDirectory });
+  const { url, port } = await server.listen();
+  return {
+    url,
+    port,
+    services,
+    server,
+    spooled: () => readdirSync(spoolDirectory),
+    async [Symbol.asyncDispose]() {
+      const closing = server.close();
+      await services.residency.close(0);
+      await closing;
+      const left = readdirSync(spoolDirectory);
+      await services.close();
+      rmSync(home, { recursive: true, force: true });
+      expect(left, 'uploads left behind').toEqual([]);
+    },
+  };
+}
