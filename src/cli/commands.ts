@@ -5,6 +5,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   setup: async () => (await import('./setup.ts')).setup,
   transcribe: async () => (await import('./transcribe.ts')).transcribe,
+  models: async () => (await import('./models.ts')).models,
   pull: async () => (await import('./pull.ts')).pull,
   config: async () => (await import('./config.ts')).config,
 };

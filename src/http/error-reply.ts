@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type AsrproError, AsrproError as Failure, asAsrproError } from '../errors.ts';
+import { type AsrproError, asAsrproError, AsrproError as Failure } from '../errors.ts';
 
 /** Body of every error. All four keys are always there. */
 export const errorEnvelope = z

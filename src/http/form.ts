@@ -21,7 +21,10 @@ const model = z
   .string()
   .optional()
   .describe('Id, alias or hub name. Left out: the loaded model, else the configured default.');
-const prompt = z.string().optional().describe('Text that came before, in the language of the audio; a style to follow.');
+const prompt = z
+  .string()
+  .optional()
+  .describe('Text that came before, in the language of the audio; a style to follow.');
 const temperature = z
   .number({ error: 'a number from 0 to 1 is expected' })
   .min(0, 'the least is 0')

@@ -75,7 +75,9 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
     app.route({ method, url: path.replaceAll(/\{(\w+)\}/g, ':$1'), handler });
   }
   await app.ready();
-  app.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => app.routing(request, response));
+  app.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
+    app.routing(request, response),
+  );
   app.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
     app.routing(request, response),
   );
@@ -162,10 +164,14 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
       cause: error,
     });
   }
-  return new AsrproError('address_unavailable', `Cannot listen on ${host}:${port} (${error.code ?? 'unknown reason'}).`, {
-    hint: 'Choose an address of this machine with --host, and a port above 1023.',
-    cause: error,
-  });
+  return new AsrproError(
+    'address_unavailable',
+    `Cannot listen on ${host}:${port} (${error.code ?? 'unknown reason'}).`,
+    {
+      hint: 'Choose an address of this machine with --host, and a port above 1023.',
+      cause: error,
+    },
+  );
 }
 
 /** An address for clients on this machine. */

@@ -57,7 +57,10 @@ export function usage({ duration }: Pick<JobResult, 'duration'>): z.infer<typeof
   return { type: 'duration', seconds: Math.ceil(duration) };
 }
 
-export function plain(transcript: Transcript, wish: AnswerWish): z.input<typeof plainTranscript | typeof plainTranslation> {
+export function plain(
+  transcript: Transcript,
+  wish: AnswerWish,
+): z.input<typeof plainTranscript | typeof plainTranslation> {
   const { text, task } = transcript;
   if (task === 'translate') return { text };
   const logprobs = wish.logprobs ? { logprobs: transcript.segments.flatMap((one) => one.logprobs ?? []) } : {};

@@ -113,7 +113,10 @@ function readAll(request: IncomingMessage, parser: BusboyInstance, maxBytes: num
       bytes += chunk.length;
       if (bytes > maxBytes) fail(tooLarge(maxBytes));
     };
-    const closed = (): void => fail(new AsrproError('client_closed', 'The client went away during the upload.'));
+    // A request that was received whole closes as well, often before the parser is done with it.
+    const closed = (): void => {
+      if (!request.complete) fail(new AsrproError('client_closed', 'The client went away during the upload.'));
+    };
     const leave = (): void => {
       request.setTimeout(0);
       request.off('data', count);
@@ -129,7 +132,8 @@ function readAll(request: IncomingMessage, parser: BusboyInstance, maxBytes: num
     request.once('close', closed);
     request.setTimeout(STALLED_MS, () => fail(malformed('no more data arrives')));
     parser.on('error', () => fail(malformed('it ends too early or is not well-formed')));
-    for (const event of ['fieldsLimit', 'partsLimit'] as const) parser.on(event, () => fail(malformed('too many parts')));
+    for (const event of ['fieldsLimit', 'partsLimit'] as const)
+      parser.on(event, () => fail(malformed('too many parts')));
     parser.on('finish', () => {
       leave();
       resolve();

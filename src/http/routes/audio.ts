@@ -15,14 +15,7 @@ import {
   translationOrder,
 } from '../form.ts';
 import type { Operation } from '../operation.ts';
-import {
-  collect,
-  plain,
-  plainTranscript,
-  plainTranslation,
-  verbose,
-  verboseTranscript,
-} from '../transcript.ts';
+import { collect, plain, plainTranscript, plainTranslation, verbose, verboseTranscript } from '../transcript.ts';
 import { receiveUpload, type Upload } from '../upload.ts';
 
 type Deps = Pick<HttpServerDeps, 'config' | 'log' | 'library' | 'transcription' | 'spoolDirectory'>;

@@ -86,7 +86,9 @@ export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Oper
 function engineOf(request: FastifyRequest): EnvironmentId {
   const asked = environmentId.safeParse(parameter(request, 'engine'));
   if (asked.success) return asked.data;
-  throw new AsrproError('engine_not_found', `There are the engine environments 'core' and 'nemo'.`, { param: 'engine' });
+  throw new AsrproError('engine_not_found', `There are the engine environments 'core' and 'nemo'.`, {
+    param: 'engine',
+  });
 }
 
 function engineJson(status: EngineStatus): z.input<typeof engineList>['engines'][number] {

@@ -28,7 +28,9 @@ const model = z
 const modelList = z.object({ object: z.literal('list'), data: z.array(model) }).meta({ id: 'ModelList' });
 const deleted = z.object({ id: z.string(), object: z.literal('model'), deleted: z.literal(true) });
 
-export const modelParameter = z.string().describe('Id, alias or hub name; a slash in it may be sent as it is or as %2F.');
+export const modelParameter = z
+  .string()
+  .describe('Id, alias or hub name; a slash in it may be sent as it is or as %2F.');
 
 type Deps = Pick<HttpServerDeps, 'library' | 'residency'>;
 
