@@ -114,10 +114,22 @@ function run(file, commandArgs, stdio, shell = false) {
     const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
     const forward = (signal) => child.kill(signal);
     for (const signal of signals) process.on(signal, forward);
+    const watch = watchShell(() => child.kill('SIGTERM'));
     child.once('error', reject);
     child.once('exit', (code, signal) => {
+      clearInterval(watch);
       for (const name of signals) process.off(name, forward);
       resolve({ code, signal });
     });
   });
+}
+
+/**
+ * A signal to npm ends the shell between npm and us, which passes nothing on: that we have another parent now is all that
+ * can be seen of it. (Windows keeps the number of the first.)
+ */
+function watchShell(gone) {
+  const shell = process.ppid;
+  const look = () => process.ppid === shell || gone();
+  return process.env.npm_lifecycle_event ? setInterval(look, 500).unref() : undefined;
 }

@@ -1,3 +1,4 @@
+import os from 'node:os';
 import path from 'node:path';
 import { AsrproError } from '../errors.ts';
 import { readConfigFile } from './file.ts';
@@ -64,7 +65,7 @@ export function selectedModel(paths: Pick<Paths, 'data'>): SelectedModel {
 
 /** Loaded on use: most commands read the configuration and write nothing. `disposable`: a broken file starts afresh. */
 async function openStore(file: string, disposable: boolean) {
-  const { default: Conf } = await import('conf');
+  const Conf = await importConf();
   const extension = path.extname(file);
   return new Conf<Record<string, unknown>>({
     cwd: path.dirname(file),
@@ -73,4 +74,20 @@ async function openStore(file: string, disposable: boolean) {
     clearInvalidConfig: disposable,
     projectName: 'asrpro',
   });
+}
+
+/**
+ * Conf's file writer answers every signal by sending it to this process once more, which the command line would take for
+ * the second one that ends it at once. Signals are the command line's alone, so its listeners go.
+ */
+async function importConf() {
+  const names = Object.keys(os.constants.signals) as NodeJS.Signals[];
+  const before = new Map(names.map((name) => [name, process.rawListeners(name)]));
+  const { default: Conf } = await import('conf');
+  for (const [name, known] of before) {
+    for (const listener of process.rawListeners(name)) {
+      if (!known.includes(listener)) process.off(name, listener as NodeJS.SignalsListener);
+    }
+  }
+  return Conf;
 }

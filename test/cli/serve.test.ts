@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { expect, test, vi } from 'vitest';
-import { call, transcribe } from '../setup/api.ts';
+import { call, post, transcribe } from '../setup/api.ts';
 import { audio, mainProgram } from '../setup/checkout.ts';
 import { startGateway } from '../setup/gateway.ts';
 import { temporaryHome } from '../setup/home.ts';
@@ -31,6 +31,8 @@ test('one ready line, with the address that answers', async () => {
 
 test.each(['SIGTERM', 'SIGINT'] as const)('%s lets the running request finish and exits with 0', async (signal) => {
   const gateway = await startGateway(mock);
+  // Remembers the selected model, so everything that a signal could reach is there.
+  expect((await post(gateway.url, '/v1/settings/model', { model_id: 'mock-slow' })).status).toBe(200);
   const pending = transcribe(gateway.url, jfk, { model: 'mock-slow' });
   await whenRunning(gateway.url);
   const ended = gateway.stop(signal);

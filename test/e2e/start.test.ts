@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { wordsOf } from '../setup/api.ts';
 import { checkout, jfkWords } from '../setup/checkout.ts';
 import { startGateway } from '../setup/gateway.ts';
@@ -13,8 +13,12 @@ test('npm start prints one JSON line, and a curl line that works when pasted', a
   expect(out.trim().split('\n')).toHaveLength(1);
   expect(gateway.ready).toMatchObject({ event: 'ready', host: '127.0.0.1', version: expect.any(String) });
   expect(err).not.toMatch(/install|download/i);
-  const curl = err.split('\n').find((line) => line.trim().startsWith('curl '));
-  const { stdout } = await execa({ shell: true, cwd: checkout })`${[curl!.trim()]}`;
+  const curl = await vi.waitFor(() => {
+    const line = gateway.output.err.split('\n').find((one) => one.trim().startsWith('curl '));
+    expect(line, 'the curl line').toBeDefined();
+    return line!.trim();
+  });
+  const { stdout } = await execa({ shell: true, cwd: checkout })`${[curl]}`;
   expect(wordsOf(stdout)).toBe(jfkWords);
 });
 
@@ -22,6 +26,7 @@ test('a signal to npm stops the gateway, which drains and leaves nothing', async
   const home = temporaryHome({ installed: true });
   const gateway = await startGateway({ command: npmStart, home });
   await gateway.stop('SIGTERM');
+  await vi.waitFor(() => expect(gateway.processes()).toEqual([]), { timeout: 10_000 });
   expect(gateway.output.err).toContain('stopping');
 });
 
