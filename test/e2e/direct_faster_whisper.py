@@ -1,4 +1,4 @@
-"""Transcribes files with faster-whisper itself: `MODEL FILE...` -> one JSON object of file and text."""
+"""Transcribes files with faster-whisper itself: `MODEL FILE...` -> JSON object of file -> text and highest temperature."""
 
 import json
 import sys
@@ -7,8 +7,11 @@ from faster_whisper import WhisperModel
 
 model_path, *files = sys.argv[1:]
 model = WhisperModel(model_path, device="cpu", compute_type="int8", local_files_only=True)
-texts = {}
+answers = {}
 for file in files:
-    segments, _ = model.transcribe(file, beam_size=5)
-    texts[file] = "".join(segment.text for segment in segments).strip()
-json.dump(texts, sys.stdout)
+    segments = list(model.transcribe(file, beam_size=5)[0])
+    answers[file] = {
+        "text": "".join(segment.text for segment in segments).strip(),
+        "temperature": max((segment.temperature for segment in segments), default=0.0),
+    }
+json.dump(answers, sys.stdout)
