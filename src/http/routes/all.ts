@@ -2,6 +2,7 @@ import type { HttpServerDeps } from '../deps.ts';
 import type { Operation } from '../operation.ts';
 import { audioRoutes } from './audio.ts';
 import { deviceRoutes } from './devices.ts';
+import { docsRoutes } from './docs.ts';
 import { downloadRoutes } from './downloads.ts';
 import { engineRoutes } from './engines.ts';
 import { healthRoutes } from './health.ts';
@@ -10,7 +11,7 @@ import { settingsRoutes } from './settings.ts';
 
 /** Every call of the API, in the order in which people read about them. */
 export function operations(deps: HttpServerDeps): Operation[] {
-  return [
+  const calls = [
     ...audioRoutes(deps),
     ...modelRoutes(deps),
     ...downloadRoutes(deps),
@@ -19,4 +20,5 @@ export function operations(deps: HttpServerDeps): Operation[] {
     ...deviceRoutes(deps),
     ...healthRoutes(deps),
   ];
+  return [...calls, ...docsRoutes(calls, deps.version)];
 }

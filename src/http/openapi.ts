@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import { errorEnvelope } from './error-reply.ts';
+import type { Answer, Operation } from './operation.ts';
+
+type JsonSchema = Record<string, unknown>;
+type Schemas = Record<string, JsonSchema>;
+
+/** Mistakes that every call can answer with, by status. */
+const COMMON_ERRORS = [401, 403, 500];
+
+const MEANING: Record<number, string> = {
+  400: 'Something in the request is wrong.',
+  401: 'An API key is configured, and it is absent or wrong.',
+  403: 'The Host or the Origin is not allowed.',
+  404: 'There is no such thing.',
+  413: 'The upload is too large.',
+  500: 'The engine or the server failed.',
+  503: 'Not now; Retry-After says when to try again.',
+};
+
+/**
+ * The OpenAPI 3.1 document of the whole API, made of the schemas that check requests and type the answers.
+ *
+ * @param operations all that is routed.
+ */
+export function openapiDocument(operations: readonly Operation[], version: string): JsonSchema {
+  const schemas: Schemas = {};
+  const paths: Record<string, Record<string, JsonSchema>> = {};
+  for (const operation of operations) {
+    const { path, method } = operation;
+    paths[path] = { ...paths[path], [method.toLowerCase()]: describe(operation, schemas) };
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'asrpro',
+      version,
+      description: 'Local speech to text behind the OpenAI API. Every error has the same envelope.',
+    },
+    security: [{}, { apiKey: [] }],
+    paths,
+    components: { schemas, securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
+  };
+}
+
+function describe(operation: Operation, schemas: Schemas): JsonSchema {
+  const { path, method, summary, description, answers, body } = operation;
+  const parameters = [
+    ...parametersOf(operation.parameters ?? {}, 'path', schemas),
+    ...parametersOf(operation.query?.shape ?? {}, 'query', schemas),
+  ];
+  const errors = [...(operation.errors ?? []), ...COMMON_ERRORS].map((status) => [
+    status,
+    errorAnswer(status, schemas),
+  ]);
+  return {
+    operationId: operationId(method, path),
+    summary,
+    ...(description === undefined ? {} : { description }),
+    ...(operation.public ? { security: [{}] } : {}),
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            content: { [body.contentType]: { schema: jsonSchema(body.schema, 'input', schemas) } },
+          },
+        }),
+    responses: {
+      ...Object.fromEntries(answers.map((answer) => [answer.status, answerOf(answer, schemas)])),
+      ...Object.fromEntries(errors),
+    },
+  };
+}
+
+/** `getV1ModelsModel`, for generators of clients. */
+function operationId(method: string, path: string): string {
+  const words = path.split(/[^a-z0-9]+/i).filter((word) => word !== '');
+  return method.toLowerCase() + words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('');
+}
+
+function parametersOf(types: Record<string, z.ZodType>, where: 'path' | 'query', schemas: Schemas): JsonSchema[] {
+  return Object.entries(types).map(([name, type]) => ({
+    name,
+    in: where,
+    required: where === 'path' || !type.safeParse(undefined).success,
+    schema: jsonSchema(type, 'input', schemas),
+  }));
+}
+
+function answerOf({ description, content }: Answer, schemas: Schemas): JsonSchema {
+  const media = Object.entries(content).map(([type, schema]) => [
+    type,
+    { schema: jsonSchema(schema, 'output', schemas) },
+  ]);
+  return { description, content: Object.fromEntries(media) };
+}
+
+function errorAnswer(status: number, schemas: Schemas): JsonSchema {
+  return {
+    description: MEANING[status] ?? 'An error.',
+    ...(status === 503 ? { headers: { 'retry-after': { schema: { type: 'integer', minimum: 1, maximum: 60 } } } } : {}),
+    content: { 'application/json': { schema: jsonSchema(errorEnvelope, 'output', schemas) } },
+  };
+}
+
+/** Named schemas go into `schemas` and are referred to; others stand where they are used. */
+function jsonSchema(type: z.ZodType, io: 'input' | 'output', schemas: Schemas): JsonSchema {
+  const whole = z.toJSONSchema(type, { io }) as JsonSchema;
+  const { $schema: _, $defs = {}, id, ...schema } = rewriteReferences(whole) as JsonSchema & { $defs?: Schemas };
+  for (const [name, { id: __, ...definition }] of Object.entries($defs)) schemas[name] = definition;
+  if (typeof id !== 'string') return schema;
+  schemas[id] = schema;
+  return { $ref: `#/components/schemas/${id}` };
+}
+
+function rewriteReferences(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(rewriteReferences);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const entries = Object.entries(schema).map(([key, value]) =>
+    key === '$ref'
+      ? [key, String(value).replace('#/$defs/', '#/components/schemas/')]
+      : [key, rewriteReferences(value)],
+  );
+  return Object.fromEntries(entries);
+}
