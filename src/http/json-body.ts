@@ -11,7 +11,7 @@ export async function readJson<T extends z.ZodType>(request: IncomingMessage, sc
   if (type !== 'application/json') {
     throw new AsrproError('unsupported_content_type', 'Send the body as JSON, with `Content-Type: application/json`.');
   }
-  const parsed = schema.safeParse(parse(await readText(request)));
+  const parsed = schema.safeParse(parse(await readText(request)), { reportInput: true });
   if (parsed.success) return parsed.data;
   throw mistakeOf(parsed.error);
 }

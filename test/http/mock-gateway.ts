@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { buildServices, type Services } from '../../src/app.ts';
 import { resolvePaths } from '../../src/config/paths.ts';
 import { configSchema } from '../../src/config/schema.ts';
@@ -45,10 +45,10 @@ export async function mockGateway(config: { server?: object; models?: object } =
       const closing = server.close();
       await services.residency.close(0);
       await closing;
-      const left = readdirSync(spoolDirectory);
+      // The last answer is sent before its upload is removed.
+      await vi.waitFor(() => expect(readdirSync(spoolDirectory), 'uploads left behind').toEqual([]));
       await services.close();
       rmSync(home, { recursive: true, force: true });
-      expect(left, 'uploads left behind').toEqual([]);
     },
   };
 }

@@ -1,0 +1,158 @@
+import { request as httpRequest } from 'node:http';
+import { expect, test, vi } from 'vitest';
+import { call, post } from '../setup/api.ts';
+import { mockGateway } from './mock-gateway.ts';
+import { ask, expectError, field, multipart, speech } from './multipart.ts';
+
+/** fetch lets no program choose these headers. */
+function withHeaders(url: string, headers: Record<string, string>, method = 'GET'): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const sent = httpRequest(url, { method, headers }, (response) => {
+      response.resume();
+      resolve(response.statusCode!);
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+test('81, 82, 83: an API key, where one is configured', async () => {
+  const key = 'sk-0123456789abcdef';
+  await using gateway = await mockGateway({ server: { apiKey: key } });
+  const models = (authorization?: string) =>
+    call(gateway.url, '/v1/models', authorization === undefined ? {} : { headers: { authorization } });
+  expectError(await models(), 401, null, null);
+  expect((await models()).json.error.message).toMatch(/^You didn't provide an API key/);
+  for (const wrong of ['Bearer sk-wrong-wrong-wrong-1', `Bearer ${key}x`, `Bearer ${key.slice(1)}`]) {
+    const answer = await models(wrong);
+    expectError(answer, 401, null, 'invalid_api_key');
+    expect(answer.text).not.toContain(wrong.slice('Bearer '.length));
+  }
+  expect((await models(`Bearer ${key}`)).status).toBe(200);
+  expect((await models(`bearer ${key}`)).status).toBe(200);
+  expect((await call(gateway.url, '/health')).status).toBe(200);
+  expectError(await ask(gateway.url, ['model=mock-echo']), 401, null, null);
+  await using open = await mockGateway();
+  expect((await call(open.url, '/v1/models', { headers: { authorization: 'Bearer x' } })).status).toBe(200);
+});
+
+test('97: only names of this machine, and only allowed pages', async () => {
+  await using gateway = await mockGateway({
+    server: { allowedHosts: ['speech.lan'], allowedOrigins: ['https://app.example'] },
+  });
+  const models = `${gateway.url}/v1/models`;
+  const { port } = gateway;
+  for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, 'localhost', `speech.lan:${port}`]) {
+    expect(await withHeaders(models, { host }), host).toBe(200);
+  }
+  for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.nip.io', '192.168.0.1']) {
+    expect(await withHeaders(models, { host }), host).toBe(403);
+  }
+  for (const origin of [gateway.url, 'https://app.example', 'https://APP.example']) {
+    expect(await withHeaders(models, { origin }), origin).toBe(200);
+  }
+  for (const origin of ['https://evil.example', 'null', 'http://127.0.0.1:1', 'https://app.example.evil']) {
+    expect(await withHeaders(models, { origin }), origin).toBe(403);
+  }
+});
+
+test('97: a preflight of an allowed page is granted the headers that it asks for', async () => {
+  await using gateway = await mockGateway({ server: { allowedOrigins: ['https://app.example'], apiKey: 'k' } });
+  const asked = 'authorization,content-type,x-stainless-lang,x-stainless-retry-count,x-stainless-anything-new';
+  const preflight = (origin: string) =>
+    call(gateway.url, '/v1/audio/transcriptions', {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': asked,
+      },
+    });
+  const granted = await preflight('https://app.example');
+  expect(granted.status).toBe(204);
+  expect(granted.headers.get('access-control-allow-origin')).toBe('https://app.example');
+  expect(granted.headers.get('access-control-allow-headers')).toBe(asked);
+  expect(granted.headers.get('access-control-expose-headers')).toMatch(/x-request-id.*retry-after/);
+  const refused = await preflight('https://evil.example');
+  expect(refused.status).toBe(403);
+  expect(refused.headers.get('access-control-allow-origin')).toBeNull();
+});
+
+test('84, 85: a full queue is 503 with a Retry-After, and never 429', { timeout: 40_000 }, async () => {
+  await using gateway = await mockGateway({ server: { maxQueue: 1 } });
+  const leave = new AbortController();
+  const slow = () => {
+    const { body, headers } = multipart([field('model', 'mock-slow'), speech]);
+    const init = { method: 'POST', headers, body: new Uint8Array(body), signal: leave.signal };
+    return fetch(`${gateway.url}/v1/audio/transcriptions`, init).catch(() => undefined);
+  };
+  const pending = [slow(), slow()];
+  await vi.waitFor(async () => {
+    expect((await call(gateway.url, '/health')).json.queue).toEqual({ running: 1, waiting: 1, limit: 1 });
+  });
+  expectError(await ask(gateway.url, ['model=mock-slow']), 503, null, 'queue_full');
+  leave.abort();
+  await Promise.all(pending);
+  await vi.waitFor(() => expect(gateway.services.residency.health().queue).toMatchObject({ running: 0, waiting: 0 }));
+});
+
+test('87: what fails for good says so', async () => {
+  await using gateway = await mockGateway();
+  expectError(await ask(gateway.url, ['model=mock-broken']), 500, 'model', 'model_broken');
+  expectError(await ask(gateway.url, ['model=mock-crash-in-job']), 500, null, 'worker_crashed');
+  expectError(await ask(gateway.url, ['model=mock-out-of-memory']), 500, null, 'out_of_memory');
+});
+
+test('88, 91: a client that leaves the queue leaves nothing there', async () => {
+  await using gateway = await mockGateway();
+  const leave = new AbortController();
+  const { body, headers } = multipart([field('model', 'mock-slow'), speech]);
+  const init = { method: 'POST', headers, body: new Uint8Array(body), signal: leave.signal };
+  const pending = [1, 2, 3].map(() => fetch(`${gateway.url}/v1/audio/transcriptions`, init).catch(() => undefined));
+  await vi.waitFor(() => expect(gateway.services.residency.health().queue).toMatchObject({ running: 1, waiting: 2 }));
+  leave.abort();
+  await Promise.all(pending);
+  await vi.waitFor(() => expect(gateway.services.residency.health().queue).toMatchObject({ running: 0, waiting: 0 }));
+  await vi.waitFor(() => expect(gateway.spooled()).toEqual([]));
+});
+
+test('89: twenty at once, each with its own answer', async () => {
+  await using gateway = await mockGateway();
+  const prompts = Array.from({ length: 20 }, (_, index) => `number ${index}`);
+  const answers = await Promise.all(prompts.map((prompt) => ask(gateway.url, ['model=mock-echo', `prompt=${prompt}`])));
+  for (const [index, { status, json }] of answers.entries()) {
+    expect(status).toBe(200);
+    expect(json.text).toContain(`The prompt is ${prompts[index]}.`);
+  }
+});
+
+test('settings: load, ask, unload', async () => {
+  await using gateway = await mockGateway();
+  const settings = '/v1/settings/model';
+  expect((await call(gateway.url, settings)).json).toMatchObject({ model: null, status: 'none' });
+  const loaded = await post(gateway.url, settings, { model_id: 'mock-echo' });
+  expect(loaded.json).toMatchObject({ status: 'success', model: 'mock-echo', previous: null, device: 'cpu' });
+  expect((await call(gateway.url, settings)).json).toMatchObject({ model: 'mock-echo', status: 'loaded' });
+  const failed = await post(gateway.url, settings, { model_id: 'mock-broken' });
+  expectError(failed, 500, 'model', 'model_broken');
+  expect(failed.json.error.message).toContain("'mock-echo' is loaded again");
+  expect((await call(gateway.url, '/health')).json.current_model).toBe('mock-echo');
+  const unloaded = await call(gateway.url, settings, { method: 'DELETE' });
+  expect(unloaded.json).toMatchObject({ status: 'success', model: null, unloaded: 'mock-echo' });
+  expect(unloaded.json.memory).toMatchObject({ worker_exited: true });
+  const again = await call(gateway.url, settings, { method: 'DELETE' });
+  expect(again.json).toMatchObject({ status: 'success', unloaded: null });
+});
+
+test.each([
+  ['{}', 'model_id', 'missing_required_parameter'],
+  ['{"model_id":1}', 'model_id', 'invalid_value'],
+  ['{"model_id":""}', 'model_id', 'invalid_value'],
+  ['[]', null, 'invalid_body'],
+  ['{', null, 'invalid_body'],
+  ['', null, 'invalid_body'],
+])('settings: %s is refused', async (body, param, code) => {
+  await using gateway = await mockGateway();
+  const headers = { 'content-type': 'application/json' };
+  expectError(await call(gateway.url, '/v1/settings/model', { method: 'POST', headers, body }), 400, param, code);
+});

@@ -1,0 +1,90 @@
+import { expect, test } from 'vitest';
+import { ask, expectError, field, multipart, send, speech } from './multipart.ts';
+import { sharedGateway } from './shared-gateway.ts';
+
+const gateway = sharedGateway();
+const verbose = ['model=mock-echo', 'response_format=verbose_json'];
+
+test('20: two files are refused', async () => {
+  const answer = await send(gateway.url, multipart([speech, field('model', 'mock-echo'), speech]));
+  expectError(answer, 400, 'file', 'invalid_value');
+});
+
+test('21: unknown fields are ignored', async () => {
+  const unknown = [
+    'foo=bar',
+    'hotwords=x',
+    'vad_filter=true',
+    'diarize=1',
+    'task=translate',
+    '__proto__=1',
+    'constructor=1',
+  ];
+  const answer = await ask(gateway.url, ['model=mock-echo', ...unknown]);
+  expect(answer.status).toBe(200);
+  expect(answer.json.text).toContain('The task is transcribe.');
+});
+
+test.each([
+  ['22: []', ['timestamp_granularities[]=word'], ['words']],
+  ['23: no brackets', ['timestamp_granularities=word'], ['words']],
+  ['24: indexed', ['timestamp_granularities[0]=word', 'timestamp_granularities[1]=segment'], ['segments', 'words']],
+  ['24: repeated', ['timestamp_granularities[]=word', 'timestamp_granularities[]=segment'], ['segments', 'words']],
+  ['24: with commas', ['timestamp_granularities=word, segment'], ['segments', 'words']],
+])('%s spelling of an array', async (_name, fields, keys) => {
+  const { json } = await ask(gateway.url, [...verbose, ...fields]);
+  expect(
+    Object.keys(json)
+      .filter((key) => ['segments', 'words'].includes(key))
+      .sort(),
+  ).toEqual(keys);
+});
+
+test('25: an unknown granularity', async () => {
+  const answer = await ask(gateway.url, [...verbose, 'timestamp_granularities[]=words']);
+  expectError(answer, 400, 'timestamp_granularities', 'invalid_value');
+  expect(answer.json.error.message).toMatch(/'segment'.*'word'/);
+});
+
+test('26: word times need verbose_json', async () => {
+  const answer = await ask(gateway.url, ['model=mock-echo', 'response_format=json', 'timestamp_granularities[]=word']);
+  expectError(answer, 400, 'timestamp_granularities', 'unsupported_value');
+  expect(answer.json.error.message).toContain('verbose_json');
+});
+
+test.each(['0', '0.0', '1', '0.2', ''])('27: temperature=%s', async (text) => {
+  expect((await ask(gateway.url, ['model=mock-echo', `temperature=${text}`])).status).toBe(200);
+});
+
+test.each(['1.5', '-1', 'NaN', 'abc', '0,5', 'Infinity', '0x1'])('27: temperature=%s is refused', async (text) => {
+  expectError(await ask(gateway.url, ['model=mock-echo', `temperature=${text}`]), 400, 'temperature', 'invalid_value');
+});
+
+test('28: an empty prompt is none, and a long one is taken', async () => {
+  const empty = await ask(gateway.url, ['model=mock-echo', 'prompt=']);
+  expect(empty.json).toEqual((await ask(gateway.url, ['model=mock-echo'])).json);
+  expect((await ask(gateway.url, ['model=mock-echo', `prompt=${'word '.repeat(2000)}`])).status).toBe(200);
+});
+
+test.each([
+  [['chunking_strategy=auto']],
+  [['chunking_strategy[type]=server_vad', 'chunking_strategy[threshold]=0.5']],
+  [['chunking_strategy={"type":"server_vad"}']],
+  [['languages[]=de', 'languages[]=en']],
+])('29: advisory: %s', async (fields) => {
+  expect((await ask(gateway.url, ['model=mock-echo', ...fields])).status).toBe(200);
+});
+
+test('keywords reach the engine', async () => {
+  const answer = await ask(gateway.url, ['model=mock-echo', 'keywords[]=Kubernetes', 'keywords[]=llama']);
+  expect(answer.json.text).toContain('The keywords are Kubernetes llama.');
+});
+
+test.each(['false', 'False', '0', ''])('60: stream=%s does not stream', async (text) => {
+  const answer = await ask(gateway.url, ['model=mock-echo', `stream=${text}`]);
+  expect(answer.headers.get('content-type')).toMatch(/^application\/json/);
+});
+
+test('60: stream=maybe is refused', async () => {
+  expectError(await ask(gateway.url, ['model=mock-echo', 'stream=maybe']), 400, 'stream', 'invalid_value');
+});

@@ -1,0 +1,153 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { execa } from 'execa';
+import { expect, test } from 'vitest';
+import { call } from '../setup/api.ts';
+import { audio } from '../setup/checkout.ts';
+import { temporaryHome } from '../setup/home.ts';
+import { wav } from '../setup/wav.ts';
+import { ask, expectError, field, multipart, send, speech } from './multipart.ts';
+import { sharedGateway } from './shared-gateway.ts';
+
+const gateway = sharedGateway();
+
+test('1: a file and a model give JSON with a text', async () => {
+  const answer = await ask(gateway.url, ['model=mock-echo']);
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get('content-type')).toMatch(/^application\/json/);
+  expect(answer.json.text).toMatch(/\S/);
+});
+
+test('2: a trailing slash gives the same, without a redirect', async () => {
+  const { body, headers } = multipart([field('model', 'mock-echo'), speech]);
+  const init = { method: 'POST', headers, body: new Uint8Array(body), redirect: 'error' } as const;
+  const slashed = await call(gateway.url, '/v1/audio/transcriptions/', init);
+  expect(slashed.json).toEqual((await ask(gateway.url, ['model=mock-echo'])).json);
+});
+
+test('3: another method is 405 with the ones that are allowed', async () => {
+  const answer = await call(gateway.url, '/v1/audio/transcriptions');
+  expectError(answer, 405, null, null);
+  expect(answer.headers.get('allow')).toBe('POST');
+});
+
+test('4: an unknown path is 404 and named', async () => {
+  const answer = await call(gateway.url, '/v1/nope', { method: 'POST' });
+  expectError(answer, 404, null, 'unknown_url');
+  expect(answer.json.error.message).toContain('POST /v1/nope');
+});
+
+test('5: every answer has a request id of its own', async () => {
+  const routes = ['/health', '/v1/models', '/v1/nope', '/v1/models/none', '/v1/settings/model'];
+  const ids = await Promise.all(
+    routes.map(async (route) => (await call(gateway.url, route)).headers.get('x-request-id')),
+  );
+  expect(new Set(ids).size).toBe(routes.length);
+  expect(ids).not.toContain(null);
+});
+
+test('6: the headers of OpenAI are there', async () => {
+  const { headers } = await ask(gateway.url, ['model=mock-echo']);
+  expect(headers.get('openai-processing-ms')).toMatch(/^\d+$/);
+  expect(headers.get('openai-version')).toBe('2020-10-01');
+});
+
+test('7: HEAD and OPTIONS never fail with 500', async () => {
+  for (const method of ['HEAD', 'OPTIONS']) {
+    for (const route of ['/health', '/v1/models', '/v1/models/x', '/v1/audio/transcriptions', '/v1/nope', '/']) {
+      expect((await fetch(gateway.url + route, { method })).status, `${method} ${route}`).toBeLessThan(500);
+    }
+  }
+});
+
+test('8: a client that takes gzip gets a body that it can read', async () => {
+  const plain = await call(gateway.url, '/v1/models', { headers: { 'accept-encoding': 'identity' } });
+  const zipped = await call(gateway.url, '/v1/models', { headers: { 'accept-encoding': 'gzip' } });
+  expect(zipped.json).toEqual(plain.json);
+});
+
+test('9: curl, which waits for 100 Continue above 1 MiB, is let on at once', async () => {
+  const file = path.join(temporaryHome(), 'five.wav');
+  writeFileSync(file, wav(160));
+  // curl gives up waiting after a second by itself; this one would wait for a minute.
+  const flags = ['-sS', '--max-time', '30', '--expect100-timeout', '60', '-H', 'Expect: 100-continue'];
+  const form = ['-F', `file=@${file}`, '-F', 'model=mock-echo'];
+  const { stdout } = await execa('curl', [...flags, `${gateway.url}/v1/audio/transcriptions`, ...form]);
+  expect(JSON.parse(stdout).text).toContain('160.0 seconds');
+});
+
+test('10: a chunked body without a length', async () => {
+  const { body, headers } = multipart([field('model', 'mock-echo'), speech]);
+  const stream = Readable.toWeb(Readable.from([body.subarray(0, 50), body.subarray(50, 9000), body.subarray(9000)]));
+  const init = { method: 'POST', headers, body: stream, duplex: 'half' } as unknown as RequestInit;
+  expect((await call(gateway.url, '/v1/audio/transcriptions', init)).status).toBe(200);
+});
+
+test('11: the file before the model', async () => {
+  const { status, json } = await send(gateway.url, multipart([speech, field('model', 'mock-echo')]));
+  expect(status).toBe(200);
+  expect(json.text).toMatch(/\S/);
+});
+
+test.each([
+  ['quoted boundary', { quoted: true }],
+  ['preamble', { preamble: 'This is a message in MIME format.\r\n' }],
+  ['epilogue', { epilogue: 'and that was it\r\n' }],
+  ['boundary of curl', { boundary: '------------------------d74496d66958873e' }],
+])('12: %s', async (_name, style) => {
+  expect((await send(gateway.url, multipart([field('model', 'mock-echo'), speech], style))).status).toBe(200);
+});
+
+test('13: a JSON body is refused', async () => {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await call(gateway.url, '/v1/audio/transcriptions', {
+    method: 'POST',
+    headers,
+    body: '{"model":"mock-echo"}',
+  });
+  expectError(answer, 400, null, 'unsupported_content_type');
+});
+
+test('14: no boundary, or a body that is cut short', async () => {
+  const { body, headers } = multipart([field('model', 'mock-echo'), speech]);
+  const noBoundary = await send(gateway.url, { body, headers: { 'content-type': 'multipart/form-data' } });
+  const cuts = [0, 1, 30, 60, 200, body.length - 60, body.length - 5];
+  const cut = await Promise.all(cuts.map((at) => send(gateway.url, { body: body.subarray(0, at), headers })));
+  for (const answer of [noBoundary, ...cut]) {
+    expectError(answer, 400, null, null);
+    expect(answer.json.error.message).toContain('Could not parse multipart form');
+  }
+  expect((await ask(gateway.url, ['model=mock-echo'])).status).toBe(200);
+});
+
+test('15, 16, 17: neither name nor type of the file matter', async () => {
+  const value = readFileSync(audio('corrupt/made/mp3_named.wav'));
+  for (const [fileName, type] of [
+    ['upload', 'application/octet-stream'],
+    ['unknown_file', 'application/octet-stream'],
+    ['a.wav', 'audio/x-wav'],
+    ['a', 'text/plain'],
+  ] as const) {
+    const answer = await send(
+      gateway.url,
+      multipart([field('model', 'mock-echo'), { name: 'file', value, fileName, type }]),
+    );
+    expect(answer.status, fileName).toBe(200);
+  }
+});
+
+test('18: strange file names, and none of them reaches the disk', async () => {
+  for (const fileName of [
+    'ä ö ü 音.wav',
+    'a\\"b.wav',
+    'a%22b.wav',
+    `${'x'.repeat(300)}.wav`,
+    '../../x',
+    '/etc/x',
+    'a\0b',
+  ]) {
+    const answer = await send(gateway.url, multipart([field('model', 'mock-echo'), { ...speech, fileName }]));
+    expect(answer.status, fileName).toBe(200);
+  }
+});
