@@ -2,9 +2,9 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
 import { transcribe } from '../test/setup/api.ts';
+import { corpus } from '../test/setup/corpus.ts';
 import { createHome } from '../test/setup/create-home.ts';
 import { launchGateway } from '../test/setup/launch.ts';
-import { librispeech } from '../test/setup/librispeech.ts';
 import { pythonWithTools } from '../test/setup/python-tools.ts';
 
 /** Word error rate of `whisper-base` over HTTP on LibriSpeech, normalised as OpenAI did for the Whisper paper. */
@@ -14,7 +14,7 @@ export async function wordErrorRate(): Promise<void> {
   try {
     const pairs: { reference: string; hypothesis: string }[] = [];
     const startedAt = performance.now();
-    for (const { file, reference } of librispeech()) {
+    for (const { file, reference } of corpus('librispeech')) {
       const { json } = await transcribe(gateway.url, file);
       pairs.push({ reference, hypothesis: json.text });
     }

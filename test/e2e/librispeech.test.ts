@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { transcribe } from '../setup/api.ts';
+import { corpus } from '../setup/corpus.ts';
 import { directAnswers } from '../setup/direct-answers.ts';
 import { startGateway } from '../setup/gateway.ts';
-import { librispeech } from '../setup/librispeech.ts';
 
 test('whisper-base answers over HTTP what faster-whisper answers directly', { timeout: 900_000 }, async () => {
-  const files = librispeech().map(({ file }) => file);
+  const files = corpus('librispeech').map(({ file }) => file);
   const direct = await directAnswers('whisper-base', files);
   const { url } = await startGateway({ args: ['--model', 'whisper-base'] });
   const answers: Record<string, string> = {};

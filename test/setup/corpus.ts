@@ -1,0 +1,29 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { audio, checkout } from './checkout.ts';
+
+const whole = path.join(checkout, '..', 'shared', 'audio');
+
+/** A row of a manifest: the columns by name, and the absolute path. */
+export interface Recording extends Record<string, string> {
+  file: string;
+  /** What is said; empty where nobody wrote it down. */
+  reference: string;
+}
+
+/**
+ * Recordings of a folder: the larger selection where it lies beside the checkout, else the one in the repository.
+ * Throws in continuous integration when the larger one is missing, so that nobody believes it was swept.
+ */
+export function corpus(folder: string): Recording[] {
+  const large = existsSync(whole);
+  if (!large && process.env.CI) throw new Error('the whole corpus is missing beside the checkout');
+  const root = large ? path.join(whole, folder) : audio(folder);
+  const [header, ...rows] = readFileSync(path.join(root, 'manifest.tsv'), 'utf8').trimEnd().split('\n');
+  const names = header!.split('\t');
+  return rows.map((row) => {
+    const columns = row.split('\t');
+    const named = Object.fromEntries(names.map((name, at) => [name, columns[at] ?? '']));
+    return { ...named, reference: named.reference ?? '', file: path.join(root, named.file!) };
+  });
+}
