@@ -117,6 +117,7 @@ test('37, 41, 99, 100: German is recognised, named and translated', async () => 
 
 test('55, 59: text before the end, and a client that leaves frees the worker', async () => {
   const long = await longSpeech();
+  await post(gateway.url, '/v1/settings/model', { model_id: 'whisper-tiny.en' });
   const first = await streamed(long);
   expect(first.secondsToFirst).toBeLessThan(first.seconds / 2);
   const pid = await workerPid();

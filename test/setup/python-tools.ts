@@ -5,23 +5,29 @@ import { execa } from 'execa';
 import { checkout, mainProgram } from './checkout.ts';
 import { sharedHome } from './shared-home.ts';
 
-const lockFile = path.join(checkout, 'python-runtime', 'locks', 'dev.txt');
+const locks = path.join(checkout, 'python-runtime', 'locks');
 const windows = process.platform === 'win32';
 
 /**
  * A Python with pytest, ruff and mypy that also sees the packages of the `core` engine environment, so that the worker's
- * tests run on what users have. Made once for each pair of lock file and engine environment.
+ * tests run on what users have.
  */
 export async function pythonWithTools(): Promise<string> {
+  return await pythonWith('dev.txt', { seesCore: true });
+}
+
+/** A Python with the packages of a lock file. Made once for each pair of lock file and engine environment. */
+export async function pythonWith(lock: string, { seesCore = false } = {}): Promise<string> {
   const core = await coreInterpreter();
+  const lockFile = path.join(locks, lock);
   const key = createHash('sha256').update(readFileSync(lockFile)).update(core).digest('hex').slice(0, 16);
   const folder = path.join(sharedHome, 'python-tools', key);
   const python = interpreterIn(folder);
-  if (!existsSync(path.join(folder, 'complete'))) await create(folder, core);
+  if (!existsSync(path.join(folder, 'complete'))) await create(folder, core, lockFile, seesCore);
   return python;
 }
 
-async function create(folder: string, core: string): Promise<void> {
+async function create(folder: string, core: string, lockFile: string, seesCore: boolean): Promise<void> {
   const building = `${folder}.building`;
   rmSync(building, { recursive: true, force: true });
   rmSync(folder, { recursive: true, force: true });
@@ -30,8 +36,10 @@ async function create(folder: string, core: string): Promise<void> {
   await execa(core, ['-m', 'venv', building], output);
   const pip = ['-m', 'pip', 'install', '--quiet', '--require-hashes', '--requirement', lockFile];
   await execa(interpreterIn(building), pip, output);
-  const packages = await sitePackages(interpreterIn(building));
-  writeFileSync(path.join(packages, 'core-engine.pth'), `${await sitePackages(core)}\n`);
+  if (seesCore) {
+    const packages = await sitePackages(interpreterIn(building));
+    writeFileSync(path.join(packages, 'core-engine.pth'), `${await sitePackages(core)}\n`);
+  }
   writeFileSync(path.join(building, 'complete'), '');
   renameSync(building, folder);
 }

@@ -133,18 +133,22 @@ class Loop:
             self._pool.submit(self._work, job)
 
     def _work(self, job: Job) -> None:
+        outcome = self._outcome(job)
+        # Before the answer: whoever has that may send the next job under the same name.
+        del self._jobs[job.request.job]
+        self._send(outcome)
+
+    def _outcome(self, job: Job) -> Result | Cancelled | Failure:
         name = job.request.job
         try:
-            self._send(self._transcribe(job))
+            return self._transcribe(job)
         except JobCancelledError:
-            self._send(Cancelled(name))
+            return Cancelled(name)
         except Exception as error:
             failure = as_worker_error(error)
             if failure.code == "internal_error":
                 log.exception("Job %s failed", name)
-            self._send(Failure(name, failure.code, failure.message, failure.param))
-        finally:
-            del self._jobs[name]
+            return Failure(name, failure.code, failure.message, failure.param)
 
     def _transcribe(self, job: Job) -> Result:
         # Imported here: numpy and PyAV would stand before `hello`.
