@@ -112,6 +112,7 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
   const [
     { createEngines },
     { createDevices },
+    { mayHaveCuda },
     { createModelLibrary },
     { createDownloads },
     process,
@@ -120,13 +121,18 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
   ] = await Promise.all([
     import('./engines/engines.ts'),
     import('./devices/devices.ts'),
+    import('./devices/detect.ts'),
     import('./models/library.ts'),
     import('./downloads/downloads.ts'),
     import('./worker/process.ts'),
     import('./worker/probe.ts'),
     import('./worker/python.ts'),
   ]);
-  const engines = createEngines({ config, paths, log, runtimeRoot: RUNTIME_ROOT, environment });
+  const engines = createEngines({
+    ...{ config, paths, log, environment },
+    runtimeRoot: RUNTIME_ROOT,
+    nvidia: mayHaveCuda(environment),
+  });
   const library = createModelLibrary({ config, paths, log, engineStatus: (id) => engines.status(id) });
   const start = process.createProcessStarter({
     log,

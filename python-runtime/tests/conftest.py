@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from asrpro_worker.pcm import Pcm
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# Tests of an engine that lives in an environment of its own.
+collect_ignore = [] if importlib.util.find_spec("nemo") else ["nemo_engine"]
 
 
 @pytest.fixture(scope="session")

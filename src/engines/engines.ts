@@ -18,6 +18,8 @@ export interface EnginesOptions {
   /** Folder that holds `locks`. */
   runtimeRoot: string;
   environment: NodeJS.ProcessEnv;
+  /** The machine has an NVIDIA driver: PyTorch is installed with CUDA. */
+  nvidia: boolean;
 }
 
 const IDS: readonly EnvironmentId[] = ['core', 'nemo'];
@@ -31,7 +33,7 @@ interface Job {
 }
 
 /** The Python environments: one installation at a time for each, whoever asks for it. */
-export function createEngines({ config, paths, log, runtimeRoot, environment }: EnginesOptions): Engines {
+export function createEngines({ config, paths, log, runtimeRoot, environment, nvidia }: EnginesOptions): Engines {
   const jobs = new Map<EnvironmentId, Job>();
   const locks = new Map(IDS.map((id) => [id, readLock(runtimeRoot, id)]));
   const lockOf = (id: EnvironmentId): Lock => locks.get(id)!;
@@ -45,7 +47,7 @@ export function createEngines({ config, paths, log, runtimeRoot, environment }: 
       installed,
       python: installed ? interpreterIn(folderOf(id)) : null,
       packages: marker?.packages ?? {},
-      sizeBytes: marker?.sizeBytes ?? lockOf(id).sizeBytes,
+      sizeBytes: marker?.sizeBytes ?? lockOf(id)[nvidia ? 'cudaSizeBytes' : 'sizeBytes'],
       reason: installed ? null : notInstalled(id),
     };
   }
@@ -73,6 +75,7 @@ export function createEngines({ config, paths, log, runtimeRoot, environment }: 
           folder,
           configuredPython: config.worker.python,
           environment,
+          nvidia,
           signal: job.abort.signal,
           onProgress: (step, packagesDone) =>
             change(job, { status: step.startsWith('checking') ? 'verifying' : 'installing', step, packagesDone }),

@@ -15,12 +15,17 @@ export interface InstallerOptions {
   /** `worker.python`. */
   configuredPython: string | null;
   environment: NodeJS.ProcessEnv;
+  /** The machine has an NVIDIA driver. */
+  nvidia: boolean;
   signal: AbortSignal;
   onProgress(step: string, packagesDone: number): void;
 }
 
 /** Room that must be left beyond what is installed: both installers unpack beside their downloads. */
 const SPARE_BYTES = 300_000_000;
+
+/** Where PyTorch's makers publish builds without CUDA, which are not on the common index for Linux. */
+const CPU_TORCH_INDEX = 'https://download.pytorch.org/whl/cpu';
 
 /**
  * Makes an environment beside its final place and renames it there once its packages have been imported. The user's own
@@ -33,7 +38,7 @@ export async function installEnvironment(options: InstallerOptions): Promise<voi
   const building = `${folder}.building`;
   rmSync(building, { recursive: true, force: true });
   mkdirSync(path.dirname(folder), { recursive: true });
-  await requireSpace(path.dirname(folder), lock.sizeBytes + SPARE_BYTES);
+  await requireSpace(path.dirname(folder), (options.nvidia ? lock.cudaSizeBytes : lock.sizeBytes) + SPARE_BYTES);
   try {
     onProgress('looking for Python', 0);
     if (await hasUv(options.environment)) await installWithUv(options, building);
@@ -104,17 +109,52 @@ async function installWithPip(options: InstallerOptions, building: string): Prom
 
 /** The lock is complete, so no dependency is looked for: what it does not name is not installed. */
 async function installFiles(options: InstallerOptions, building: string, file: string, args: string[]): Promise<void> {
-  for (const { path: list, cudaOnly } of options.lock.files) {
-    if (cudaOnly && !(await wantsCuda(building, options.environment))) continue;
-    await runInstaller(options, file, [...args, list]);
+  const { lock, nvidia, environment } = options;
+  const torch = (): Promise<'none' | 'cpu' | 'cuda'> => torchBuild(building, environment);
+  for (const { path: list, role } of lock.files) {
+    const install = [...args, list];
+    if (role === 'cpu-torch') {
+      if (!nvidia) await tryCpuTorch(options, file, install, async () => (await torch()) !== 'none');
+      continue;
+    }
+    if (role === 'torch' && (await torch()) !== 'none') continue;
+    if (role === 'cuda') {
+      if ((await torch()) !== 'cuda') continue;
+      await requireSpace(path.dirname(building), lock.cudaSizeBytes - lock.sizeBytes + SPARE_BYTES);
+    }
+    await runInstaller(options, file, install);
   }
 }
 
-async function wantsCuda(building: string, environment: NodeJS.ProcessEnv): Promise<boolean> {
-  const code =
-    "import importlib.metadata as m; print(any('nvidia' in r or 'cuda' in r for r in m.requires('torch') or []))";
+/**
+ * A build of torch for the CPU, a tenth of the other's size: from where the person's own settings point to, else from its
+ * makers. Where there is none, the common one with its CUDA libraries works on a CPU too.
+ */
+async function tryCpuTorch(
+  options: InstallerOptions,
+  file: string,
+  install: string[],
+  isThere: () => Promise<boolean>,
+): Promise<void> {
+  const impatient = { PIP_RETRIES: '1', PIP_DEFAULT_TIMEOUT: '15', UV_HTTP_TIMEOUT: '15' };
+  for (const [more, settings] of [[[], {}] as const, [['--extra-index-url', CPU_TORCH_INDEX], impatient] as const]) {
+    const attempt = { ...options, environment: { ...options.environment, ...settings } };
+    await runInstaller(attempt, file, [...install, ...more]).catch((error: AsrproError) => {
+      if (error.code !== 'engine_install_failed') throw error;
+    });
+    if (await isThere()) return;
+  }
+}
+
+async function torchBuild(building: string, environment: NodeJS.ProcessEnv): Promise<'none' | 'cpu' | 'cuda'> {
+  const code = [
+    'import importlib.metadata as m',
+    'try: needs = m.requires("torch") or []',
+    'except m.PackageNotFoundError: print("none")',
+    'else: print("cuda" if any("nvidia" in r or "cuda" in r for r in needs) else "cpu")',
+  ].join('\n');
   const { stdout } = await execa(interpreterIn(building), ['-s', '-c', code], { env: environment, extendEnv: false });
-  return stdout.trim() === 'True';
+  return stdout.trim() as 'none' | 'cpu' | 'cuda';
 }
 
 /** Runs pip or uv, turning its lines into progress and its failure into a sentence. */
@@ -137,7 +177,7 @@ async function runInstaller(options: InstallerOptions, file: string, args: strin
   createInterface({ input: child.all }).on('line', (line) => {
     const name = /^\s*(?:Collecting|Downloading|Using cached|\+) ([A-Za-z0-9][\w.-]*)/.exec(line)?.[1];
     if (/^(Collecting|Processing) /.test(line) || /^ \+ /.test(line)) done += 1;
-    if (name) onProgress(`fetching ${name.replace(/-\d.*/, '')}`, done);
+    if (name) onProgress(`fetching ${name.replace(/-\d.*/, '').replaceAll('_', '-')}`, done);
     else if (line.startsWith('Installing collected')) onProgress('installing packages', done);
   });
   const result = await child;

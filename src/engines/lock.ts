@@ -5,8 +5,11 @@ import type { EnvironmentId } from './types.ts';
 
 export interface LockFile {
   path: string;
-  /** Only where the torch that was installed before is a CUDA build: gigabytes that a CPU build does not need. */
-  cudaOnly: boolean;
+  /**
+   * When it is installed. `all`: always. `cpu-torch`: tried first on a machine without an NVIDIA GPU. `torch`: where that
+   * gave none. `cuda`: where torch is a build for CUDA; gigabytes that a CPU build does not need.
+   */
+  role: 'all' | 'cpu-torch' | 'torch' | 'cuda';
 }
 
 /** What an environment is made of. */
@@ -17,27 +20,40 @@ export interface Lock {
   hash: string;
   /** Packages in the lock, for all platforms: an upper bound of what is installed here. */
   packages: number;
-  /** Free space an installation takes, in bytes; measured on Linux x86-64. */
+  /** Space that an installation takes, in bytes; measured on Linux x86-64. */
   sizeBytes: number;
+  /** The same with the packages of role `cuda`. */
+  cudaSizeBytes: number;
   /** What must import, in the new environment, before it counts as installed. */
   imports: readonly string[];
   /** Distributions whose versions are shown. */
   shown: readonly string[];
 }
 
-const CONTENT: Record<EnvironmentId, Pick<Lock, 'sizeBytes' | 'imports' | 'shown'> & { names: readonly string[] }> = {
+const CONTENT: Record<
+  EnvironmentId,
+  Pick<Lock, 'sizeBytes' | 'cudaSizeBytes' | 'imports' | 'shown'> & { names: readonly string[] }
+> = {
   core: {
     names: ['core'],
     sizeBytes: 485_000_000,
+    cudaSizeBytes: 485_000_000,
     imports: ['faster_whisper', 'ctranslate2', 'onnx_asr', 'onnxruntime', 'zmq', 'msgpack', 'psutil'],
     shown: ['faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime'],
   },
   nemo: {
-    names: ['nemo-torch', 'nemo-cuda', 'nemo'],
-    sizeBytes: 2_200_000_000,
+    names: ['nemo-torch-cpu', 'nemo-torch', 'nemo-cuda', 'nemo'],
+    sizeBytes: 2_460_000_000,
+    cudaSizeBytes: 6_500_000_000,
     imports: ['torch', 'nemo.collections.asr', 'zmq', 'msgpack', 'psutil', 'av'],
     shown: ['nemo-toolkit', 'torch'],
   },
+};
+
+const ROLES: Record<string, LockFile['role']> = {
+  'nemo-torch-cpu': 'cpu-torch',
+  'nemo-torch': 'torch',
+  'nemo-cuda': 'cuda',
 };
 
 /** Throws where the runtime has no such lock: the installation of the program itself is broken. */
@@ -45,7 +61,7 @@ export function readLock(runtimeRoot: string, id: EnvironmentId): Lock {
   const { names, ...content } = CONTENT[id];
   const files = names.map((name) => ({
     path: path.join(runtimeRoot, 'locks', `${name}.txt`),
-    cudaOnly: name.endsWith('-cuda'),
+    role: ROLES[name] ?? ('all' as const),
   }));
   const text = files.map((file) => readFileSync(file.path, 'utf8')).join('');
   return {
