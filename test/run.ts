@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { execa } from 'execa';
 import { checkout } from './setup/checkout.ts';
-import { pythonWithTools } from './setup/python-tools.ts';
+import { nemoWithTools, pythonWithTools } from './setup/python-tools.ts';
 import { installForTests } from './setup/shared-home.ts';
 
 const packages = path.join(checkout, 'node_modules');
@@ -21,6 +21,12 @@ const checks: Record<string, () => Promise<void>> = {
   },
   'python-types': () => python('mypy'),
   python: () => python('pytest', '--quiet'),
+  'python-nemo': async () => {
+    const { file, args } = await nemoWithTools('pytest');
+    // Its packages warn of their own use of each other.
+    const settings = ['--quiet', '--override-ini', 'filterwarnings=default', '--disable-warnings'];
+    await execa(file, [...args, ...settings, 'tests/nemo_engine'], { cwd: runtime, stdio: 'inherit' });
+  },
   real: () => node('vitest/vitest.mjs', 'run', '--project', 'real'),
 };
 

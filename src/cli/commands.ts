@@ -7,5 +7,6 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   transcribe: async () => (await import('./transcribe.ts')).transcribe,
   models: async () => (await import('./models.ts')).models,
   pull: async () => (await import('./pull.ts')).pull,
+  doctor: async () => (await import('./doctor.ts')).doctor,
   config: async () => (await import('./config.ts')).config,
 };

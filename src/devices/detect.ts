@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
@@ -11,7 +11,6 @@ export type Detected = Omit<Device, 'engines' | 'usable'> & { present: boolean }
 const probed = z.object({
   devices: z.array(z.object({ index: z.number(), name: z.string(), memory_bytes: z.number() })),
   reason: z.string().nullable(),
-  cublas: z.boolean(),
 });
 
 /** The driver can hang without persistence mode; it is not waited for longer than this, in milliseconds. */
@@ -19,8 +18,26 @@ const DRIVER_MS = 10_000;
 
 export function detectCpu(): Detected {
   const cores = os.cpus();
-  const name = `${cores[0]?.model.trim() || os.arch()}, ${cores.length} cores`;
-  return { id: 'cpu', kind: 'cpu', name, memoryBytes: os.totalmem(), present: true, reason: null };
+  const parts = [cores[0]?.model.trim() || os.arch(), `${os.availableParallelism()} cores`, ...instructionSets()];
+  return { id: 'cpu', kind: 'cpu', name: parts.join(', '), memoryBytes: os.totalmem(), present: true, reason: null };
+}
+
+/** Those that the engines' speed depends on, best last; Linux alone tells them without a tool. */
+function instructionSets(): string[] {
+  try {
+    const flags = new Set(/^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' '));
+    const known = {
+      avx: 'AVX',
+      avx2: 'AVX2',
+      avx512f: 'AVX-512',
+      avx512_vnni: 'VNNI',
+      amx_int8: 'AMX',
+      asimddp: 'NEON dot product',
+    };
+    return Object.entries(known).flatMap(([flag, name]) => (flags.has(flag) ? [name] : []));
+  } catch {
+    return [];
+  }
 }
 
 export function detectMps(): Detected {

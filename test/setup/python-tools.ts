@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import path from 'node:path';
 import { execa } from 'execa';
 import { checkout, mainProgram } from './checkout.ts';
-import { sharedHome } from './shared-home.ts';
+import { installNemoForTests, sharedHome } from './shared-home.ts';
 
 const locks = path.join(checkout, 'python-runtime', 'locks');
 const windows = process.platform === 'win32';
@@ -18,13 +18,26 @@ export async function pythonWithTools(): Promise<string> {
 
 /** A Python with the packages of a lock file. Made once for each pair of lock file and engine environment. */
 export async function pythonWith(lock: string, { seesCore = false } = {}): Promise<string> {
-  const core = await coreInterpreter();
+  const core = await interpreter('core');
   const lockFile = path.join(locks, lock);
   const key = createHash('sha256').update(readFileSync(lockFile)).update(core).digest('hex').slice(0, 16);
   const folder = path.join(sharedHome, 'python-tools', key);
   const python = interpreterIn(folder);
   if (!existsSync(path.join(folder, 'complete'))) await create(folder, core, lockFile, seesCore);
   return python;
+}
+
+/**
+ * How to run a module of these tools in the engine environment `nemo`: its own packages come first, so that the tests run
+ * on what users have.
+ *
+ * @returns the program and its arguments up to the module's own.
+ */
+export async function nemoWithTools(module: string): Promise<{ file: string; args: string[] }> {
+  const tools = await sitePackages(await pythonWithTools());
+  await installNemoForTests();
+  const code = `import sys, runpy; sys.path.append(${JSON.stringify(tools)}); runpy.run_module('${module}', run_name='__main__')`;
+  return { file: await interpreter('nemo'), args: ['-s', '-c', code] };
 }
 
 async function create(folder: string, core: string, lockFile: string, seesCore: boolean): Promise<void> {
@@ -44,8 +57,8 @@ async function create(folder: string, core: string, lockFile: string, seesCore: 
   renameSync(building, folder);
 }
 
-async function coreInterpreter(): Promise<string> {
-  const { stdout } = await execa(process.execPath, [mainProgram, 'setup', 'core', '--json'], {
+async function interpreter(engine: 'core' | 'nemo'): Promise<string> {
+  const { stdout } = await execa(process.execPath, [mainProgram, 'setup', engine, '--json'], {
     env: { ASRPRO_HOME: sharedHome },
     stderr: 'inherit',
   });

@@ -10,7 +10,6 @@ import json
 import sys
 
 _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-_CUBLAS = "cublas64_12.dll" if sys.platform == "win32" else "libcublas.so.12"
 _NAME_BYTES = 100
 
 
@@ -41,10 +40,10 @@ def _devices(driver: ctypes.CDLL) -> tuple[list[dict[str, object]], str | None]:
 
 
 def main() -> None:
-    """Print `{"devices": [...], "reason": str | null, "cublas": bool}`."""
+    """Print `{"devices": [...], "reason": str | null}`."""
     driver = _open(_DRIVER)
     devices, reason = _devices(driver) if driver else ([], "No NVIDIA driver was found.")
-    print(json.dumps({"devices": devices, "reason": reason, "cublas": _open(_CUBLAS) is not None}))  # noqa: T201
+    print(json.dumps({"devices": devices, "reason": reason}))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { DeviceReport } from '../../devices/types.ts';
 import type { HttpServerDeps } from '../deps.ts';
+import { mistakeOf } from '../mistake.ts';
 import { json, type Operation } from '../operation.ts';
 
 const deviceReport = z
@@ -25,6 +26,13 @@ const deviceReport = z
   })
   .meta({ id: 'DeviceReport' });
 
+const reportQuery = z.object({
+  refresh: z
+    .enum(['true', 'false'])
+    .default('false')
+    .describe('Detect and test again instead of telling what is known.'),
+});
+
 export function deviceRoutes({ devices }: Pick<HttpServerDeps, 'devices'>): Operation[] {
   return [
     {
@@ -32,13 +40,19 @@ export function deviceRoutes({ devices }: Pick<HttpServerDeps, 'devices'>): Oper
       path: '/v1/devices',
       summary: 'Which devices can be used, and why not',
       description: 'Each is tested by a real inference of each engine; the outcome is remembered.',
+      query: reportQuery,
       answers: [json(deviceReport, 'The devices.')],
-      handler: async () => reportJson(await devices.report()),
+      errors: [400],
+      handler: async (request) => {
+        const query = reportQuery.safeParse(request.query, { reportInput: true });
+        if (!query.success) throw mistakeOf(query.error);
+        return reportJson(await devices.report({ refresh: query.data.refresh === 'true' }));
+      },
     },
   ];
 }
 
-function reportJson({ devices, selected }: DeviceReport): z.input<typeof deviceReport> {
+export function reportJson({ devices, selected }: DeviceReport): z.input<typeof deviceReport> {
   return {
     devices: devices.map(({ id, kind, name, memoryBytes, usable, reason, engines }) => ({
       ...{ id, kind, name, memory_bytes: memoryBytes, usable, reason },

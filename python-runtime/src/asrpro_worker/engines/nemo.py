@@ -15,6 +15,7 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 import torch
 from nemo.collections.asr.models import ASRModel
+from nemo.collections.asr.parts.mixins.transcription import TranscribeConfig
 from nemo.utils import logging as nemo_logging
 from omegaconf import open_dict
 
@@ -142,16 +143,17 @@ class Nemo:
             return self._recognize([sound], timestamps=False)[0]
 
     def _recognize(self, sounds: list[NDArray[np.float32]], *, timestamps: bool) -> list[Any]:
-        # `timestamps` is said every time: None after True gives an empty list.
-        heard: list[Any] = self._model.transcribe(
-            audio=sounds,
+        # As an object, because the classes of models differ in their arguments. `timestamps` is said every time: None
+        # after True gives an empty list.
+        settings = TranscribeConfig(
+            use_lhotse=False,
             batch_size=len(sounds),
             return_hypotheses=True,
             timestamps=timestamps,
-            use_lhotse=False,
             num_workers=0,
             verbose=False,
         )
+        heard: list[Any] = self._model.transcribe(audio=sounds, override_config=settings)
         return heard
 
 

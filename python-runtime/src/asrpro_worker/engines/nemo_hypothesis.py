@@ -55,6 +55,9 @@ def _words(hypothesis: Any, start: float, stop: float) -> list[Word]:
     timed = hypothesis.timestamp.get("word") if isinstance(hypothesis.timestamp, dict) else None
     last = start
     for entry in timed or []:
+        if "start" not in entry:
+            # frames only: times were not asked for
+            return []
         # numpy scalars, which the wire refuses
         begin = min(max(last, start + float(entry["start"])), stop)
         last = min(max(begin, start + float(entry["end"])), stop)

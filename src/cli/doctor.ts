@@ -1,0 +1,54 @@
+import { AsrproError, asAsrproError } from '../errors.ts';
+import type { Command, CommandContext } from './command.ts';
+import type { Finding, Section } from './doctor/section.ts';
+
+const MARKS: Record<Finding['state'], { sign: string; colour: number }> = {
+  ok: { sign: 'ok', colour: 32 },
+  absent: { sign: '-', colour: 33 },
+  broken: { sign: 'no', colour: 31 },
+};
+
+export const doctor: Command = {
+  name: 'doctor',
+  summary: 'what works on this machine, and why not',
+  usage: 'doctor',
+  options: {},
+  async run(context) {
+    const { terminal } = context;
+    const { sections } = await import('./doctor/sections.ts');
+    const report: Record<string, Finding[]> = {};
+    for (const section of sections) {
+      report[section.key] = await examine(section, context);
+      if (!terminal.json) terminal.out.write(lines(section.title, report[section.key]!, terminal.colour));
+    }
+    if (terminal.json) terminal.out.write(`${JSON.stringify(report, null, 2)}\n`);
+    const broken = Object.values(report)
+      .flat()
+      .filter(({ state }) => state === 'broken');
+    const [first] = broken;
+    if (first === undefined) return;
+    const others = broken.length === 1 ? '' : ` (and ${broken.length - 1} more)`;
+    throw new AsrproError(first.code ?? 'internal_error', `${first.name}: ${first.detail}${others}`);
+  },
+};
+
+/** A section that fails is a finding like others: the rest of the report is wanted all the more. */
+async function examine(section: Section, context: CommandContext): Promise<Finding[]> {
+  try {
+    return await section.examine(await context.services(), context);
+  } catch (thrown) {
+    const { code, message } = asAsrproError(thrown);
+    context.log.warn({ err: thrown }, `${section.title} could not be examined`);
+    return [{ name: section.key, state: 'broken', code, detail: message }];
+  }
+}
+
+function lines(title: string, findings: readonly Finding[], colour: boolean): string {
+  const width = Math.max(...findings.map(({ name }) => name.length));
+  const rows = findings.map(({ name, state, detail }) => {
+    const mark = MARKS[state];
+    const sign = mark.sign.padEnd(2);
+    return `  ${colour ? `\x1b[${mark.colour}m${sign}\x1b[39m` : sign} ${name.padEnd(width)}  ${detail}\n`;
+  });
+  return `${title}\n${rows.join('')}`;
+}

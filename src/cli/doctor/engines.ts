@@ -1,0 +1,20 @@
+import { megabytes, type Section } from './section.ts';
+
+/** `core` is what a first use needs; `nemo` is for those who want it. */
+export const engines: Section = {
+  title: 'Engines',
+  key: 'engines',
+  async examine(services) {
+    const rows = await services.engines.list();
+    return rows.map(({ id, installed, packages, sizeBytes, reason }) => {
+      if (installed) {
+        const versions = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
+        return { name: id, state: 'ok', detail: [...versions, megabytes(sizeBytes)].join(', ') };
+      }
+      const detail = `${reason ?? 'It is not installed.'} It takes ${megabytes(sizeBytes)}.`;
+      return id === 'core'
+        ? { name: id, state: 'broken', code: 'engine_not_installed', detail }
+        : { name: id, state: 'absent', detail };
+    });
+  },
+};

@@ -1,0 +1,9 @@
+import { devices } from './devices.ts';
+import { disk } from './disk.ts';
+import { engines } from './engines.ts';
+import { models } from './models.ts';
+import { python } from './python.ts';
+import type { Section } from './section.ts';
+
+/** Everything that `asrpro doctor` looks at, in the order of its report. */
+export const sections: readonly Section[] = [python, engines, devices, models, disk];
