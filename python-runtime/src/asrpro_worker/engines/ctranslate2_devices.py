@@ -68,4 +68,4 @@ def _reason(error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "cublas" in text.lower():
         return f"{text}. Install nvidia-cublas-cu12 into the engine's environment."
-    return f"CTranslate2 cannot use it: {text}"
+    return f"CTranslate2 cannot use it: {text}."

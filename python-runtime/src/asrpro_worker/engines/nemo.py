@@ -69,6 +69,8 @@ class Nemo:
 
     def __init__(self) -> None:
         nemo_logging.setLevel(logging.ERROR)
+        # tells of telemetry that nobody switched on
+        logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
         self._model: Any = None
         self._facts: Facts | None = None
 

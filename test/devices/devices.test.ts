@@ -1,0 +1,103 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { configSchema } from '../../src/config/schema.ts';
+import { createDevices, type Probe } from '../../src/devices/devices.ts';
+import type { Engines } from '../../src/engines/types.ts';
+import { createLog } from '../../src/log.ts';
+
+/** A machine whose NVIDIA driver reports two GPUs: a program that answers as the probe script does. */
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-devices-'));
+  writeFileSync(path.join(folder, 'libcuda.so.1'), '');
+  const gpus = [0, 1].map((index) => ({ index, name: `GPU ${index}`, memory_bytes: 8e9 }));
+  const answer = JSON.stringify({ devices: gpus, reason: null });
+  writeFileSync(path.join(folder, 'driver'), `#!/bin/sh\necho '${answer}'\n`, { mode: 0o755 });
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** @param broken devices whose inference fails, by `engine device`; @param prefer `device.prefer`. */
+function machine({ broken = [] as string[], prefer = 'auto', gpu = true } = {}) {
+  const asked: string[] = [];
+  const installed = new Set(['core', 'nemo']);
+  const probe: Probe = async (engine, [device]) => {
+    asked.push(`${engine} ${device}`);
+    if (broken.includes(`${engine} ${device}`)) throw new Error('The worker process was ended by SIGSEGV.');
+    return [{ id: device!, usable: true, compute_types: ['float32'], reason: null }];
+  };
+  const engines = {
+    status: async (id: string) => ({
+      installed: installed.has(id),
+      packages: installed.has(id) ? { [id]: '1' } : {},
+      reason: installed.has(id) ? null : `Install ${id}.`,
+    }),
+    interpreter: async () => ({ python: path.join(folder, 'driver'), env: {} }),
+  } as unknown as Engines;
+  const devices = createDevices({
+    config: configSchema.parse({ device: { prefer } }),
+    log: createLog({ level: 'silent', format: 'json' }),
+    ...{ engines, probe, runtimeRoot: folder },
+    environment: { PATH: process.env.PATH, ...(gpu ? { LD_LIBRARY_PATH: folder } : {}) },
+  });
+  return { devices, asked, installed, broken };
+}
+
+test('auto takes the first GPU that an engine can use, and each engine its own', async () => {
+  const { devices } = machine({ broken: ['onnx-asr cuda:0', 'nemo cuda:0', 'nemo cuda:1'] });
+  const { selected } = await devices.report();
+  expect(selected).toEqual({ 'faster-whisper': 'cuda:0', 'onnx-asr': 'cuda:1', nemo: 'cpu' });
+  expect(await devices.select('nemo')).toEqual({ device: 'cpu', computeType: 'auto' });
+});
+
+test('a driver that takes its worker with it leaves the other devices usable, and is told as the reason', async () => {
+  const { devices } = machine({ broken: ['faster-whisper cuda:0', 'onnx-asr cuda:0', 'nemo cuda:0'] });
+  const report = await devices.report();
+  expect(report.devices.map(({ id, usable }) => [id, usable])).toEqual([
+    ['cpu', true],
+    ['cuda:0', false],
+    ['cuda:1', true],
+    ['mps', false],
+  ]);
+  expect(report.devices[1]!.reason).toContain('SIGSEGV');
+  expect(report.devices[2]!.reason).toBeNull();
+});
+
+test.each([
+  ['cpu', 'cpu'],
+  ['cuda', 'cuda:0'],
+  ['cuda:1', 'cuda:1'],
+  ['cuda:7', 'cpu'],
+])('device.prefer %s gives %s', async (prefer, device) => {
+  expect(await machine({ prefer }).devices.select('faster-whisper')).toMatchObject({ device });
+});
+
+test('choosing for one engine tries that engine alone, once', async () => {
+  const { devices, asked } = machine();
+  await devices.select('faster-whisper');
+  await devices.select('faster-whisper');
+  expect(asked).toEqual(['faster-whisper cpu', 'faster-whisper cuda:0', 'faster-whisper cuda:1']);
+});
+
+test('without a driver nothing is tried to choose the CPU', async () => {
+  const { devices, asked } = machine({ gpu: false });
+  expect(await devices.select('onnx-asr')).toMatchObject({ device: 'cpu' });
+  expect(asked).toEqual([]);
+});
+
+test('outcomes are kept, and found anew on demand or when an engine was installed', async () => {
+  const { devices, asked, installed, broken } = machine({ gpu: false });
+  installed.delete('nemo');
+  const engines = async () => (await devices.report()).devices[0]!.engines;
+  expect((await engines()).nemo).toEqual({ usable: false, computeTypes: [], reason: 'Install nemo.' });
+  await engines();
+  expect(asked).toEqual(['faster-whisper cpu', 'onnx-asr cpu']);
+  installed.add('nemo');
+  expect((await engines()).nemo).toMatchObject({ usable: true });
+  expect(asked).toEqual(['faster-whisper cpu', 'onnx-asr cpu', 'nemo cpu']);
+  broken.push('onnx-asr cpu');
+  expect((await engines())['onnx-asr']).toMatchObject({ usable: true });
+  const renewed = await devices.report({ refresh: true });
+  expect(renewed.devices[0]!.engines['onnx-asr']).toMatchObject({ usable: false });
+});
