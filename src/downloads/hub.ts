@@ -1,55 +1,104 @@
-import { createHash } from 'node:crypto';
-import { createWriteStream, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Got } from 'got';
 import { AsrproError } from '../errors.ts';
-import type { CatalogueFile, CatalogueModel } from '../models/catalogue.ts';
+import type { InstalledModel } from '../models/store.ts';
+import { type Backoff, pauseBefore } from './backoff.ts';
+import { fetchFile, partialPath } from './fetch-file.ts';
+import { createHubClient } from './hub-client.ts';
+import { hubFailure } from './hub-error.ts';
+import type { HubSettings } from './hub-settings.ts';
+import { askListing, type Expected, type Listing, pinnedListing } from './listing.ts';
+import type { Progress } from './progress.ts';
+import type { DownloadSource } from './source.ts';
 
 export interface HubFetch {
-  got: Got;
-  /** Without a slash at the end. */
-  endpoint: string;
-  model: CatalogueModel;
+  hub: HubSettings;
+  source: DownloadSource;
   folder: string;
   signal: AbortSignal;
-  onBytes(file: string, bytes: number): void;
+  backoff: Backoff;
+  progress: Progress;
 }
 
-/** Every file of a pinned model from the hub, checked and renamed into place. */
-export async function fetchFromHub(options: HubFetch): Promise<{ path: string; size: number; sha256: string }[]> {
-  const files = [];
-  for (const file of options.model.files) files.push({ path: file.path, ...(await fetchFile(options, file)) });
-  return files;
-}
+/** Files fetched side by side: one connection seldom fills a line, and more of them are taken for an attack. */
+const PARALLEL = 3;
 
-async function fetchFile(
-  { got, endpoint, model, folder, signal, onBytes }: HubFetch,
-  file: CatalogueFile,
-): Promise<{ size: number; sha256: string }> {
-  const target = path.join(folder, file.path);
-  const partial = `${target}.partial`;
-  mkdirSync(path.dirname(target), { recursive: true });
-  const hash = createHash('sha256');
-  let size = 0;
-  const url = `${endpoint}/${model.repo}/resolve/${model.revision ?? 'main'}/${file.path}`;
-  await pipeline(
-    got.stream(url, { signal, headers: { 'accept-encoding': 'identity' } }),
-    async function* (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        hash.update(chunk);
-        size += chunk.length;
-        onBytes(file.path, size);
-        yield chunk;
+/** What the model consists of: from the catalogue where that states everything, else from the hub. Throws AsrproError. */
+export async function listFiles({ hub, source, signal, backoff }: HubFetch): Promise<Listing> {
+  const pinned = pinnedListing(source);
+  if (pinned !== null) return pinned;
+  const got = createHubClient(hub);
+  const repos = [source.repo, ...source.alternate_repos];
+  for (const [index, repo] of repos.entries()) {
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await askListing(got, hub.endpoint, source, repo, signal);
+      } catch (thrown) {
+        signal.throwIfAborted();
+        const { error, again, askedSeconds } = hubFailure(thrown, repo);
+        const wait = again ? pauseBefore(failures, askedSeconds, backoff, Math.random()) : null;
+        if (wait !== null) await pause(wait, undefined, { signal });
+        else if (error.code === 'hub_not_found' && index + 1 < repos.length) break;
+        else throw error;
       }
-    },
-    createWriteStream(partial, { flush: true }),
-  );
-  const sha256 = hash.digest('hex');
-  if ((file.size !== null && file.size !== size) || (file.sha256 !== null && file.sha256 !== sha256)) {
-    rmSync(partial, { force: true });
-    throw new AsrproError('checksum_mismatch', `The file '${file.path}' from the hub is not the expected one.`);
+    }
   }
-  renameSync(partial, target);
-  return { size, sha256 };
+  throw new AsrproError('hub_not_found', `The hub has no '${source.repo}'.`);
+}
+
+/** Fetches files into the model's folder, several at a time. The first failure stops the others. Throws AsrproError. */
+export async function fetchFromHub(
+  { hub, source, folder, signal, backoff, progress }: HubFetch,
+  { repo, revision }: Listing,
+  files: readonly Expected[],
+): Promise<InstalledModel['files']> {
+  const got: Got = createHubClient(hub);
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const waiting = [...files];
+  const fetched: InstalledModel['files'] = [];
+  let failure: unknown;
+
+  const work = async (): Promise<void> => {
+    for (let expected = waiting.shift(); expected !== undefined; expected = waiting.shift()) {
+      const { path: name, size } = expected;
+      const sha256 = await fetchFile({
+        got,
+        url: fileUrl(hub.endpoint, repo, revision, name),
+        target: path.join(folder, ...name.split('/')),
+        expected,
+        signal: either,
+        backoff,
+        onBytes: (done, phase) => progress.bytes(name, done, phase),
+        onRestart: () => progress.restarted(name),
+      });
+      progress.bytes(name, size, 'done');
+      fetched.push({ path: name, size, sha256 });
+    }
+  };
+  const stopOthers = (error: unknown): void => {
+    failure ??= error;
+    failed.abort();
+    waiting.length = 0;
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, () => work().catch(stopOthers)));
+  if (failure !== undefined) {
+    signal.throwIfAborted();
+    const { error } = hubFailure(failure, source.repo);
+    if (error.code === 'disk_full') giveBackSpace(folder, files);
+    throw error;
+  }
+  return fetched;
+}
+
+function fileUrl(endpoint: string, repo: string, revision: string, name: string): string {
+  const [where, what] = [repo, name].map((parts) => parts.split('/').map(encodeURIComponent).join('/'));
+  return `${endpoint}/${where}/resolve/${encodeURIComponent(revision)}/${what}`;
+}
+
+/** The machine is worse off with a full disk than with a download that starts over. */
+function giveBackSpace(folder: string, files: readonly Expected[]): void {
+  for (const file of files) rmSync(partialPath(path.join(folder, file.path), file), { force: true });
 }

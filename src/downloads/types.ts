@@ -22,6 +22,8 @@ export interface DownloadStatus {
   /** Where the bytes come from: `hub`, `wheel`; null before it is known. */
   source: string | null;
   error: JobFailure | null;
+  /** How often bytes that were there turned out to be of no use. */
+  restarts: number;
   /** Every file on its own, for a bar each. */
   files: {
     path: string;
@@ -33,8 +35,11 @@ export interface DownloadStatus {
 
 /** One download per model, shared by all callers. */
 export interface Downloads {
-  /** Starts the job or joins the running one. Throws `model_not_found`. An installed model answers `installed`. */
-  start(modelId: string): Promise<DownloadStatus>;
+  /**
+   * Starts the job or joins the running one. An installed model answers `installed`; with `verify` its files are read
+   * again, and the wrong ones fetched. Throws `model_not_found`.
+   */
+  start(modelId: string, options?: { verify?: boolean }): Promise<DownloadStatus>;
   /** undefined: no job and not installed. */
   get(modelId: string): Promise<DownloadStatus | undefined>;
   /** Cancels; `keep` leaves a partial that a later download resumes. Throws `download_not_found`. */

@@ -113,6 +113,7 @@ function initial(model: string, status: 'queued' | 'installed'): DownloadStatus 
     bytesTotal: TOTAL_BYTES,
     bytesPerSecond: null,
     secondsLeft: null,
+    restarts: 0,
     file: null,
     source: null,
     error: null,

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 
@@ -13,7 +13,15 @@ const markerSchema = z.object({
   source: z.string(),
   /** Unix seconds. */
   installed: z.number(),
-  files: z.array(z.object({ path: z.string(), size: z.number(), sha256: z.string() })),
+  files: z.array(
+    z.object({
+      path: z.string(),
+      size: z.number(),
+      sha256: z.string(),
+      /** Whose word the hash was when the file was checked. */
+      statedBy: z.enum(['catalogue', 'hub']).optional(),
+    }),
+  ),
 });
 export type InstalledModel = z.infer<typeof markerSchema>;
 
@@ -32,6 +40,13 @@ export function readInstalled(models: string, id: string): InstalledModel | null
   } catch {
     return null;
   }
+}
+
+/** Makes the folder a model: after all its files are on disk under their final names. */
+export function writeInstalled(models: string, installed: InstalledModel): void {
+  const marker = markerPath(models, installed.id);
+  writeFileSync(`${marker}.new`, JSON.stringify(installed, null, 2), { flush: true });
+  renameSync(`${marker}.new`, marker);
 }
 
 /** The first of its files that is gone or has another size; null when all are as installed. */

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { isAlive, ownIdentity } from '../process-identity.ts';
 
 /** Longest ipc path in bytes: one less than `sun_path`. */
 const MAX_SOCKET_PATH = process.platform === 'darwin' ? 103 : 107;
@@ -23,7 +24,8 @@ export interface RunDirectory {
 }
 
 export function createRunDirectory(runRoot: string): RunDirectory {
-  const name = `${process.pid}-${processStat(process.pid)?.startTime ?? 0}-${randomBytes(6).toString('hex')}`;
+  const { pid, started } = ownIdentity();
+  const name = `${pid}-${started}-${randomBytes(6).toString('hex')}`;
   const directory = path.join(runRoot, name);
   const spool = path.join(directory, 'spool');
   const temporary = path.join(directory, 'tmp');
@@ -75,25 +77,5 @@ function entries(root: string): string[] {
 
 function ownerLives(name: string): boolean {
   const [, pid, started] = NAME.exec(name) ?? [];
-  try {
-    process.kill(Number(pid), 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
-  }
-  const owner = processStat(Number(pid));
-  return owner === null || (owner.state !== 'Z' && owner.startTime === Number(started));
-}
-
-/**
- * State letter and start time (clock ticks since boot) of a process on Linux; null elsewhere. The start time tells a
- * reused pid from the old one, and a zombie is as good as gone: `kill(pid, 0)` sees neither.
- */
-function processStat(pid: number): { state: string; startTime: number } | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return { state: fields[0] ?? '', startTime: Number(fields[19]) };
-  } catch {
-    return null;
-  }
+  return isAlive({ pid: Number(pid), started: Number(started) });
 }

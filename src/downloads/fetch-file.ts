@@ -1,0 +1,191 @@
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline, type Readable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createGunzip } from 'node:zlib';
+import { type Got, HTTPError, type Response } from 'got';
+import { AsrproError } from '../errors.ts';
+import { type Backoff, pauseBefore } from './backoff.ts';
+import { type ContentHash, contentHash, hashPrefix } from './content-hash.ts';
+import { hubFailure, stalled } from './hub-error.ts';
+import type { Expected } from './listing.ts';
+
+export interface FileFetch {
+  got: Got;
+  url: string;
+  /** Final path. It gets its name when the content is complete, checked and on disk. */
+  target: string;
+  expected: Expected;
+  signal: AbortSignal;
+  backoff: Backoff;
+  /** Bytes that are there, the kept ones included; `verifying` while kept ones are read again. */
+  onBytes(done: number, phase: 'downloading' | 'verifying'): void;
+  /** What was there is of no use: bytes go back to 0. */
+  onRestart(): void;
+}
+
+/** The file in work: what is on disk, and its hash so far. */
+interface Partial {
+  file: FileHandle;
+  done: number;
+  hash: ContentHash;
+}
+
+/** Where the bytes of an unfinished file are kept; another content has another name. */
+export function partialPath(target: string, { hash }: Expected): string {
+  return `${target}.${hash.hex.slice(0, 12)}.partial`;
+}
+
+/**
+ * One file: goes on where an earlier try or process stopped, checks size and hash, and renames it into place.
+ * Returns its sha256. Throws AsrproError; the partial file is kept where going on with it makes sense.
+ */
+export async function fetchFile(fetch: FileFetch): Promise<string> {
+  const { target, expected, signal } = fetch;
+  const kept = partialPath(target, expected);
+  await mkdir(path.dirname(target), { recursive: true });
+  const file = await open(kept, 'a+');
+  try {
+    const partial = await resume(fetch, file);
+    let startedAnew = false;
+    for (;;) {
+      await complete(fetch, partial);
+      if (partial.done === expected.size && partial.hash.matches()) break;
+      await restart(fetch, partial);
+      // Once, because the kept bytes may be the wrong ones.
+      if (startedAnew) throw mismatch(expected);
+      startedAnew = true;
+    }
+    await file.sync();
+    await file.close();
+    await rename(kept, target);
+    await syncFolder(path.dirname(target));
+    return partial.hash.sha256();
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    const { code } = hubFailure(error, expected.path).error;
+    if (code === 'checksum_mismatch' || code === 'disk_full') await rm(kept, { force: true });
+    if (signal.aborted) throw new AsrproError('download_cancelled', 'The download was cancelled.');
+    throw error;
+  }
+}
+
+/** Hashes what is kept, so that the check at the end covers the whole file. */
+async function resume(fetch: FileFetch, file: FileHandle): Promise<Partial> {
+  const { expected, signal } = fetch;
+  const partial = { file, done: 0, hash: contentHash(expected) };
+  const { size } = await file.stat();
+  if (size > expected.size) await file.truncate(0);
+  else if (size > 0) {
+    await hashPrefix(file, size, partial.hash, signal, (done) => fetch.onBytes(done, 'verifying'));
+    partial.done = size;
+  }
+  return partial;
+}
+
+/** Requests the rest until all bytes are there; failures without progress are counted. */
+async function complete(fetch: FileFetch, partial: Partial): Promise<void> {
+  const { expected, signal, backoff } = fetch;
+  let best = partial.done;
+  let failures = 0;
+  while (partial.done < expected.size) {
+    try {
+      await request(fetch, partial);
+      if (partial.done < expected.size) throw Object.assign(new Error('cut short'), { code: 'ECONNRESET' });
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      const tooFar = thrown instanceof HTTPError && thrown.response.statusCode === 416;
+      if (tooFar) await restart(fetch, partial);
+      const { error, again, askedSeconds } = hubFailure(thrown, expected.path);
+      if (!again && !tooFar) throw error;
+      failures = partial.done > best ? 1 : failures + 1;
+      best = Math.max(best, partial.done);
+      const wait = pauseBefore(failures, askedSeconds, backoff, Math.random());
+      if (wait === null) throw error;
+      await pause(wait, undefined, { signal });
+    }
+  }
+}
+
+/** One request, from where the partial file ends to wherever the connection ends. */
+async function request(fetch: FileFetch, partial: Partial): Promise<void> {
+  const { got, url, expected, signal, backoff } = fetch;
+  const stall = new AbortController();
+  const timer = setTimeout(() => stall.abort(), backoff.stallMs);
+  const headers = partial.done > 0 ? { range: `bytes=${partial.done}-` } : {};
+  const stream = got.stream(url, { headers, signal: AbortSignal.any([signal, stall.signal]) });
+  try {
+    const response = await new Promise<Response>((resolve, reject) => {
+      stream.once('response', resolve);
+      stream.once('error', reject);
+    });
+    const zipped = response.headers['content-encoding'] === 'gzip';
+    await acceptAnswer(fetch, partial, response, zipped);
+    for await (const chunk of zipped ? unzipped(stream) : stream) {
+      timer.refresh();
+      if (partial.done + chunk.length > expected.size) throw mismatch(expected);
+      await writeAll(partial.file, chunk);
+      partial.hash.update(chunk);
+      partial.done += chunk.length;
+      fetch.onBytes(partial.done, 'downloading');
+    }
+  } catch (error) {
+    throw stall.signal.aborted && !signal.aborted ? stalled(expected.path, backoff.stallMs / 1000) : error;
+  } finally {
+    clearTimeout(timer);
+    stream.destroy();
+  }
+}
+
+/** Fails with its source, which `pipe` alone does not. */
+function unzipped(stream: Readable): Readable {
+  const content = createGunzip();
+  pipeline(stream, content, () => undefined);
+  return content;
+}
+
+/** An answer that is not the asked-for rest of the same content is the whole content, or the wrong one. */
+async function acceptAnswer(fetch: FileFetch, partial: Partial, response: Response, zipped: boolean): Promise<void> {
+  const { expected } = fetch;
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(response.headers['content-range'] ?? ''));
+  const goesOn = response.statusCode === 206 && !zipped && Number(range?.[1]) === partial.done;
+  if (partial.done > 0 && !goesOn) {
+    if (response.statusCode === 206) throw mismatch(expected);
+    await restart(fetch, partial);
+  }
+  const length = response.headers['content-length'];
+  const isWrong = length !== undefined && !zipped && partial.done + Number(length) !== expected.size;
+  if (isWrong || (range && range[2] !== '*' && Number(range[2]) !== expected.size)) throw mismatch(expected);
+}
+
+async function restart(fetch: FileFetch, partial: Partial): Promise<void> {
+  await partial.file.truncate(0);
+  partial.hash = contentHash(fetch.expected);
+  partial.done = 0;
+  fetch.onRestart();
+}
+
+async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
+  for (let from = 0; from < chunk.length; ) {
+    const { bytesWritten } = await file.write(chunk, from, chunk.length - from);
+    from += bytesWritten;
+  }
+}
+
+/** A rename is on disk when its folder is. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  await handle.sync().catch(() => undefined);
+  await handle.close();
+}
+
+function mismatch({ path: name }: Expected): AsrproError {
+  return new AsrproError(
+    'checksum_mismatch',
+    `The file '${name}' from the hub is not the expected one; it was removed.`,
+    {
+      hint: 'Try again.',
+    },
+  );
+}

