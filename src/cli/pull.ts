@@ -1,20 +1,22 @@
 import type { Services } from '../app.ts';
-import type { DownloadStatus } from '../downloads/types.ts';
 import { AsrproError } from '../errors.ts';
 import type { Command, CommandContext } from './command.ts';
+import { downloadProgress } from './progress.ts';
 
 export const pull: Command = {
   name: 'pull',
   summary: 'download a model',
-  usage: 'pull ID',
-  options: {},
+  usage: 'pull ID [--verify]',
+  options: {
+    verify: { type: 'boolean', description: 'Read an installed model again, and fetch only what is wrong.' },
+  },
   async run(context) {
     const [reference] = context.positionals;
     if (reference === undefined) throw new AsrproError('usage', 'Which model? `asrpro models` lists them.');
     const services = await context.services();
     const model = await services.library.find(reference);
     if (model === undefined) throw new AsrproError('model_not_found', `There is no model '${reference}'.`);
-    await pullModel(context, services, model.id);
+    await pullModel(context, services, model.id, { verify: context.flags.verify === true });
     const { downloaded, ready } = (await services.library.find(model.id))!;
     if (context.terminal.json) context.terminal.out.write(`${JSON.stringify({ id: model.id, downloaded, ready })}\n`);
     else context.terminal.out.write(`The model ${model.id} is installed.\n`);
@@ -22,24 +24,26 @@ export const pull: Command = {
 };
 
 /** Downloads with progress on stderr. Throws what the download ended with. */
-export async function pullModel(context: CommandContext, { downloads }: Services, id: string): Promise<void> {
+export async function pullModel(
+  context: CommandContext,
+  { downloads }: Services,
+  id: string,
+  { verify = false } = {},
+): Promise<void> {
   const { terminal, signal } = context;
-  const say = (text: string): void => void (terminal.quiet || terminal.err.write(text));
-  await downloads.start(id);
+  let last = await downloads.start(id, { verify });
   const abort = (): void => void downloads.cancel(id, { keep: true });
   signal.addEventListener('abort', abort, { once: true });
-  let last: DownloadStatus | undefined;
-  let told = -1;
-  for await (const status of downloads.watch(id)) {
-    last = status;
-    const percent = status.bytesTotal ? Math.floor((100 * status.bytesDone) / status.bytesTotal) : 0;
-    if (percent >= told + (terminal.animated ? 1 : 10)) {
-      told = percent;
-      say(terminal.animated ? `\r\x1b[K${id} ${percent} %` : `${id} ${percent} %\n`);
+  const progress = downloadProgress(terminal);
+  try {
+    for await (const status of downloads.watch(id)) {
+      progress.show(status);
+      last = status;
     }
+  } finally {
+    progress.stop();
+    signal.removeEventListener('abort', abort);
   }
-  signal.removeEventListener('abort', abort);
-  if (terminal.animated) say('\r\x1b[K');
-  if (last?.status === 'cancelled') throw new AsrproError('download_cancelled', 'The download was cancelled.');
-  if (last?.error) throw new AsrproError(last.error.code, last.error.message);
+  if (last.status === 'cancelled') throw new AsrproError('download_cancelled', 'The download was cancelled.');
+  if (last.error) throw new AsrproError(last.error.code, last.error.message);
 }

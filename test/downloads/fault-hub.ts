@@ -114,6 +114,8 @@ export async function startFaultHub(files: ReadonlyMap<string, Buffer>): Promise
   }
 
   async function sendPaced(body: Buffer, drip: boolean, asked: Asked, response: ServerResponse): Promise<void> {
+    // Each wait leaves a listener of the race behind.
+    response.setMaxListeners(0);
     const block = drip ? Math.ceil(body.length / 20) || 1 : 16 * 1024;
     for (let at = 0; at < body.length && !response.destroyed; at += block) {
       const chunk = body.subarray(at, at + block);
