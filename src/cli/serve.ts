@@ -5,6 +5,7 @@ import { AsrproError } from '../errors.ts';
 import { packageFile } from '../package-files.ts';
 import { version } from '../version.ts';
 import type { Command, CommandContext } from './command.ts';
+import { stopWithStdin } from './stdin.ts';
 
 /** Speech for the first request, in a checkout and in the package. */
 const SAMPLE = packageFile('test/audio/english/jfk.flac');
@@ -31,7 +32,7 @@ export const serve: Command = {
     mock: { type: 'boolean', description: 'Built-in fake worker, no Python: for the tests of an app.' },
   },
   async run(context) {
-    const stop = context.flags['watch-stdin'] ? withStdin(context.signal) : context.signal;
+    const stop = context.flags['watch-stdin'] ? stopWithStdin(context.signal) : context.signal;
     const startedAt = Date.now();
     const [services, { createHttpServer }, { randomUUID }] = await Promise.all([
       context.services(),
@@ -40,14 +41,14 @@ export const serve: Command = {
     ]);
     if (context.flags.setup && !context.flags.mock) {
       const { installMissing } = await import('./install-missing.ts');
-      await installMissing(context, services);
+      if (!(await finished(installMissing(context, services), stop))) return;
     }
     const model = await modelToLoad(context, services);
     const server = await createHttpServer({ ...services, version, startedAt, spoolDirectory: services.run.spool });
     const { url, host, port } = await server.listen();
     try {
-      if (model !== undefined) await services.residency.load(model);
-      if (!stop.aborted) {
+      const loaded = model === undefined || (await finished(services.residency.load(model), stop));
+      if (loaded && !stop.aborted) {
         const ready = { event: 'ready', url, host, port, pid: process.pid, version, instance: randomUUID() };
         context.terminal.out.write(`${JSON.stringify(ready)}\n`);
         announce(context, url);
@@ -97,12 +98,11 @@ function announce({ terminal, flags, config }: CommandContext, url: string): voi
   );
 }
 
-/** The signal, or the end of stdin. */
-function withStdin(signal: AbortSignal): AbortSignal {
-  const ended = new AbortController();
-  for (const event of ['end', 'close', 'error']) process.stdin.once(event, () => ended.abort());
-  process.stdin.resume();
-  return AbortSignal.any([signal, ended.signal]);
+/** false: it was asked to stop meanwhile; the work ends when the program's rooms are closed. */
+async function finished(work: Promise<unknown>, stop: AbortSignal): Promise<boolean> {
+  const done = work.then(() => true);
+  done.catch(() => undefined);
+  return await Promise.race([done, aborted(stop).then(() => false)]);
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

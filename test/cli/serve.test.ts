@@ -59,6 +59,11 @@ test('--watch-stdin: the end of stdin is a request to stop', async () => {
   expect((await ended)[0]).toBe(0);
 });
 
+test('--watch-stdin: SIGTERM ends it although the launcher keeps its end of stdin open', async () => {
+  const gateway = await startGateway({ ...mock, args: ['--watch-stdin'] });
+  expect(await gateway.stop('SIGTERM')).toEqual({ code: 0, signal: null });
+});
+
 test('without --watch-stdin the end of stdin means nothing', async () => {
   const { url, process: child } = await startGateway(mock);
   child.stdin!.end();

@@ -1,0 +1,36 @@
+import type { Socket } from 'node:net';
+
+/** What is left to do when the launcher has died is done within this time, in milliseconds: nobody waits for answers. */
+const ORPHAN_MS = 1000;
+
+/**
+ * Aborts with `signal`, or at the end of stdin, whose other end the launcher holds: closing it asks us to stop as a
+ * signal does, on every platform. The system closes it as well when the launcher dies; then this process drains nothing
+ * and ends within a second, whatever it does.
+ */
+export function stopWithStdin(signal: AbortSignal): AbortSignal {
+  const launcher = process.ppid;
+  const ended = new AbortController();
+  const end = (): void => {
+    if (ended.signal.aborted) return;
+    ended.abort();
+    // Looked at later: a dying process closes its files before its children are given to another parent.
+    setTimeout(() => isGone(launcher) && process.exit(0), ORPHAN_MS).unref();
+  };
+  for (const event of ['end', 'close', 'error']) process.stdin.once(event, end);
+  process.stdin.resume();
+  // The launcher may keep its end open when we end by ourselves; ours must not keep this process running. A file on stdin
+  // has no such method, and ends at once.
+  (process.stdin as Partial<Socket>).unref?.();
+  return AbortSignal.any([signal, ended.signal]);
+}
+
+function isGone(launcher: number): boolean {
+  if (process.platform !== 'win32') return process.ppid !== launcher;
+  try {
+    process.kill(launcher, 0);
+    return false;
+  } catch {
+    return true;
+  }
+}

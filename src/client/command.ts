@@ -1,0 +1,37 @@
+import { fileURLToPath } from 'node:url';
+import type { LaunchOptions } from './options.ts';
+
+export interface Command {
+  file: string;
+  args: string[];
+  env: NodeJS.ProcessEnv;
+}
+
+/** The command line and environment of a sidecar that listens on a free port and dies with this process. */
+export function sidecarCommand(options: LaunchOptions): Command {
+  const { binary, model, mock, home, apiKey, args = [], environment = process.env } = options;
+  const env: NodeJS.ProcessEnv = {
+    ...environment,
+    ...(home === undefined ? {} : { ASRPRO_HOME: home }),
+    ...(apiKey === undefined ? {} : { ASRPRO_SERVER_API_KEY: apiKey }),
+  };
+  const flags = [
+    'serve',
+    '--port',
+    '0',
+    '--watch-stdin',
+    ...(model === undefined ? [] : ['--model', model]),
+    ...(mock ? ['--mock'] : []),
+    ...args,
+  ];
+  if (binary !== undefined) return { file: binary, args: flags, env };
+  // Electron's program is a browser until it is told to be a Node.
+  if (process.versions.electron !== undefined) env.ELECTRON_RUN_AS_NODE = '1';
+  return { file: process.execPath, args: [packagedProgram(), ...flags], env };
+}
+
+/** Beside this file in the package, and in `src` of a checkout. */
+function packagedProgram(): string {
+  const program = import.meta.url.endsWith('.ts') ? '../main.ts' : './asrpro.mjs';
+  return fileURLToPath(new URL(program, import.meta.url));
+}

@@ -1,0 +1,57 @@
+import { request } from 'node:http';
+import type { ErrorAnswer } from './api-types.ts';
+import { SidecarError } from './sidecar-error.ts';
+
+export interface Target {
+  url: string;
+  apiKey: string | null;
+}
+
+export interface CallOptions {
+  /** Sent as JSON; a form is sent as multipart. */
+  body?: object | FormData;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * One call of the API. No time limit of its own: loading a model or a long transcription may take minutes in which
+ * nothing is sent, where `fetch` gives up after five. Throws SidecarError.
+ */
+export async function call<T>(
+  { url, apiKey }: Target,
+  method: string,
+  path: string,
+  { body, signal }: CallOptions = {},
+): Promise<T> {
+  const { content, type } = await encode(body);
+  const headers: Record<string, string> = {
+    ...(type === null ? {} : { 'content-type': type, 'content-length': String(content.length) }),
+    ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }),
+  };
+  const { status, text } = await new Promise<{ status: number; text: string }>((resolve, reject) => {
+    const failed = (cause: Error): void => {
+      const [code, message] = signal?.aborted
+        ? (['aborted', 'The call was aborted.'] as const)
+        : (['unreachable', `asrpro does not answer (${cause.message}).`] as const);
+      reject(new SidecarError(code, message, { cause }));
+    };
+    const sent = request(url + path, { method, headers, ...(signal ? { signal } : {}) }, (answer) => {
+      const chunks: Buffer[] = [];
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+      answer.once('error', failed);
+      answer.once('end', () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
+    });
+    sent.once('error', failed);
+    sent.end(content);
+  });
+  if (status >= 200 && status < 300) return JSON.parse(text) as T;
+  const { error } = JSON.parse(text) as ErrorAnswer;
+  throw new SidecarError(error.code ?? error.type, error.message, { status });
+}
+
+async function encode(body: CallOptions['body']): Promise<{ content: Buffer; type: string | null }> {
+  if (body === undefined) return { content: Buffer.alloc(0), type: null };
+  if (!(body instanceof FormData)) return { content: Buffer.from(JSON.stringify(body)), type: 'application/json' };
+  const form = new Response(body);
+  return { content: Buffer.from(await form.arrayBuffer()), type: form.headers.get('content-type') };
+}
