@@ -1,4 +1,4 @@
-import { copyFileSync, globSync, readdirSync } from 'node:fs';
+import { copyFileSync, globSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
 import { beforeAll, expect, test } from 'vitest';
@@ -36,6 +36,26 @@ test('the npm package serves and transcribes', async () => {
   const real = await startGateway({ command: [process.execPath, program, 'serve'] });
   const shipped = path.join(folder, 'node_modules', 'asrpro', sample);
   expect(wordsOf((await transcribe(real.url, shipped)).json.text)).toBe(jfkWords);
+});
+
+test('the npm package brings the launcher library, with its types', async () => {
+  const folder = await installPackage();
+  const app = path.join(folder, 'app.mts');
+  writeFileSync(
+    app,
+    `import { launch, SidecarError, type Download } from 'asrpro/client';
+     const sidecar = await launch({ mock: true, home: ${JSON.stringify(temporaryHome())} });
+     const states: Download['status'][] = [];
+     for await (const { status } of sidecar.download('mock-download')) states.push(status);
+     const failed = await sidecar.load('none').catch((error: unknown) => error);
+     console.log(states.at(-1), failed instanceof SidecarError, (await sidecar.stop()).reason);`,
+  );
+  const { stdout } = await execa(process.execPath, [app], { cwd: folder });
+  expect(stdout).toBe('installed true stopped');
+  const tsc = path.join(checkout, 'node_modules', 'typescript', 'bin', 'tsc');
+  const types = ['--types', 'node', '--typeRoots', path.join(checkout, 'node_modules', '@types')];
+  const options = ['--ignoreConfig', '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', ...types];
+  expect((await execa(process.execPath, [tsc, ...options, app], { cwd: folder, reject: false })).stdout).toBe('');
 });
 
 test('the executable runs alone in a folder, with nothing on PATH', async () => {
