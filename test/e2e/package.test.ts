@@ -1,30 +1,28 @@
-import { copyFileSync, globSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, globSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { call, transcribe, wordsOf } from '../setup/api.ts';
 import { audio, checkout, jfkWords } from '../setup/checkout.ts';
+import { createHome } from '../setup/create-home.ts';
 import { startGateway } from '../setup/gateway.ts';
 import { temporaryHome } from '../setup/home.ts';
 
 const jfk = audio('english/jfk.flac');
 const sample = 'test/audio/english/jfk.flac';
 
+/** The package as a user gets it: packed, installed into an empty folder, without development dependencies. */
+const folder = createHome(false);
+
 beforeAll(async () => {
   await execa('npm', ['run', 'build'], { cwd: checkout });
-});
-
-/** The package as a user gets it: packed, installed into an empty folder, without development dependencies. */
-async function installPackage(): Promise<string> {
-  const folder = temporaryHome();
   await execa('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: checkout });
   const [tarball] = globSync('*.tgz', { cwd: folder });
   await execa('npm', ['install', '--no-audit', '--no-fund', `./${tarball}`], { cwd: folder });
-  return folder;
-}
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('the npm package serves and transcribes', async () => {
-  const folder = await installPackage();
   const program = path.join(folder, 'node_modules', 'asrpro', 'dist', 'asrpro.mjs');
   expect((await execa('npx', ['asrpro', '--version'], { cwd: folder })).stdout).toMatch(/^\d+\.\d+\.\d+$/);
 
@@ -39,7 +37,6 @@ test('the npm package serves and transcribes', async () => {
 });
 
 test('the npm package brings the launcher library, with its types', async () => {
-  const folder = await installPackage();
   const app = path.join(folder, 'app.mts');
   writeFileSync(
     app,
@@ -60,8 +57,8 @@ test('the npm package brings the launcher library, with its types', async () => 
 
 test('the executable runs alone in a folder, with nothing on PATH', async () => {
   const [built] = globSync('dist/asrpro-*', { cwd: checkout });
-  const folder = temporaryHome();
-  const binary = path.join(folder, 'asrpro');
+  const alone = temporaryHome();
+  const binary = path.join(alone, 'asrpro');
   copyFileSync(path.join(checkout, built!), binary);
   const environment = { PATH: '' };
 
@@ -70,7 +67,7 @@ test('the executable runs alone in a folder, with nothing on PATH', async () => 
   expect((await transcribe(mock.url, jfk)).status).toBe(200);
   expect((await call(mock.url, '/docs')).status).toBe(200);
   await mock.stop();
-  expect(readdirSync(folder)).toEqual(['asrpro']);
+  expect(readdirSync(alone)).toEqual(['asrpro']);
   expect(readdirSync(path.join(home, 'program'))).toHaveLength(1);
 
   const real = await startGateway({ command: [binary, 'serve'], environment });
