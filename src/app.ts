@@ -133,7 +133,7 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     runtimeRoot: RUNTIME_ROOT,
     nvidia: mayHaveCuda(environment),
   });
-  const library = createModelLibrary({ config, paths, log, engineStatus: (id) => engines.status(id) });
+  const library = createModelLibrary({ config, paths, log, environment, engineStatus: (id) => engines.status(id) });
   const start = process.createProcessStarter({
     log,
     run,

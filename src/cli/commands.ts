@@ -6,6 +6,8 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   setup: async () => (await import('./setup.ts')).setup,
   transcribe: async () => (await import('./transcribe.ts')).transcribe,
   models: async () => (await import('./models.ts')).models,
+  show: async () => (await import('./show.ts')).show,
+  rm: async () => (await import('./rm.ts')).rm,
   pull: async () => (await import('./pull.ts')).pull,
   doctor: async () => (await import('./doctor.ts')).doctor,
   config: async () => (await import('./config.ts')).config,

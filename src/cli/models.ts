@@ -1,3 +1,4 @@
+import type { Model } from '../models/model.ts';
 import { modelJson } from '../models/model-json.ts';
 import type { Command } from './command.ts';
 
@@ -14,9 +15,26 @@ export const models: Command = {
       out.write(`${JSON.stringify({ object: 'list', data: rows.map((row) => modelJson(row, null)) }, null, 2)}\n`);
       return;
     }
-    for (const { id, ready, engine, sizeBytes } of rows) {
-      const size = sizeBytes === null ? '' : `${Math.round(sizeBytes / 1e6)} MB`;
-      out.write(`${id.padEnd(32)} ${(ready ? 'ready' : '-').padEnd(6)} ${size.padStart(8)}  ${engine}\n`);
-    }
+    const table = [['MODEL', 'STATE', 'SIZE', 'ENGINE', 'LANGUAGES'], ...rows.map(cells)];
+    const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+    for (const row of table)
+      out.write(
+        `${row
+          .map((cell, at) => cell.padEnd(widths[at]!))
+          .join('  ')
+          .trimEnd()}\n`,
+      );
   },
 };
+
+function cells({ id, ready, downloaded, engine, sizeBytes, languages }: Model): string[] {
+  const state = ready ? 'ready' : downloaded ? 'not usable' : '-';
+  const size = sizeBytes === null ? '?' : `${Math.round(sizeBytes / 1e6)} MB`;
+  return [id, state, size, engine, languagesOf(languages)];
+}
+
+/** A few by code, many by their number. */
+export function languagesOf(languages: readonly string[]): string {
+  if (languages.length === 0) return '?';
+  return languages.length > 4 ? `${languages.length} languages` : languages.join(', ');
+}

@@ -114,7 +114,8 @@ export function createDownloads(options: DownloadsOptions): Downloads {
 
   const downloads: Downloads = {
     async start(modelId, { verify = false } = {}) {
-      const { source } = await requireSource(modelId);
+      const { model, source } = await requireSource(modelId);
+      if (!verify && model.source === 'huggingface-cache') return sharedStatus(source, model);
       const running = jobs.get(source.id);
       if (running && !hasEnded(running.status)) return running.status;
       if (!verify && isComplete(source.id)) return installedStatus(source, models);
@@ -124,7 +125,10 @@ export function createDownloads(options: DownloadsOptions): Downloads {
       const job = jobs.get(modelId);
       if (job && !(job.status.status === 'installed' && !isComplete(modelId))) return job.status;
       const source = sourceOf(modelId, config.models.custom);
-      return source && isComplete(modelId) ? installedStatus(source, models) : undefined;
+      if (source === undefined) return undefined;
+      if (isComplete(modelId)) return installedStatus(source, models);
+      const model = await library.find(modelId);
+      return model?.source === 'huggingface-cache' ? sharedStatus(source, model) : undefined;
     },
     async cancel(modelId, { keep }) {
       const job = jobs.get(modelId);
@@ -207,4 +211,11 @@ function installedStatus(source: DownloadSource, models: string): DownloadStatus
     source: installed?.source ?? null,
     files: files.map(({ path: name, size }) => ({ path: name, bytesDone: size, bytesTotal: size, status: 'done' })),
   };
+}
+
+/** Another program has fetched it; there is nothing to do. */
+function sharedStatus(source: DownloadSource, { sizeBytes }: Model): DownloadStatus {
+  const bytes = sizeBytes ?? 0;
+  const size = { bytesDone: bytes, bytesTotal: bytes, secondsLeft: 0 };
+  return { ...queuedStatus(source), status: 'installed', ...size, source: 'huggingface-cache', files: [] };
 }
