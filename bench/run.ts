@@ -1,8 +1,9 @@
 /** `npm run bench [NAME...]`: measures, and prints what it found. */
 import { installForTests } from '../test/setup/shared-home.ts';
+import { downloads } from './downloads.ts';
 import { wordErrorRate } from './wer.ts';
 
-const benches: Record<string, () => Promise<void>> = { wer: wordErrorRate };
+const benches: Record<string, () => Promise<void>> = { wer: wordErrorRate, downloads };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benches);
 await installForTests();

@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline, type Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -6,9 +6,9 @@ import { createGunzip } from 'node:zlib';
 import { type Got, HTTPError, type Response } from 'got';
 import { AsrproError } from '../errors.ts';
 import { type Backoff, pauseBefore } from './backoff.ts';
-import { type ContentHash, contentHash, hashPrefix } from './content-hash.ts';
 import { hubFailure, stalled } from './hub-error.ts';
 import type { Expected } from './listing.ts';
+import { PartialFile } from './partial-file.ts';
 
 export interface FileFetch {
   got: Got;
@@ -24,13 +24,6 @@ export interface FileFetch {
   onRestart(): void;
 }
 
-/** The file in work: what is on disk, and its hash so far. */
-interface Partial {
-  file: FileHandle;
-  done: number;
-  hash: ContentHash;
-}
-
 /** Where the bytes of an unfinished file are kept; another content has another name. */
 export function partialPath(target: string, { hash }: Expected): string {
   return `${target}.${hash.hex.slice(0, 12)}.partial`;
@@ -44,25 +37,24 @@ export async function fetchFile(fetch: FileFetch): Promise<string> {
   const { target, expected, signal } = fetch;
   const kept = partialPath(target, expected);
   await mkdir(path.dirname(target), { recursive: true });
-  const file = await open(kept, 'a+');
+  let partial: PartialFile | undefined;
   try {
-    const partial = await resume(fetch, file);
+    partial = await PartialFile.open(kept, expected, signal, (done) => fetch.onBytes(done, 'verifying'));
     let startedAnew = false;
     for (;;) {
       await complete(fetch, partial);
-      if (partial.done === expected.size && partial.hash.matches()) break;
+      if (partial.isRight()) break;
       await restart(fetch, partial);
       // Once, because the kept bytes may be the wrong ones.
       if (startedAnew) throw mismatch(expected);
       startedAnew = true;
     }
-    await file.sync();
-    await file.close();
+    await partial.finish();
     await rename(kept, target);
     await syncFolder(path.dirname(target));
-    return partial.hash.sha256();
+    return partial.sha256();
   } catch (error) {
-    await file.close().catch(() => undefined);
+    await partial?.close().catch(() => undefined);
     const { code } = hubFailure(error, expected.path).error;
     if (code === 'checksum_mismatch' || code === 'disk_full') await rm(kept, { force: true });
     if (signal.aborted) throw new AsrproError('download_cancelled', 'The download was cancelled.');
@@ -70,21 +62,8 @@ export async function fetchFile(fetch: FileFetch): Promise<string> {
   }
 }
 
-/** Hashes what is kept, so that the check at the end covers the whole file. */
-async function resume(fetch: FileFetch, file: FileHandle): Promise<Partial> {
-  const { expected, signal } = fetch;
-  const partial = { file, done: 0, hash: contentHash(expected) };
-  const { size } = await file.stat();
-  if (size > expected.size) await file.truncate(0);
-  else if (size > 0) {
-    await hashPrefix(file, size, partial.hash, signal, (done) => fetch.onBytes(done, 'verifying'));
-    partial.done = size;
-  }
-  return partial;
-}
-
 /** Requests the rest until all bytes are there; failures without progress are counted. */
-async function complete(fetch: FileFetch, partial: Partial): Promise<void> {
+async function complete(fetch: FileFetch, partial: PartialFile): Promise<void> {
   const { expected, signal, backoff } = fetch;
   let best = partial.done;
   let failures = 0;
@@ -108,7 +87,7 @@ async function complete(fetch: FileFetch, partial: Partial): Promise<void> {
 }
 
 /** One request, from where the partial file ends to wherever the connection ends. */
-async function request(fetch: FileFetch, partial: Partial): Promise<void> {
+async function request(fetch: FileFetch, partial: PartialFile): Promise<void> {
   const { got, url, expected, signal, backoff } = fetch;
   const stall = new AbortController();
   const timer = setTimeout(() => stall.abort(), backoff.stallMs);
@@ -124,9 +103,7 @@ async function request(fetch: FileFetch, partial: Partial): Promise<void> {
     for await (const chunk of zipped ? unzipped(stream) : stream) {
       timer.refresh();
       if (partial.done + chunk.length > expected.size) throw mismatch(expected);
-      await writeAll(partial.file, chunk);
-      partial.hash.update(chunk);
-      partial.done += chunk.length;
+      await partial.add(chunk);
       fetch.onBytes(partial.done, 'downloading');
     }
   } catch (error) {
@@ -134,6 +111,7 @@ async function request(fetch: FileFetch, partial: Partial): Promise<void> {
   } finally {
     clearTimeout(timer);
     stream.destroy();
+    await partial.settle();
   }
 }
 
@@ -145,7 +123,12 @@ function unzipped(stream: Readable): Readable {
 }
 
 /** An answer that is not the asked-for rest of the same content is the whole content, or the wrong one. */
-async function acceptAnswer(fetch: FileFetch, partial: Partial, response: Response, zipped: boolean): Promise<void> {
+async function acceptAnswer(
+  fetch: FileFetch,
+  partial: PartialFile,
+  response: Response,
+  zipped: boolean,
+): Promise<void> {
   const { expected } = fetch;
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(response.headers['content-range'] ?? ''));
   const goesOn = response.statusCode === 206 && !zipped && Number(range?.[1]) === partial.done;
@@ -158,18 +141,9 @@ async function acceptAnswer(fetch: FileFetch, partial: Partial, response: Respon
   if (isWrong || (range && range[2] !== '*' && Number(range[2]) !== expected.size)) throw mismatch(expected);
 }
 
-async function restart(fetch: FileFetch, partial: Partial): Promise<void> {
-  await partial.file.truncate(0);
-  partial.hash = contentHash(fetch.expected);
-  partial.done = 0;
+async function restart(fetch: FileFetch, partial: PartialFile): Promise<void> {
+  await partial.restart();
   fetch.onRestart();
-}
-
-async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
-  for (let from = 0; from < chunk.length; ) {
-    const { bytesWritten } = await file.write(chunk, from, chunk.length - from);
-    from += bytesWritten;
-  }
 }
 
 /** A rename is on disk when its folder is. */

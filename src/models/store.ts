@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 
@@ -59,8 +59,9 @@ export function damagedFile(models: string, { id, files }: InstalledModel): stri
   return damaged?.path ?? null;
 }
 
-/** Removes the folder, the marker first: half-deleted is never taken for a model. */
+/** Removes the folder, the marker first: half-deleted is never taken for a model. Of a link, only the link is ours. */
 export function removeInstalled(models: string, id: string): void {
+  if (lstatSync(modelFolder(models, id)).isSymbolicLink()) return rmSync(modelFolder(models, id));
   rmSync(markerPath(models, id), { force: true });
   rmSync(modelFolder(models, id), { recursive: true, force: true });
 }

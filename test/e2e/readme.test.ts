@@ -19,7 +19,7 @@ function examples(language: string, url: string): string[] {
 
 test('the curl lines work when pasted', async () => {
   const { url } = await startGateway();
-  const [transcription, settings] = examples('sh', url);
+  const [transcription, settings, download] = examples('sh', url);
   const { stdout } = await execa(transcription!, { shell: true, cwd: checkout });
   expect(wordsOf(JSON.parse(stdout).text)).toBe(jfkWords);
   const answers = await execa(settings!.replace('\n', ' && echo && '), { shell: true, cwd: checkout });
@@ -27,6 +27,10 @@ test('the curl lines work when pasted', async () => {
   expect(loaded).toMatchObject({ status: 'success', model: 'whisper-base' });
   expect(unloaded).toMatchObject({ status: 'success', unloaded: 'whisper-base' });
   expect((await call(url, '/health')).json.worker.pid).toBeNull();
+  const jobs = await execa(download!.trim().replaceAll('\n', ' && echo && '), { shell: true, cwd: checkout });
+  const [started, watched, deleted] = jobs.stdout.split('\n').map((line) => JSON.parse(line));
+  for (const job of [started, watched]) expect(job).toMatchObject({ model: 'whisper-tiny.en', status: 'installed' });
+  expect(deleted).toEqual({ id: 'whisper-tiny.en', object: 'model', deleted: true });
 });
 
 test('the Python example works with the official package', async () => {

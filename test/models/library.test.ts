@@ -173,3 +173,18 @@ test('models of the configuration: a folder, and a repository that is not downlo
   await expect(library.remove('mine')).rejects.toMatchObject({ code: 'model_not_deletable' });
   await expect(library.remove('theirs')).rejects.toMatchObject({ code: 'model_not_found' });
 });
+
+test('deleting a model that is only linked into our folder removes the link', async () => {
+  const home = temporaryHome();
+  const files = [{ path: 'model.bin', size: 7, sha256: '0'.repeat(64) }];
+  const marker = { id: 'whisper-base', repo: 'a/b', revision: 'main', source: 'hub', installed: 1, files };
+  const elsewhere = write(path.join(home, 'elsewhere'), { ...whisper(), '.asrpro.json': JSON.stringify(marker) });
+  mkdirSync(path.join(home, 'models'));
+  symlinkSync(elsewhere, path.join(home, 'models', 'whisper-base'));
+  const before = readdirSync(elsewhere);
+  const library = libraryIn(home);
+  expect((await library.find('base'))!.ready).toBe(true);
+  await library.remove('whisper-base');
+  expect((await library.find('base'))!.downloaded).toBe(false);
+  expect(readdirSync(elsewhere)).toEqual(before);
+});

@@ -1,0 +1,121 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { type ContentHash, contentHash, hashPrefix } from './content-hash.ts';
+import type { Expected } from './listing.ts';
+
+/** Bytes that are written at once. */
+const BATCH = 256 * 1024;
+/** After so many bytes the disk is asked to keep them, so that a machine that goes down loses little. */
+const DURABLE_EVERY = 16 * 1024 * 1024;
+
+/** A file in work: what is on disk, and its hash so far. The next bytes are received while the last ones are written. */
+export class PartialFile {
+  readonly #file: FileHandle;
+  readonly #expected: Expected;
+  #hash: ContentHash;
+  #received = 0;
+  #batch: Uint8Array[] = [];
+  #batched = 0;
+  #written: Promise<unknown> = Promise.resolve();
+  #durable: Promise<unknown> = Promise.resolve();
+  #undurable = 0;
+
+  private constructor(file: FileHandle, expected: Expected) {
+    this.#file = file;
+    this.#expected = expected;
+    this.#hash = contentHash(expected);
+  }
+
+  /** Hashes what is kept, so that the check at the end covers the whole file. */
+  static async open(
+    path: string,
+    expected: Expected,
+    signal: AbortSignal,
+    onBytes: (done: number) => void,
+  ): Promise<PartialFile> {
+    const file = await open(path, 'a+');
+    const partial = new PartialFile(file, expected);
+    try {
+      const { size } = await file.stat();
+      if (size > expected.size) await file.truncate(0);
+      else if (size > 0) {
+        await hashPrefix(file, size, partial.#hash, signal, onBytes);
+        partial.#received = size;
+      }
+      return partial;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Bytes received; after `settle` they are all written. */
+  get done(): number {
+    return this.#received;
+  }
+
+  isRight(): boolean {
+    return this.#received === this.#expected.size && this.#hash.matches();
+  }
+
+  sha256(): string {
+    return this.#hash.sha256();
+  }
+
+  async add(chunk: Uint8Array): Promise<void> {
+    this.#hash.update(chunk);
+    this.#batch.push(chunk);
+    this.#batched += chunk.length;
+    this.#received += chunk.length;
+    if (this.#batched >= BATCH) await this.#writeBatch();
+  }
+
+  /** Resolves when all that was added is written. Throws what the disk says. */
+  async settle(): Promise<void> {
+    await this.#writeBatch();
+    await this.#written;
+  }
+
+  /** Forgets everything. */
+  async restart(): Promise<void> {
+    await this.settle();
+    await this.#file.truncate(0);
+    this.#hash = contentHash(this.#expected);
+    this.#received = 0;
+  }
+
+  /** Resolves when the content is on disk, and closes. */
+  async finish(): Promise<void> {
+    await this.settle();
+    await this.#durable;
+    await this.#file.sync();
+    await this.#file.close();
+  }
+
+  async close(): Promise<void> {
+    await this.settle().catch(() => undefined);
+    await this.#durable;
+    await this.#file.close();
+  }
+
+  /** Begins to write, when the batch before is written. */
+  async #writeBatch(): Promise<void> {
+    await this.#written;
+    if (this.#batch.length === 0) return;
+    const batch = Buffer.concat(this.#batch);
+    this.#batch = [];
+    this.#batched = 0;
+    this.#written = this.#writeAll(batch);
+    // Whoever waits for it next hears of a failure.
+    this.#written.catch(() => undefined);
+    this.#undurable += batch.length;
+    if (this.#undurable < DURABLE_EVERY) return;
+    this.#undurable = 0;
+    this.#durable = this.#durable.then(() => this.#file.datasync()).catch(() => undefined);
+  }
+
+  async #writeAll(batch: Buffer): Promise<void> {
+    for (let from = 0; from < batch.length; ) {
+      from += (await this.#file.write(batch, from, batch.length - from)).bytesWritten;
+    }
+  }
+}
