@@ -1,0 +1,27 @@
+import { globSync } from 'node:fs';
+import path from 'node:path';
+import { checkout } from '../test/setup/checkout.ts';
+import { killedApp } from '../test/setup/killed-app.ts';
+
+const TIMES = 50;
+/** Later than the model is loaded and the first transcription runs, in milliseconds. */
+const LATEST_MS = 5000;
+
+/** An app is killed in random moments; how long its sidecar and the worker live on, at most. Needs `npm run build`. */
+export async function lifeAfterApp(): Promise<void> {
+  const [binary] = globSync('dist/asrpro-*', { cwd: checkout }).map((file) => path.join(checkout, file));
+  if (binary === undefined) throw new Error('there is no executable in dist: run `npm run build`');
+  for (const app of ['spawn-app', 'launcher-app'] as const) {
+    const seconds: number[] = [];
+    let left = 0;
+    for (let time = 0; time < TIMES; time += 1) {
+      const milliseconds = Math.random() * LATEST_MS;
+      const aftermath = await killedApp({ app, milliseconds, binary, model: 'whisper-base' });
+      seconds.push(aftermath.seconds);
+      left += aftermath.left.length;
+    }
+    seconds.sort((a, b) => a - b);
+    const [median, longest] = [seconds[TIMES / 2]!, seconds.at(-1)!].map((value) => value.toFixed(2));
+    console.log(`${app}: killed ${TIMES} times, gone after ${median} s (median), ${longest} s (longest), ${left} left`);
+  }
+}

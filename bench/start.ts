@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { globSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as wait } from 'node:timers/promises';
+import { execa } from 'execa';
+import { checkout } from '../test/setup/checkout.ts';
+import { createHome } from '../test/setup/create-home.ts';
+import { sharedHome } from '../test/setup/shared-home.ts';
+
+const TIMES = 15;
+const IDLE_MS = 2000;
+/** What issue 8 asks for. */
+const LIMITS = { ratio: 0.3, megabytes: 45 };
+
+/**
+ * From spawn to the ready line of the executable, in turns with `import faster_whisper` in its environment, and the private
+ * memory of a gateway without a model. The first start, which unpacks and compiles, is told apart. Needs `npm run build`.
+ */
+export async function start(): Promise<void> {
+  const [binary] = globSync('dist/asrpro-*', { cwd: checkout }).map((file) => path.join(checkout, file));
+  const [python] = globSync('engines/core-*/bin/python', { cwd: sharedHome }).map((file) => path.join(sharedHome, file));
+  if (binary === undefined) throw new Error('there is no executable in dist: run `npm run build`');
+  const home = createHome(true);
+  try {
+    const first = await startOnce(binary, home);
+    const ours: number[] = [];
+    const theirs: number[] = [];
+    for (let time = 0; time < TIMES; time += 1) {
+      ours.push(await startOnce(binary, home));
+      const before = performance.now();
+      await execa(python!, ['-c', 'import faster_whisper']);
+      theirs.push(performance.now() - before);
+    }
+    const [us, them] = [median(ours), median(theirs)];
+    console.log(
+      `ready after ${us.toFixed(0)} ms, import faster_whisper ${them.toFixed(0)} ms: ratio ${(us / them).toFixed(2)}` +
+        ` (at most ${LIMITS.ratio}; medians of ${TIMES}); the first start ${first.toFixed(0)} ms`,
+    );
+    let megabytes = 0;
+    await startOnce(binary, home, async (pid, url) => {
+      await fetch(`${url}/health`);
+      await wait(IDLE_MS);
+      megabytes = privateBytes(pid) / 1e6;
+    });
+    console.log(`idle without a model: ${megabytes.toFixed(1)} MB private (at most ${LIMITS.megabytes})`);
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+/** Milliseconds from spawn to the ready line; then `use`, then a stop. */
+async function startOnce(
+  binary: string,
+  home: string,
+  use?: (pid: number, url: string) => Promise<void>,
+): Promise<number> {
+  const before = performance.now();
+  const child = spawn(binary, ['serve', '--port', '0', '--watch-stdin'], {
+    env: { ...process.env, ASRPRO_HOME: home },
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  const ended = once(child, 'exit');
+  const [line] = await once(createInterface({ input: child.stdout }), 'line');
+  const milliseconds = performance.now() - before;
+  const { pid, url } = JSON.parse(line);
+  await use?.(pid, url);
+  child.stdin.end();
+  await ended;
+  return milliseconds;
+}
+
+/** What would come back if only this process ended; Linux. */
+function privateBytes(pid: number): number {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const sizes = [...rollup.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm)];
+  return sizes.reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0);
+}
+
+function median(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
