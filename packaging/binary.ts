@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { execa } from 'execa';
-import { dist, root } from './bundle.ts';
+import { dist, programFiles, root } from './bundle.ts';
 
 /** Names that Tauri and Rust give to platforms. */
 const triples: Record<string, string> = {
@@ -18,14 +18,14 @@ const triples: Record<string, string> = {
 
 /** What the program reads at run time, beside its own JavaScript. */
 const patterns = [
-  'dist/*.mjs',
+  ...programFiles,
   'python-runtime/src/**/*.py',
   'python-runtime/locks/*.txt',
   'test/audio/english/jfk.flac',
   'package.json',
 ];
 
-/** Makes dist/asrpro-TRIPLE out of dist/asrpro.mjs and the Node that runs this. Returns its path. */
+/** Makes dist/asrpro-TRIPLE out of the bundled program and the Node that runs this. Returns its path. */
 export async function buildBinary(): Promise<string> {
   const triple = triples[`${process.platform} ${process.arch}`];
   if (triple === undefined) throw new Error(`no executable for ${process.platform} ${process.arch}`);

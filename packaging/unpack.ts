@@ -18,7 +18,7 @@ const { hash, files } = JSON.parse(getAsset('inventory', 'utf8')) as Inventory;
 const programs = path.join(resolvePaths().data, 'program');
 const folder = path.join(programs, hash);
 if (!existsSync(folder)) unpack();
-createRequire(path.join(folder, 'dist', 'asrpro.mjs'))('./asrpro.mjs');
+createRequire(path.join(folder, 'dist', 'asrpro.cjs'))('./asrpro.cjs');
 
 /** Built aside and renamed, so that a folder with the final name is whole, also when two starts race. */
 function unpack(): void {

@@ -32,6 +32,6 @@ export function sidecarCommand(options: LaunchOptions): Command {
 
 /** Beside this file in the package, and in `src` of a checkout. */
 function packagedProgram(): string {
-  const program = import.meta.url.endsWith('.ts') ? '../main.ts' : './asrpro.mjs';
+  const program = import.meta.url.endsWith('.ts') ? '../main.ts' : './asrpro.cjs';
   return fileURLToPath(new URL(program, import.meta.url));
 }

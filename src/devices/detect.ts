@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { execa } from 'execa';
 import { z } from 'zod';
 import type { Device } from './types.ts';
 
@@ -72,6 +71,7 @@ export async function detectCuda(
   if (!mayHaveCuda(environment)) return [absent('No NVIDIA driver was found.')];
   try {
     const { python: file, env } = await python();
+    const { execa } = await import('execa');
     const { stdout } = await execa(file, ['-I', script], {
       env: { ...environment, ...env, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' },
       extendEnv: false,

@@ -10,7 +10,6 @@ import type { Model, ModelLibrary } from '../models/model.ts';
 import { damagedFile, modelFolder, readInstalled } from '../models/store.ts';
 import { type Backoff, defaultBackoff } from './backoff.ts';
 import { hubSettings } from './hub-settings.ts';
-import { installModel } from './install-model.ts';
 import { takeLock } from './owner-lock.ts';
 import { Progress } from './progress.ts';
 import { type DownloadSource, sourceOf } from './source.ts';
@@ -67,6 +66,7 @@ export function createDownloads(options: DownloadsOptions): Downloads {
       if (!verify && isComplete(source.id)) return change(job, installedStatus(source, models));
       const backoff = options.backoff ?? defaultBackoff;
       const hasMirror = config.download.mirrors && source.mirrors.length > 0;
+      const { installModel } = await import('./install-model.ts');
       const from = await installModel({
         ...{ hub, source, folder, models, log, environment, pip: options.pip },
         mirrors: config.download.mirrors,

@@ -6,7 +6,7 @@ export type DownloadSource = Pick<CatalogueModel, 'id' | 'repo' | 'revision' | '
 
 /** undefined for a model that has no repository: one that was found in a folder, or that nobody knows. */
 export function sourceOf(id: string, custom: Config['models']['custom']): DownloadSource | undefined {
-  const entry = catalogueModels.find((model) => model.id === id);
+  const entry = catalogueModels().find((model) => model.id === id);
   if (entry !== undefined) return entry;
   const own = custom.find((model) => model.id === id);
   if (own?.repo === undefined) return undefined;

@@ -6,8 +6,6 @@ import type { Config } from '../config/schema.ts';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { environmentFolder, interpreterIn, readMarker, removeOthers } from './environment.ts';
-import { findPython } from './find-python.ts';
-import { installEnvironment } from './installer.ts';
 import { type Lock, readLock } from './lock.ts';
 import type { EngineStatus, Engines, EnvironmentId, InstallStatus } from './types.ts';
 
@@ -70,6 +68,7 @@ export function createEngines({ config, paths, log, runtimeRoot, environment, nv
     });
     try {
       if (readMarker(folder) === null && !job.abort.signal.aborted) {
+        const { installEnvironment } = await import('./installer.ts');
         await installEnvironment({
           lock: lockOf(id),
           folder,
@@ -151,6 +150,7 @@ export function createEngines({ config, paths, log, runtimeRoot, environment, nv
     },
     async pip() {
       if (status('core').installed) return { python: interpreterIn(folderOf('core')) };
+      const { findPython } = await import('./find-python.ts');
       return { python: (await findPython(config.worker.python, environment)).command };
     },
     async close() {

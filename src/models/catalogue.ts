@@ -36,7 +36,11 @@ const entry = z.object({
 export type CatalogueModel = z.infer<typeof entry>;
 
 /** The pinned list. Values come from the hub's own manifests; where a size or hash is null it was not known. */
-export const catalogueModels: readonly CatalogueModel[] = z.array(entry).parse(catalogue.models);
+export function catalogueModels(): readonly CatalogueModel[] {
+  checked ??= z.array(entry).parse(catalogue.models);
+  return checked;
+}
+let checked: readonly CatalogueModel[] | undefined;
 
 /** When the list was made, 2026-11-24, in Unix seconds. */
 export const CATALOGUE_CREATED = 1795478400;

@@ -37,7 +37,7 @@ export function createModelLibrary({ config, paths, environment, engineStatus }:
     const engineReason: EngineReason = (engine) => (engine === 'nemo' ? nemo : core).reason;
     const cached = useHuggingFaceCache ? discovery.inHubCache(environment) : [];
     const named = [
-      ...catalogueModels.map((entry) => catalogueRow(entry, models, cached, engineReason)),
+      ...catalogueModels().map((entry) => catalogueRow(entry, models, cached, engineReason)),
       ...custom.map((entry) => customRow(entry, models, discovery, engineReason)),
     ];
     const names = new Set(named.flatMap(({ id, aliases }) => [id, ...aliases]));
@@ -46,7 +46,7 @@ export function createModelLibrary({ config, paths, environment, engineStatus }:
         .flatMap((folder) => discovery.inFolder(path.resolve(folder)))
         .map((model) => foundRow({ ...model, name: idOf(model.name) }, 'folder', engineReason)),
       ...cached
-        .filter(({ name }) => !catalogueModels.some((entry) => reposOf(entry).includes(name)))
+        .filter(({ name }) => !catalogueModels().some((entry) => reposOf(entry).includes(name)))
         .map((model) => foundRow(model, 'huggingface-cache', engineReason)),
     ];
     return [...named, ...found.map((row) => ({ ...row, id: freeName(row.id, names) }))];

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import { execa } from 'execa';
 
 /**
  * Resident memory of a process in bytes, from /proc in some microseconds; null where the system has no /proc or the
@@ -33,6 +32,7 @@ export function availableBytes(): number | null {
  */
 export async function gpuFreeBytes(device: string | null): Promise<number | null> {
   if (device === null || !device.startsWith('cuda')) return null;
+  const { execa } = await import('execa');
   const index = device.split(':')[1] ?? '0';
   const { stdout, failed } = await execa(
     'nvidia-smi',

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { execa } from 'execa';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ModelEngine } from '../models/model.ts';
 import { type Bootstrap, PROTOCOL } from '../wire/messages.ts';
-import { openRouterLink } from '../wire/router-link.ts';
 import type { RunDirectory } from '../wire/run-directory.ts';
 import { type ExitReport, oomKills, speaksOfMemory } from './exit.ts';
 import type { StartWorker, WorkerHandle } from './handle.ts';
@@ -31,6 +29,8 @@ const STREAM_GRACE_MS = 1000;
 export function createProcessStarter({ log, run, command }: ProcessOptions): StartWorker {
   return async (engine, generation) => {
     const { file, args, env } = await command(engine);
+    // Not before a worker is wanted: a gateway without a model starts in half the time and memory.
+    const [{ execa }, { openRouterLink }] = await Promise.all([import('execa'), import('../wire/router-link.ts')]);
     const token = randomBytes(16).toString('hex');
     const identity = `worker-${generation}-${randomBytes(4).toString('hex')}`;
     const link = await openRouterLink(run.socketAddress(`${identity}.sock`), identity);

@@ -9,7 +9,7 @@ import { temporaryHome } from '../setup/home.ts';
 
 const jfk = audio('english/jfk.flac');
 const example = (file: string): string => path.join(checkout, 'examples', file);
-const program = path.join(checkout, 'dist', 'asrpro.mjs');
+const program = path.join(checkout, 'dist', 'asrpro.cjs');
 
 // In a checkout `asrpro/client` is the built one; `npm test` has built it for package.test.ts, a single run may not have.
 beforeAll(async () => {

@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('the npm package serves and transcribes', async () => {
-  const program = path.join(folder, 'node_modules', 'asrpro', 'dist', 'asrpro.mjs');
+  const program = path.join(folder, 'node_modules', 'asrpro', 'dist', 'asrpro.cjs');
   expect((await execa('npx', ['asrpro', '--version'], { cwd: folder })).stdout).toMatch(/^\d+\.\d+\.\d+$/);
 
   const mock = await startGateway({ command: [process.execPath, program, 'serve'], mock: true });

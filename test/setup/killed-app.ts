@@ -36,9 +36,10 @@ export async function killedApp({
       stdio: 'ignore',
     },
   );
+  const ended = once(child, 'exit');
   await wait(milliseconds);
   child.kill('SIGKILL');
-  await once(child, 'exit');
+  await ended;
   const killedAt = performance.now();
   let left = familyProcesses(family);
   while (left.length > 0 && performance.now() - killedAt < LIMIT_MS) {
