@@ -20,7 +20,9 @@ const LIMITS = { ratio: 0.3, megabytes: 45 };
  */
 export async function start(): Promise<void> {
   const [binary] = globSync('dist/asrpro-*', { cwd: checkout }).map((file) => path.join(checkout, file));
-  const [python] = globSync('engines/core-*/bin/python', { cwd: sharedHome }).map((file) => path.join(sharedHome, file));
+  const [python] = globSync('engines/core-*/bin/python', { cwd: sharedHome }).map((file) =>
+    path.join(sharedHome, file),
+  );
   if (binary === undefined) throw new Error('there is no executable in dist: run `npm run build`');
   const home = createHome(true);
   try {
