@@ -178,7 +178,7 @@ async function loadSettings(model: Model, config: Config, devices: Devices) {
     device,
     compute_type: config.models.settings[model.id]?.computeType ?? computeType,
     threads: config.device.threads,
-    concurrency: 0,
+    concurrency: config.device.concurrency,
   };
 }
 

@@ -97,6 +97,13 @@ export const configSchema = z.strictObject({
         .default('auto')
         .describe('Number format of the weights; auto takes what suits the device.'),
       threads: z.number().int().min(0).max(1024).default(0).describe('Threads of the engine; 0: the number of cores.'),
+      concurrency: z
+        .number()
+        .int()
+        .min(0)
+        .max(64)
+        .default(0)
+        .describe('Requests that run side by side and share the threads; 0: what suits engine and machine.'),
     })
     .prefault({}),
   worker: z

@@ -12,6 +12,8 @@ from asrpro_worker.speech import SPEECH, WINDOW, speech_probabilities
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
     from asrpro_worker.pcm import Pcm
 
 # All in windows of 32 ms, from seconds.
@@ -25,6 +27,10 @@ _EARLIEST_CUT = round(12.0 * _WINDOWS)
 # Whisper invents text in windows without speech; a pause this long is left out.
 _STRETCH_GAP = round(10.0 * _WINDOWS)
 _STRETCH_MARGIN = round(1.0 * _WINDOWS)
+# A file that is worked on in several places is cut at the longest pause this near to the even place, in seconds, and at
+# one of half a second at least: whoever speaks through all of it is not cut.
+_REACH = 60.0
+_SHORTEST_PAUSE = round(0.5 * _WINDOWS)
 
 
 def pieces(pcm: Pcm, visit: Callable[[float], None]) -> Iterator[tuple[int, int]]:
@@ -84,11 +90,62 @@ def speech_stretches(pcm: Pcm, visit: Callable[[float], None]) -> list[tuple[flo
     ]
 
 
+def split(
+    pcm: Pcm, stretches: list[tuple[float, float]], parts: int, visit: Callable[[float], None]
+) -> list[list[tuple[float, float]]]:
+    """`stretches` (start, end in seconds) dealt out to at most `parts` lists of about the same length, in order.
+
+    Cut only where there is a good pause; without any there is one list. Whisper begins anew behind a cut, without the
+    text before it, so there should be few.
+    """
+    whole = sum(end - start for start, end in stretches)
+    lists: list[list[tuple[float, float]]] = [[]]
+    cuts = [_pause_near(pcm, _moment(stretches, whole * part / parts), visit) for part in range(1, parts)]
+    remaining = sorted({cut for cut in cuts if cut is not None})
+    for start, end in stretches:
+        begin = start
+        while remaining and remaining[0] < end:
+            cut = remaining.pop(0)
+            if cut > begin:
+                lists[-1].append((begin, cut))
+            begin = max(begin, cut)
+            if lists[-1]:
+                lists.append([])
+        lists[-1].append((begin, end))
+    return lists
+
+
+def _moment(stretches: list[tuple[float, float]], spoken: float) -> float:
+    """The moment of the file after `spoken` seconds of stretches."""
+    for start, end in stretches:
+        if spoken <= end - start:
+            return start + spoken
+        spoken -= end - start
+    return stretches[-1][1]
+
+
+def _pause_near(pcm: Pcm, moment: float, visit: Callable[[float], None]) -> float | None:
+    """The middle of the longest pause around `moment`, in seconds."""
+    first = max(0, int((moment - _REACH) * RATE))
+    last = int((moment + _REACH) * RATE)
+    quiet = np.concatenate([block < SPEECH for block in speech_probabilities(pcm, visit, first, last)])
+    starts, ends = _runs(quiet)
+    if len(starts) == 0 or (ends - starts).max() < _SHORTEST_PAUSE:
+        return None
+    longest = int((ends - starts).argmax())
+    return first / RATE + (int(starts[longest]) + int(ends[longest])) / 2 / _WINDOWS
+
+
+def _runs(quiet: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where runs of True start and end: two arrays of indices, [start, end) each."""
+    padded = np.concatenate([[False], quiet, [False]])
+    return np.flatnonzero(~padded[:-1] & padded[1:]), np.flatnonzero(padded[:-1] & ~padded[1:])
+
+
 def _best_cut(heard: list[float]) -> int:
     """The middle of the longest pause in the later part; without one, the window least like speech."""
     later = np.asarray(heard[_EARLIEST_CUT:])
-    quiet = np.concatenate([[False], later < SPEECH, [False]])
-    starts, ends = np.flatnonzero(~quiet[:-1] & quiet[1:]), np.flatnonzero(quiet[:-1] & ~quiet[1:])
+    starts, ends = _runs(later < SPEECH)
     if len(starts) == 0:
         return _EARLIEST_CUT + int(later.argmin())
     longest = int((ends - starts).argmax())

@@ -164,9 +164,13 @@ class Loop:
             self._send(Started(name, pcm.duration))
             with job.timed("engine"):
                 recognition = engine.transcribe(job, pcm)
-                for segment in recognition.segments:
-                    self._send(SegmentReady(name, segment))
-                    job.progress(segment.end)
+                try:
+                    for segment in recognition.segments:
+                        self._send(SegmentReady(name, segment))
+                        job.progress(segment.end)
+                finally:
+                    # What works ahead on other threads has stopped before the PCM is closed.
+                    getattr(recognition.segments, "close", lambda: None)()
             return Result(
                 job=name,
                 language=recognition.language,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ class Pcm:
     """Samples are appended once and then read in stretches, so that an hour needs no more memory than a minute.
 
     The file lies in `directory`, is nobody else's to open and vanishes with the process; where the directory cannot be
-    written to, the system's temporary one is used. Not thread-safe: a job has its own.
+    written to, the system's temporary one is used. Once it is complete, several threads may read.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -29,6 +30,7 @@ class Pcm:
             self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by __exit__
         except OSError:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._lock = threading.Lock()
         self.samples = 0
         # Damaged packets that decoding left out.
         self.skipped_packets = 0
@@ -47,8 +49,9 @@ class Pcm:
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples [start, stop) as float32 in -1 to 1; what lies outside of the audio is left away."""
         start, stop = max(0, start), min(stop, self.samples)
-        self._file.seek(start * _BYTES)
-        raw = self._file.read(max(0, stop - start) * _BYTES)
+        with self._lock:
+            self._file.seek(start * _BYTES)
+            raw = self._file.read(max(0, stop - start) * _BYTES)
         samples: NDArray[np.float32] = np.frombuffer(raw, np.int16).astype(np.float32) / np.float32(32768)
         return samples
 

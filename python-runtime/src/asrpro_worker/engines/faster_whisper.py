@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import ctranslate2
 import numpy as np
 
 from asrpro_worker.engines import ctranslate2_devices
 from asrpro_worker.engines.base import Facts, Recognition
 from asrpro_worker.engines.refusal import refuse
-from asrpro_worker.engines.threads import thread_count
+from asrpro_worker.engines.replicas import Replicas
+from asrpro_worker.engines.side_by_side import side_by_side
+from asrpro_worker.engines.threads import job_count, thread_count
 from asrpro_worker.engines.whisper_directory import WhisperDirectory, check_directory, check_mels, load_error
 from asrpro_worker.engines.whisper_job import JobModel
 from asrpro_worker.errors import WorkerError
-from asrpro_worker.longform import speech_stretches
+from asrpro_worker.longform import speech_stretches, split
 from asrpro_worker.messages import Capabilities, Segment, Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from asrpro_worker.job import Job
-    from asrpro_worker.messages import Load, ProbedDevice
+    from asrpro_worker.messages import Load, ProbedDevice, Transcribe
     from asrpro_worker.pcm import Pcm
 
 log = logging.getLogger(__name__)
@@ -30,6 +35,8 @@ log = logging.getLogger(__name__)
 # Whisper's own temperatures: the next is tried when the text is repetitive or improbable.
 _LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _BEAM_SIZE = 5
+# A file with so many seconds of speech is worked on in several places at once where nothing else runs.
+_LONG = 240.0
 
 
 class FasterWhisper:
@@ -37,6 +44,8 @@ class FasterWhisper:
 
     def __init__(self) -> None:
         self._model: JobModel | None = None
+        self._replicas: Replicas | None = None
+        self._concurrency = 1
         self._languages: list[str] = []
         self._translates = False
 
@@ -45,7 +54,7 @@ class FasterWhisper:
         directory = check_directory(request.model.path)
         device = ctranslate2_devices.resolve(request.device)
         threads = thread_count(request.threads)
-        concurrency = min(max(1, request.concurrency), threads) if device == "cpu" else max(1, request.concurrency)
+        concurrency = job_count(request.concurrency, threads) if device == "cpu" else max(1, request.concurrency)
         kind, _, index = device.partition(":")
         phase("weights")
         try:
@@ -55,7 +64,7 @@ class FasterWhisper:
                 device=kind,
                 device_index=int(index or 0),
                 compute_type=compute_type,
-                cpu_threads=max(1, threads // concurrency),
+                cpu_threads=threads,
                 num_workers=concurrency,
                 local_files_only=True,
             )
@@ -67,6 +76,12 @@ class FasterWhisper:
         except Exception as error:
             raise load_error(error) from error
         self._model = model
+        self._concurrency = concurrency
+        self._replicas = Replicas(
+            model.model,
+            _narrow_loader(model, directory, threads, concurrency) if device == "cpu" and concurrency > 1 else None,
+            (directory.path / "model.bin").stat().st_size,
+        )
         self._translates = _translates(model, directory, request.model.id)
         self._languages = _languages(model, request.model.languages)
         return Facts(
@@ -85,7 +100,7 @@ class FasterWhisper:
         leaves out what Whisper invents text for, pauses of 10 s and more and files without any speech.
         """
         request = job.request
-        if self._model is None:
+        if self._model is None or self._replicas is None:
             raise WorkerError("model_not_ready", "No model is loaded.")
         refuse(request, self._capabilities(), self._languages)
         stretches = [(0.0, pcm.duration)]
@@ -94,20 +109,22 @@ class FasterWhisper:
                 stretches = speech_stretches(pcm, lambda _: job.progress(0.0))
         if not stretches:
             return Recognition(request.language, None, iter(()))
-        model = self._model.for_job(job, pcm)
-        segments, info = model.transcribe(
-            # Only its length is read: the features come from the PCM file.
-            np.broadcast_to(np.float32(0), (pcm.samples,)),
-            language=request.language,
-            task=request.task,
-            beam_size=request.beam_size or _BEAM_SIZE,
-            temperature=temperatures(request.temperature),
-            initial_prompt=_plain(request.prompt),
-            hotwords=_plain(", ".join(request.hotwords)),
-            word_timestamps=request.word_timestamps,
-            clip_timestamps=[moment for stretch in stretches for moment in stretch],
-        )
-        return Recognition(info.language, float(info.language_probability), _segments(segments, pcm.duration))
+        parts = [stretches]
+        if self._concurrency > 1 and not self._replicas.busy and sum(end - start for start, end in stretches) >= _LONG:
+            with job.timed("vad"):
+                parts = split(pcm, stretches, self._concurrency, lambda _: job.progress(0.0))
+        replicas = self._replicas
+        model = self._model.for_job(job, pcm, replicas)
+        with replicas.at_work():
+            segments, info = _transcribe(model, request, request.language, parts[0], pcm)
+
+        def rest(part: list[tuple[float, float]]) -> Iterator[Segment]:
+            return _at_work(replicas, _transcribe(model.beside(), request, info.language, part, pcm)[0], part)
+
+        first = functools.partial(_at_work, replicas, segments, parts[0])
+        others = [functools.partial(rest, part) for part in parts[1:]]
+        numbered = (replace(segment, id=number) for number, segment in enumerate(side_by_side([first, *others])))
+        return Recognition(info.language, float(info.language_probability), numbered)
 
     def probe(self, device: str) -> ProbedDevice:
         """See Engine.probe."""
@@ -145,6 +162,41 @@ def _warm_up(model: JobModel) -> None:
     list(segments)
 
 
+def _narrow_loader(model: JobModel, directory: WhisperDirectory, threads: int, concurrency: int) -> Callable[[], Any]:
+    """Loads the same weights with the cores shared among the workers."""
+    return lambda: ctranslate2.models.Whisper(
+        str(directory.path),
+        device="cpu",
+        compute_type=model.model.compute_type,
+        intra_threads=max(1, threads // concurrency),
+        inter_threads=concurrency,
+    )
+
+
+def _transcribe(
+    model: JobModel, request: Transcribe, language: str | None, part: list[tuple[float, float]], pcm: Pcm
+) -> tuple[Iterable[Any], Any]:
+    """faster-whisper's segments and info, for the stretches of `part`, (start, end) in seconds."""
+    found: tuple[Iterable[Any], Any] = model.transcribe(
+        # Only its length is read: the features come from the PCM file.
+        np.broadcast_to(np.float32(0), (pcm.samples,)),
+        language=language,
+        task=request.task,
+        beam_size=request.beam_size or _BEAM_SIZE,
+        temperature=temperatures(request.temperature),
+        initial_prompt=_plain(request.prompt),
+        hotwords=_plain(", ".join(request.hotwords)),
+        word_timestamps=request.word_timestamps,
+        clip_timestamps=[moment for stretch in part for moment in stretch],
+    )
+    return found
+
+
+def _at_work(replicas: Replicas, segments: Iterable[Any], part: list[tuple[float, float]]) -> Iterator[Segment]:
+    with replicas.at_work():
+        yield from _segments(segments, part[-1][1])
+
+
 def _languages(model: JobModel, stated: list[str] | None) -> list[str]:
     """The model's languages: older vocabularies lack codes that the library knows."""
     if not model.model.is_multilingual:
@@ -172,14 +224,14 @@ def _plain(text: str | None) -> str | None:
     return re.sub(r"<\|.*?\|>", "", text or "").strip() or None
 
 
-def _segments(segments: Iterable[Any], duration: float) -> Iterator[Segment]:
-    """On the wire's terms. Whisper's time marks can lie in the padding behind the end."""
+def _segments(segments: Iterable[Any], stop: float) -> Iterator[Segment]:
+    """On the wire's terms. Whisper's time marks can lie in the padding behind the end, `stop`."""
     for number, segment in enumerate(segments):
         yield Segment(
             id=number,
             seek=int(segment.seek),
-            start=min(float(segment.start), duration),
-            end=min(float(segment.end), duration),
+            start=min(float(segment.start), stop),
+            end=min(float(segment.end), stop),
             text=segment.text,
             tokens=[int(token) for token in segment.tokens],
             temperature=float(segment.temperature),

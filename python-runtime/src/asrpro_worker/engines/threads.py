@@ -1,10 +1,13 @@
-"""How many threads a CPU engine gets."""
+"""How many threads a CPU engine gets, and how many jobs share them."""
 
 from __future__ import annotations
 
 import os
 
 import psutil
+
+# From so many threads a job on, more are hardly of use to it.
+_ENOUGH_THREADS = 4
 
 
 def thread_count(asked: int) -> int:
@@ -13,3 +16,12 @@ def thread_count(asked: int) -> int:
         return asked
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+
+
+def job_count(asked: int, threads: int) -> int:
+    """Jobs that run side by side on `threads`: `asked`, or for 0 two, and more where each still has four threads.
+
+    Measured on two cores only, where two jobs with one thread each take 0.5 to 0.6 of the time of one after the other.
+    Each job at work needs memory of its own, so there are never more than four by this rule.
+    """
+    return min(asked or max(2, min(4, threads // _ENOUGH_THREADS)), threads)

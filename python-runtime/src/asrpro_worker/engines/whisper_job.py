@@ -15,6 +15,7 @@ from asrpro_worker.features import WindowedFeatures
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from asrpro_worker.engines.replicas import Replicas
     from asrpro_worker.job import Job
     from asrpro_worker.pcm import Pcm
 
@@ -31,12 +32,17 @@ class JobModel(WhisperModel):  # type: ignore[misc]  # the library ships no type
 
     _last: tuple[Any, Any] | None = None
 
-    def for_job(self, job: Job, pcm: Pcm) -> JobModel:
+    def for_job(self, job: Job, pcm: Pcm, replicas: Replicas) -> JobModel:
         """A view for one job. Views may work on several threads at once."""
+        view = self.beside()
+        view.model = _Interruptible(replicas, job)
+        view.feature_extractor = _PcmExtractor(self.feature_extractor, job, pcm)
+        return view
+
+    def beside(self) -> JobModel:
+        """A view for the same job on another thread: it has its features and its own state."""
         view = copy.copy(self)
         view._last = None  # noqa: SLF001 - its own
-        view.model = _Interruptible(self.model, job)
-        view.feature_extractor = _PcmExtractor(self.feature_extractor, job, pcm)
         return view
 
     def detect_language(
@@ -72,20 +78,20 @@ class JobModel(WhisperModel):  # type: ignore[misc]  # the library ships no type
 
 
 class _Interruptible:
-    """A CTranslate2 model that checks the job before each call."""
+    """A CTranslate2 model that checks the job before each call, and makes it on the replica for the moment."""
 
-    def __init__(self, model: Any, job: Job) -> None:
-        self._model = model
+    def __init__(self, replicas: Replicas, job: Job) -> None:
+        self._replicas = replicas
         self._job = job
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(self._model, name)
-        return self._checked(value) if callable(value) else value
+        value = getattr(self._replicas.wide, name)
+        return self._checked(name) if callable(value) else value
 
-    def _checked(self, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _checked(self, name: str) -> Callable[..., Any]:
         def checked(*args: Any, **options: Any) -> Any:
             self._job.check()
-            return call(*args, **options)
+            return getattr(self._replicas.current, name)(*args, **options)
 
         return checked
 
@@ -97,7 +103,12 @@ class _PcmExtractor(FeatureExtractor):  # type: ignore[misc]  # the library ship
         self.__dict__.update(extractor.__dict__)
         self._job = job
         self._pcm = pcm
+        self._features: WindowedFeatures | None = None
 
     def __call__(self, *_: Any, **__: Any) -> WindowedFeatures:
-        with self._job.timed("features"):
-            return WindowedFeatures(self, self._pcm, lambda frame: self._job.progress(frame * self.time_per_frame))
+        if self._features is None:
+            with self._job.timed("features"):
+                self._features = WindowedFeatures(
+                    self, self._pcm, lambda frame: self._job.progress(frame * self.time_per_frame)
+                )
+        return self._features
