@@ -1,12 +1,75 @@
-/** `npm run bench [NAME...]`: measures, and prints what it found. */
-import { installForTests } from '../test/setup/shared-home.ts';
+/**
+ * `npm run bench [NAME...] [-- --full]`: measures the product beside faster-whisper in-process and beside a peer,
+ * prints each row with its target and writes docs/benchmarks.md. With names, only those, and nothing is written.
+ */
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { execa } from 'execa';
+import { mainProgram } from '../test/setup/checkout.ts';
+import { createHome } from '../test/setup/create-home.ts';
+import { installForTests, sharedHome } from '../test/setup/shared-home.ts';
 import { downloads } from './downloads.ts';
 import { lifeAfterApp } from './kill.ts';
+import { fixedCost } from './measures/fixed-cost.ts';
+import { longFile } from './measures/long-file.ts';
+import { startAndIdle } from './measures/start-and-idle.ts';
+import { switchModel } from './measures/switch.ts';
+import { together } from './measures/together.ts';
+import { warmClip } from './measures/warm-clip.ts';
+import { installAgentCli } from './peers/agent-cli.ts';
+import { summary, writeReport } from './report.ts';
+import type { Measured, Surroundings } from './row.ts';
 import { start } from './start.ts';
 import { wordErrorRate } from './wer.ts';
 
-const benches: Record<string, () => Promise<void>> = { wer: wordErrorRate, downloads, start, kill: lifeAfterApp };
+const measures: Record<string, (around: Surroundings) => Promise<Measured>> = {
+  'warm-clip': warmClip,
+  'fixed-cost': fixedCost,
+  together,
+  'start-and-idle': startAndIdle,
+  switch: switchModel,
+  'long-file': longFile,
+};
 
-const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benches);
+/** By name only: they compare with nobody, and print what they find. */
+const others: Record<string, () => Promise<void>> = { wer: wordErrorRate, downloads, start, kill: lifeAfterApp };
+
+const full = process.argv.includes('--full');
+const names = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 await installForTests();
-for (const name of names) await benches[name]!();
+for (const name of names) await others[name]?.();
+const chosen = names.length > 0 ? names.filter((name) => name in measures) : Object.keys(measures);
+
+const skipped: string[] = [];
+const home = createHome(true);
+try {
+  const python = await corePython();
+  const around: Surroundings = {
+    home,
+    python,
+    modelPath: (id) => path.join(sharedHome, 'models', id),
+    agentCli: await installAgentCli(python).catch((error: Error) => {
+      skipped.push(`agent-cli (${error.message.split('\n')[0]})`);
+      return null;
+    }),
+    rounds: (normal) => (full ? 3 * normal : normal),
+    full,
+  };
+  const measured: Record<string, Measured> = {};
+  for (const name of chosen) {
+    console.error(`\n=== ${name}`);
+    measured[name] = await measures[name]!(around);
+    for (const row of measured[name].rows) console.log(summary(row));
+  }
+  if (names.length === 0) writeReport(measured, full, skipped);
+} finally {
+  rmSync(home, { recursive: true });
+}
+
+async function corePython(): Promise<string> {
+  const { stdout } = await execa(process.execPath, [mainProgram, 'setup', 'core', '--json'], {
+    env: { ASRPRO_HOME: sharedHome },
+    stderr: 'inherit',
+  });
+  return (JSON.parse(stdout) as { python: string }).python;
+}

@@ -15,6 +15,7 @@ import {
   translationOrder,
 } from '../form.ts';
 import type { Operation } from '../operation.ts';
+import { timeStages } from '../stages.ts';
 import { collect, plain, plainTranscript, plainTranslation, verbose, verboseTranscript } from '../transcript.ts';
 import { receiveUpload, type Upload } from '../upload.ts';
 
@@ -76,17 +77,24 @@ async function answerAudio(
   reply: FastifyReply,
   read: (upload: Upload) => AudioOrder,
 ): Promise<unknown> {
-  const { config, transcription, spoolDirectory } = deps;
+  const { config, log, transcription, spoolDirectory } = deps;
+  const stages = timeStages(log, request.id);
   const admission = transcription.admit();
   const gone = disconnectSignal(reply.raw);
   try {
     const limits = { directory: spoolDirectory, maxBytes: config.server.maxUploadBytes };
     const upload = await receiveUpload(request.raw, limits, () => allowBody(reply.raw));
+    stages.end('upload');
     try {
       const { request: order, answer } = read(upload);
       const run = await admission.start({ ...order, audioPath: upload.file?.path ?? '' }, gone);
+      // The queue, a load where one is needed, and the way to the engine's first sign.
+      stages.end('start');
       if (answer.stream) return await sendEvents(deps, run, answer, reply);
-      return await sendTranscript(deps, run, order, answer, reply);
+      const sent = await sendTranscript(deps, run, order, answer, reply);
+      stages.end('text');
+      stages.write((await run.result).timings);
+      return sent;
     } finally {
       await upload.discard();
     }

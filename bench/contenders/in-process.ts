@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { pythonWorker } from '../../src/worker/python.ts';
+import type { Contender } from './contender.ts';
+
+export interface Answer {
+  seconds: number;
+  text: string;
+  /** Seconds until the first segment; null where there is none. */
+  first: number | null;
+}
+
+export interface InProcess extends Contender {
+  /** One second of silence. */
+  warmUp(): Promise<void>;
+  ask(file: string, language: string | null): Promise<Answer>;
+}
+
+/**
+ * faster-whisper in a Python of its own, without anything around it: the yardstick.
+ *
+ * @param tuned with the environment that the product gives to its worker.
+ */
+export async function startInProcess(python: string, model: string, tuned = false): Promise<InProcess> {
+  const script = path.join(import.meta.dirname, 'in_process.py');
+  const env = { ...process.env, ...(tuned ? pythonWorker(python, {}, '').env : {}) };
+  const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'], env });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const exchange = async (order: object): Promise<Answer> => {
+    child.stdin.write(`${JSON.stringify(order)}\n`);
+    const { value, done } = await lines.next();
+    if (done) throw new Error('faster-whisper ended');
+    return JSON.parse(value);
+  };
+  await exchange({ model });
+  return {
+    name: 'in-process',
+    pid: child.pid!,
+    warmUp: async () => void (await exchange({ warm: true })),
+    ask: (file, language) => exchange({ file, language }),
+    transcribe: async (file, language) => (await exchange({ file, language })).text,
+    async stop() {
+      child.stdin.end();
+      if (child.exitCode === null) await once(child, 'exit');
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { corpus } from '../../test/setup/corpus.ts';
+import { startInProcess } from '../contenders/in-process.ts';
+import { startProduct } from '../contenders/over-http.ts';
+import type { Measured, Surroundings } from '../row.ts';
+import { quantile, ratio, spread } from '../statistics.ts';
+
+const MODEL = 'whisper-base';
+const JOBS = 8;
+
+/** Eight requests at once against the same eight in-process, one after the other with all threads. */
+export async function together(around: Surroundings): Promise<Measured> {
+  const files = corpus('librispeech')
+    .slice(0, JOBS)
+    .map(({ file }) => file);
+  const direct = await startInProcess(around.python, around.modelPath(MODEL));
+  const product = await startProduct(around.home, MODEL);
+  try {
+    const [ours, theirs, health]: [number[], number[], number[]] = [[], [], []];
+    let different = 0;
+    for (let round = -1; round < around.rounds(2); round += 1) {
+      let begin = performance.now();
+      const expected: string[] = [];
+      for (const file of files) expected.push(await direct.transcribe(file, 'en'));
+      const serial = (performance.now() - begin) / 1000;
+
+      const watching = new AbortController();
+      const watched = watchHealth(product.gateway.url, watching.signal);
+      begin = performance.now();
+      const texts = await Promise.all(files.map((file) => product.transcribe(file, 'en')));
+      const parallel = (performance.now() - begin) / 1000;
+      watching.abort();
+      const answers = await watched;
+      // The first round warms up: the model for company is loaded in it.
+      if (round < 0) continue;
+      theirs.push(serial);
+      ours.push(parallel);
+      health.push(...answers);
+      different += texts.filter((text, index) => text.trim() !== expected[index]).length;
+    }
+    const milliseconds = `${health.length} calls, median ${quantile(health, 0.5).toFixed(1)} ms`;
+    return {
+      rows: [
+        {
+          name: `${JOBS} requests at once: total time against one after the other in-process`,
+          value: ratio(ours, theirs),
+          target: 0.6,
+          unit: 'x',
+          detail: `asrpro ${spread(ours)} s, in-process ${spread(theirs)} s`,
+        },
+        { name: `${JOBS} at once: texts that differ`, value: different, target: 0, unit: '', detail: '' },
+        { name: '/health meanwhile, p99', value: quantile(health, 0.99), target: 20, unit: 'ms', detail: milliseconds },
+        { name: '/health meanwhile, worst', value: Math.max(...health), target: 60, unit: 'ms', detail: milliseconds },
+      ],
+      charts: [
+        {
+          title: `${JOBS} requests, total seconds`,
+          unit: 's',
+          bars: [
+            { name: 'in-process', value: quantile(theirs, 0.5) },
+            { name: 'asrpro', value: quantile(ours, 0.5) },
+          ],
+        },
+      ],
+      raw: { ours, theirs, health },
+    };
+  } finally {
+    await direct.stop();
+    await product.stop();
+  }
+}
+
+/** Milliseconds of each call, one every 50 ms. */
+async function watchHealth(url: string, signal: AbortSignal): Promise<number[]> {
+  const times: number[] = [];
+  while (!signal.aborted) {
+    const begin = performance.now();
+    await (await fetch(`${url}/health`)).arrayBuffer();
+    times.push(performance.now() - begin);
+    await sleep(50);
+  }
+  return times;
+}

@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { execa } from 'execa';
+import { sharedHome } from '../../test/setup/shared-home.ts';
+import type { Contender } from '../contenders/contender.ts';
+import { overHttp } from '../contenders/over-http.ts';
+
+const VERSION = '0.112.0';
+const START_LIMIT_MS = 120_000;
+
+/** What a user would pick instead: `agent-cli server whisper`, in an environment of its own. The path of the program. */
+export async function installAgentCli(python: string): Promise<string> {
+  const folder = path.join(sharedHome, 'peers', `agent-cli-${VERSION}`);
+  const complete = path.join(folder, 'complete');
+  if (!existsSync(complete)) {
+    rmSync(folder, { recursive: true, force: true });
+    await execa(python, ['-m', 'venv', folder]);
+    const pip = path.join(folder, 'bin', 'pip');
+    await execa(pip, ['install', '--quiet', `agent-cli[faster-whisper,wyoming]==${VERSION}`], { stderr: 'inherit' });
+    writeFileSync(complete, '');
+  }
+  return path.join(folder, 'bin', 'agent-cli');
+}
+
+export interface Peer extends Contender {
+  url: string;
+  /** Seconds from its start to its first answer. */
+  startSeconds: number;
+}
+
+/** The server as its users start it, with the model from a folder and the number format of the others. */
+export async function startAgentCli(program: string, model: string, preload: boolean): Promise<Peer> {
+  const port = await freePort();
+  const args = ['server', 'whisper', '--model', model, '--default-model', model, '--device', 'cpu'];
+  args.push('--compute-type', 'int8', '--ttl', '0', '--no-wyoming', '--host', '127.0.0.1', '--port', String(port));
+  const begin = performance.now();
+  const child = spawn(program, preload ? [...args, '--preload'] : args, {
+    stdio: 'ignore',
+    env: { ...process.env, HF_HUB_OFFLINE: '1' },
+  });
+  const url = `http://127.0.0.1:${port}`;
+  while (!(await isUp(url))) {
+    if (child.exitCode !== null) throw new Error(`agent-cli ended with ${child.exitCode}`);
+    if (performance.now() - begin > START_LIMIT_MS) throw new Error('agent-cli did not start');
+    await sleep(10);
+  }
+  const startSeconds = (performance.now() - begin) / 1000;
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  };
+  return { ...overHttp('agent-cli', url, child.pid!, model, stop), url, startSeconds };
+}
+
+async function isUp(url: string): Promise<boolean> {
+  return await fetch(`${url}/health`).then(
+    (response) => response.ok,
+    () => false,
+  );
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  return port;
+}

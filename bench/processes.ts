@@ -1,0 +1,70 @@
+/** What a process and all of its descendants cost, read from /proc. Linux only, like the figures of this bench. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Clock ticks of /proc/PID/stat in a second. */
+const TICKS = 100;
+
+interface Stat {
+  pid: number;
+  parent: number;
+  ticks: number;
+}
+
+/** The process and its descendants that are alive. */
+export function tree(pid: number): number[] {
+  const all = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => stat(Number(name)) ?? []);
+  const found = [pid];
+  for (const known of found) found.push(...all.filter((one) => one.parent === known).map((one) => one.pid));
+  return found;
+}
+
+/** CPU seconds, user and system, of the living processes of a tree and of their children that have ended. */
+export function cpuSeconds(pid: number): number {
+  return tree(pid).reduce((sum, one) => sum + (stat(one)?.ticks ?? 0), 0) / TICKS;
+}
+
+export interface Memory {
+  /** Proportional set size: shared pages are divided among those who share them. */
+  pss: number;
+  /** Pages that nobody else has. */
+  private: number;
+}
+
+/** MB of a tree. */
+export function memory(pid: number): Memory {
+  const sum = { pss: 0, private: 0 };
+  for (const one of tree(pid)) {
+    const text = contents(`/proc/${one}/smaps_rollup`);
+    sum.pss += kilobytes(text, 'Pss');
+    sum.private += kilobytes(text, 'Private_Clean') + kilobytes(text, 'Private_Dirty');
+  }
+  return { pss: sum.pss / 1024, private: sum.private / 1024 };
+}
+
+/** Highest resident memory so far in MB, of the largest process of a tree. */
+export function peak(pid: number): number {
+  return Math.max(...tree(pid).map((one) => kilobytes(contents(`/proc/${one}/status`), 'VmHWM'))) / 1024;
+}
+
+function stat(pid: number): Stat | null {
+  const text = contents(`/proc/${pid}/stat`);
+  // The name in parentheses may hold spaces.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  if (fields.length < 15) return null;
+  const ticks = fields.slice(11, 15).reduce((sum, value) => sum + Number(value), 0);
+  return { pid, parent: Number(fields[1]), ticks };
+}
+
+function kilobytes(text: string, key: string): number {
+  return Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+}
+
+function contents(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
