@@ -1,5 +1,5 @@
 /**
- * `npm run bench [NAME...] [-- --full]`: measures the product beside faster-whisper in-process and beside a peer,
+ * `npm run bench [NAME...] [-- --full | --once]`: measures the product beside faster-whisper in-process and beside a peer,
  * prints each row with its target and writes docs/benchmarks.md. With names, only those, and nothing is written.
  */
 import { rmSync } from 'node:fs';
@@ -35,6 +35,7 @@ const measures: Record<string, (around: Surroundings) => Promise<Measured>> = {
 const others: Record<string, () => Promise<void>> = { wer: wordErrorRate, downloads, start, kill: lifeAfterApp };
 
 const full = process.argv.includes('--full');
+const once = process.argv.includes('--once');
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 await installForTests();
 for (const name of names) await others[name]?.();
@@ -52,7 +53,7 @@ try {
       skipped.push(`agent-cli (${error.message.split('\n')[0]})`);
       return null;
     }),
-    rounds: (normal) => (full ? 3 * normal : normal),
+    rounds: (normal) => (once ? 1 : full ? 3 * normal : normal),
     full,
   };
   const measured: Record<string, Measured> = {};

@@ -28,6 +28,7 @@ from asrpro_worker.messages import (
     Unload,
     Unloaded,
 )
+from asrpro_worker.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,8 @@ class Loop:
             return
         if isinstance(message, Transcribe):
             self._jobs[message.job] = Job(message, self._send)
+        if isinstance(message, Load):
+            read_ahead(message.model.path)
         if isinstance(message, Unload):
             for job in list(self._jobs.values()):
                 job.cancel()
