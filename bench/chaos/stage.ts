@@ -1,0 +1,99 @@
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { type Answer, call, transcribe, wordsOf } from '../../test/setup/api.ts';
+import { audio, jfkWords } from '../../test/setup/checkout.ts';
+import { createHome } from '../../test/setup/create-home.ts';
+import { type Gateway, type LaunchOptions, launchGateway } from '../../test/setup/launch.ts';
+
+export const BASE = 'whisper-base';
+export const TINY = 'whisper-tiny.en';
+export const jfk: string = audio('english/jfk.flac');
+
+/** One line of the results page. */
+export interface Row {
+  what: string;
+  found: string;
+  goal: string;
+  held: boolean;
+}
+
+/** Runs `work` against a gateway with the installed engines and models, and removes everything afterwards. */
+export async function withGateway<T>(
+  work: (gateway: Gateway) => Promise<T>,
+  options: Partial<LaunchOptions> = {},
+): Promise<T> {
+  const home = options.home ?? createHome(true);
+  const gateway = await launchGateway({ ...options, home });
+  try {
+    return await work(gateway);
+  } finally {
+    await gateway.stop();
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+/** `right`, or the code of the error, or `cut` where the connection ended; never anything else. */
+export async function outcome(url: string, model: string): Promise<string> {
+  const answer: Answer | null = await transcribe(url, jfk, { model }).catch(() => null);
+  if (answer === null) return 'cut';
+  if (answer.status === 200) return wordsOf(answer.json.text) === jfkWords ? 'right' : `WRONG: ${answer.json.text}`;
+  const { code } = answer.json.error;
+  return typeof code === 'string' && answer.status >= 500 ? code : `UNTYPED: ${answer.status} ${answer.text}`;
+}
+
+export const health = async (url: string) => (await call(url, '/health')).json;
+
+/** Resident memory of a process in bytes; 0 when it is gone. */
+export function residentBytes(pid: number): number {
+  try {
+    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+/** Workers of the gateway that live now. */
+export function workersOf(gateway: Gateway): number[] {
+  return gateway
+    .processes()
+    .filter((line) => line.includes('asrpro_worker'))
+    .map((line) => Number(line.split(' ')[0]));
+}
+
+/** Seconds until a fact holds; Infinity when it does not within the limit. */
+export async function secondsUntil(fact: () => boolean | Promise<boolean>, limit: number): Promise<number> {
+  const startedAt = performance.now();
+  while ((performance.now() - startedAt) / 1000 < limit) {
+    if (await fact()) return (performance.now() - startedAt) / 1000;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+/** How often each outcome came, for the page. */
+export function tally(outcomes: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const one of outcomes) counts.set(one, (counts.get(one) ?? 0) + 1);
+  return [...counts].map(([name, count]) => `${count} × ${name}`).join(', ');
+}
+
+export const isTyped = (one: string): boolean => !/^(WRONG|UNTYPED)/.test(one);
+
+/** Numbers from 0 to 1, the same for the same seed. */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** Speech of twelve minutes, from the recordings beside the checkout. */
+export const longFile: string = path.join(
+  import.meta.dirname,
+  '../../../shared/audio/longform/libri_27-123349_12min.m4a',
+);
