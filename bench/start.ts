@@ -40,13 +40,15 @@ export async function start(): Promise<void> {
       `ready after ${us.toFixed(0)} ms, import faster_whisper ${them.toFixed(0)} ms: ratio ${(us / them).toFixed(2)}` +
         ` (at most ${LIMITS.ratio}; medians of ${TIMES}); the first start ${first.toFixed(0)} ms`,
     );
-    let megabytes = 0;
     await startOnce(binary, home, async (pid, url) => {
       await fetch(`${url}/health`);
       await wait(IDLE_MS);
-      megabytes = privateBytes(pid) / 1e6;
+      const memory = memoryOf(pid);
+      console.log(
+        `idle without a model: ${megabytes(memory.own)} MB private (at most ${LIMITS.megabytes}), and ` +
+          `${megabytes(memory.file)} MB of pages of the executable, which the system drops when it needs room`,
+      );
     });
-    console.log(`idle without a model: ${megabytes.toFixed(1)} MB private (at most ${LIMITS.megabytes})`);
   } finally {
     rmSync(home, { recursive: true, force: true });
   }
@@ -73,11 +75,15 @@ async function startOnce(
   return milliseconds;
 }
 
-/** What would come back if only this process ended; Linux. */
-function privateBytes(pid: number): number {
+/** Bytes that only this process has, and those that are as they are on disk; Linux. */
+function memoryOf(pid: number): { own: number; file: number } {
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const sizes = [...rollup.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm)];
-  return sizes.reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0);
+  const sum = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(rollup)![1]) * 1024;
+  return { own: sum('Private_Dirty'), file: sum('Private_Clean') + sum('Shared_Clean') };
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
 }
 
 function median(values: number[]): number {
