@@ -41,30 +41,34 @@ await installForTests();
 for (const name of names) await others[name]?.();
 const chosen = names.length > 0 ? names.filter((name) => name in measures) : Object.keys(measures);
 
-const skipped: string[] = [];
-const home = createHome(true);
-try {
-  const python = await corePython();
-  const around: Surroundings = {
-    home,
-    python,
-    modelPath: (id) => path.join(sharedHome, 'models', id),
-    agentCli: await installAgentCli(python).catch((error: Error) => {
-      skipped.push(`agent-cli (${error.message.split('\n')[0]})`);
-      return null;
-    }),
-    rounds: (normal) => (once ? 1 : full ? 3 * normal : normal),
-    full,
-  };
-  const measured: Record<string, Measured> = {};
-  for (const name of chosen) {
-    console.error(`\n=== ${name}`);
-    measured[name] = await measures[name]!(around);
-    for (const row of measured[name].rows) console.log(summary(row));
+if (chosen.length > 0) await compare(chosen);
+
+async function compare(chosen: readonly string[]): Promise<void> {
+  const skipped: string[] = [];
+  const home = createHome(true);
+  try {
+    const python = await corePython();
+    const around: Surroundings = {
+      home,
+      python,
+      modelPath: (id) => path.join(sharedHome, 'models', id),
+      agentCli: await installAgentCli(python).catch((error: Error) => {
+        skipped.push(`agent-cli (${error.message.split('\n')[0]})`);
+        return null;
+      }),
+      rounds: (normal) => (once ? 1 : full ? 3 * normal : normal),
+      full,
+    };
+    const measured: Record<string, Measured> = {};
+    for (const name of chosen) {
+      console.error(`\n=== ${name}`);
+      measured[name] = await measures[name]!(around);
+      for (const row of measured[name].rows) console.log(summary(row));
+    }
+    if (names.length === 0) writeReport(measured, full, skipped);
+  } finally {
+    rmSync(home, { recursive: true });
   }
-  if (names.length === 0) writeReport(measured, full, skipped);
-} finally {
-  rmSync(home, { recursive: true });
 }
 
 async function corePython(): Promise<string> {

@@ -20,7 +20,7 @@ export async function installAgentCli(python: string): Promise<string> {
     rmSync(folder, { recursive: true, force: true });
     await execa(python, ['-m', 'venv', folder]);
     const pip = path.join(folder, 'bin', 'pip');
-    await execa(pip, ['install', '--quiet', `agent-cli[faster-whisper,wyoming]==${VERSION}`], { stderr: 'inherit' });
+    await execa(pip, ['install', '--quiet', `agent-cli[faster-whisper,wyoming]==${VERSION}`]);
     writeFileSync(complete, '');
   }
   return path.join(folder, 'bin', 'agent-cli');
