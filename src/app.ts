@@ -1,6 +1,6 @@
 import type { Paths } from './config/paths.ts';
 import type { Config } from './config/schema.ts';
-import { selectedModel } from './config/store.ts';
+import { lastCrash, selectedModel } from './config/store.ts';
 import type { Devices } from './devices/types.ts';
 import type { Downloads } from './downloads/types.ts';
 import type { Engines, EnvironmentId } from './engines/types.ts';
@@ -69,7 +69,12 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
 
   const backend = parts.mock ? await buildMock(config) : await buildReal(parts, run);
   const { engines, devices, library, downloads } = backend;
-  const supervisor = new Supervisor(backend.start, patience(config), log);
+  const supervisor = new Supervisor(backend.start, patience(config), log, (words) => {
+    const crash = { at: new Date().toISOString(), words };
+    void lastCrash(paths)
+      .set(crash)
+      .catch((error: unknown) => log.warn({ err: error }, 'the crash is not remembered'));
+  });
   const selected = selectedModel(paths);
   const residency = new ModelResidency({
     supervisor,

@@ -63,6 +63,27 @@ export function selectedModel(paths: Pick<Paths, 'data'>): SelectedModel {
   };
 }
 
+/** How a worker ended last that was not asked to, for `asrpro doctor`. */
+export interface LastCrash {
+  /** ISO 8601. */
+  at: string;
+  /** In words: "Worker 3 was ended by SIGKILL." */
+  words: string;
+}
+
+export function lastCrash(paths: Pick<Paths, 'data'>) {
+  const file = path.join(paths.data, 'state.json');
+  return {
+    async get(): Promise<LastCrash | null> {
+      const { lastCrash: found } = (await openStore(file, true)).store;
+      return typeof found === 'object' && found !== null ? (found as LastCrash) : null;
+    },
+    async set(crash: LastCrash): Promise<void> {
+      (await openStore(file, true)).set('lastCrash', crash);
+    },
+  };
+}
+
 /** Loaded on use: most commands read the configuration and write nothing. `disposable`: a broken file starts afresh. */
 async function openStore(file: string, disposable: boolean) {
   const Conf = await importConf();

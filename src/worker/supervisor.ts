@@ -27,6 +27,7 @@ export class Supervisor {
   readonly #start: StartWorker;
   readonly #patience: Patience;
   readonly #log: Log;
+  readonly #onCrash: (words: string) => void;
   readonly #living = new Set<Worker>();
   #generation = 0;
   #restarts = 0;
@@ -35,7 +36,9 @@ export class Supervisor {
   #closed = false;
   #lastCrash: { exit: ExitReport; generation: number } | null = null;
 
-  constructor(start: StartWorker, patience: Patience, log: Log) {
+  /** @param onCrash hears in words how a worker ended that was not asked to. */
+  constructor(start: StartWorker, patience: Patience, log: Log, onCrash: (words: string) => void = () => undefined) {
+    this.#onCrash = onCrash;
     this.#start = start;
     this.#patience = patience;
     this.#log = log;
@@ -75,6 +78,7 @@ export class Supervisor {
       // Once it was up, a crash is the doing of its model or its job, which the residency keeps count of.
       if (!up) this.#crashes.push(now());
       this.#lastCrash = { exit, generation };
+      this.#onCrash(`Worker ${generation} ${describeExit(exit)}.`);
     });
     await worker.hello();
     up = true;

@@ -1,4 +1,6 @@
 import { expect, test, vi } from 'vitest';
+import { resolvePaths } from '../../src/config/paths.ts';
+import { lastCrash } from '../../src/config/store.ts';
 import { call, transcribe, wordsOf } from '../setup/api.ts';
 import { audio, jfkWords } from '../setup/checkout.ts';
 import { startGateway } from '../setup/gateway.ts';
@@ -30,8 +32,8 @@ test('the gateway is killed while it transcribes: no process is left two seconds
   await next.stop();
 });
 
-test('the worker is killed: the request is answered, and so is the next', async () => {
-  const { url } = await startGateway({ args: ['--model', 'whisper-base'] });
+test('the worker is killed: the request is answered, and so is the next; the doctor knows of it', async () => {
+  const { url, home } = await startGateway({ args: ['--model', 'whisper-base'] });
   const { worker } = (await call(url, '/health')).json;
   const pending = transcribe(url, jfk);
   await jobRuns(url);
@@ -45,6 +47,7 @@ test('the worker is killed: the request is answered, and so is the next', async 
   const after = (await call(url, '/health')).json.worker;
   expect(after.pid).not.toBe(worker.pid);
   expect(after.restarts).toBeGreaterThan(0);
+  expect((await lastCrash(resolvePaths({ ASRPRO_HOME: home })).get())!.words).toContain('SIGKILL');
 });
 
 test('the first SIGTERM lets the running request finish, and the exit code is 0', async () => {

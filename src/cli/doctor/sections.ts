@@ -4,6 +4,7 @@ import { engines } from './engines.ts';
 import { models } from './models.ts';
 import { python } from './python.ts';
 import type { Section } from './section.ts';
+import { supervision } from './supervision.ts';
 
 /** Everything that `asrpro doctor` looks at, in the order of its report. */
-export const sections: readonly Section[] = [python, engines, devices, models, disk];
+export const sections: readonly Section[] = [python, engines, devices, models, disk, supervision];
