@@ -3,7 +3,8 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createHome } from '../../test/setup/create-home.ts';
 import { launchGateway } from '../../test/setup/launch.ts';
-import { isTyped, outcome, type Row, secondsUntil, seeded, TINY, tally, withGateway, workersOf } from './stage.ts';
+import { seeded } from '../../test/setup/seeded.ts';
+import { isTyped, outcome, type Row, secondsUntil, TINY, tally, withGateway, workersOf } from './stage.ts';
 
 /** Moments are spread over so many seconds from the start of the requests. */
 const SPREAD_SECONDS = 1.5;

@@ -79,15 +79,6 @@ export function tally(outcomes: readonly string[]): string {
 
 export const isTyped = (one: string): boolean => !/^(WRONG|UNTYPED)/.test(one);
 
-/** Numbers from 0 to 1, the same for the same seed. */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }

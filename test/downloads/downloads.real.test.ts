@@ -11,6 +11,7 @@ import { createLog } from '../../src/log.ts';
 import type { Model } from '../../src/models/model.ts';
 import { damagedFile, readInstalled } from '../../src/models/store.ts';
 import { temporaryHome } from '../setup/home.ts';
+import { seeded } from '../setup/seeded.ts';
 import { type Fault, type FaultHub, REVISION, startFaultHub } from './fault-hub.ts';
 import { modelFiles } from './model-files.ts';
 
@@ -285,13 +286,4 @@ function randomPlan(random: () => number, url: string): Map<string, Fault[]> {
       return [name, Array.from({ length: count }, () => fits[upTo(fits.length)]!())];
     }),
   );
-}
-
-/** Numbers from 0 to 1, the same for the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { expect, test, vi } from 'vitest';
 import { post } from '../setup/api.ts';
+import { seeded } from '../setup/seeded.ts';
 import { wav } from '../setup/wav.ts';
 import { mockGateway } from './mock-gateway.ts';
 import { ask, expectError, field, multipart, type Part, send, speech } from './multipart.ts';
@@ -157,15 +158,6 @@ const NASTY = [
   '[object Object]',
   'a\r\nb',
 ];
-
-/** Numbers from 0 to 1, the same for the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 function heapAfterCollection(): number {
   globalThis.gc?.();
