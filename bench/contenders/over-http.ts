@@ -28,7 +28,11 @@ export interface Product extends Contender {
 
 /** The gateway with a model loaded. */
 export async function startProduct(home: string, model: string, command?: string[]): Promise<Product> {
-  const gateway = await launchGateway({ home, args: ['--model', model], ...(command ? { command } : {}) });
+  const gateway = await launchGateway({
+    home,
+    args: ['--model', model, '--watch-stdin'],
+    ...(command ? { command } : {}),
+  });
   const stop = async (): Promise<void> => void (await gateway.stop());
   return { ...overHttp('asrpro', gateway.url, gateway.pid, model, stop), gateway };
 }

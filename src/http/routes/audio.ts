@@ -111,7 +111,11 @@ async function sendTranscript(
   reply: FastifyReply,
 ): Promise<unknown> {
   const transcript = await collect(run, order.task);
-  if (answer.format === 'text') return reply.type('text/plain; charset=utf-8').send(`${transcript.text}\n`);
+  if (answer.format === 'text') {
+    // Returned and not sent here: the upload is gone before the answer goes out.
+    reply.type('text/plain; charset=utf-8');
+    return `${transcript.text}\n`;
+  }
   if (answer.format === 'json') return plain(transcript, answer);
   const model = await library.find(run.model);
   const only = model?.languages.length === 1 ? model.languages[0]! : null;
