@@ -57,7 +57,6 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
 
   guardRequests(app, deps, routes);
   app.setErrorHandler(sendError);
-  app.setNotFoundHandler((request, reply) => answerUnrouted(routes, request, reply));
   app.addHook('onSend', async (request, reply) => {
     reply.header('openai-version', API_VERSION);
     reply.header('openai-processing-ms', String(Math.round(reply.elapsedTime)));
@@ -111,6 +110,8 @@ function guardRequests(app: FastifyInstance, { config }: HttpServerDeps, routes:
     reply.header('x-request-id', request.id);
     const answered = guard.check(request, reply, { keyNeeded: !open.has(pathOf(request)) });
     if (answered) return reply.code(204).send();
+    // Here and not in a handler of its own: before that the framework looks for a body, and stumbles over new methods.
+    if (request.is404) return answerUnrouted(routes, request, reply);
   });
 }
 

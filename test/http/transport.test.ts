@@ -32,6 +32,15 @@ test('3: another method is 405 with the ones that are allowed', async () => {
   expect(answer.headers.get('allow')).toBe('POST');
 });
 
+test('3: a method that only newer clients know is 405 as well, with and without a body', async () => {
+  for (const method of ['QUERY', 'PUT', 'PATCH']) {
+    for (const route of ['/health', '/v1/models', '/v1/models/x', '/v1/audio/transcriptions']) {
+      expectError(await call(gateway.url, route, { method }), 405, null, null);
+      expectError(await call(gateway.url, route, { method, body: '{}' }), 405, null, null);
+    }
+  }
+});
+
 test('4: an unknown path is 404 and named', async () => {
   const answer = await call(gateway.url, '/v1/nope', { method: 'POST' });
   expectError(answer, 404, null, 'unknown_url');
