@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http';
 import { expect, test, vi } from 'vitest';
+import { AsrproError } from '../../src/errors.ts';
 import { call, post } from '../setup/api.ts';
 import { mockGateway } from './mock-gateway.ts';
 import { ask, expectError, field, multipart, speech } from './multipart.ts';
@@ -94,6 +95,16 @@ test('84, 85: a full queue is 503 with a Retry-After, and never 429', { timeout:
   leave.abort();
   await Promise.all(pending);
   await vi.waitFor(() => expect(gateway.services.residency.health().queue).toMatchObject({ running: 0, waiting: 0 }));
+});
+
+test('86: an engine that makes no progress is 500 and not tried again', async () => {
+  await using gateway = await mockGateway();
+  const stuck = new AsrproError('worker_unresponsive', 'The engine made no progress.');
+  vi.spyOn(gateway.services.transcription, 'admit').mockReturnValue({
+    release: () => undefined,
+    start: () => Promise.reject(stuck),
+  });
+  expectError(await ask(gateway.url, ['model=mock-echo']), 500, null, 'worker_unresponsive');
 });
 
 test('87: what fails for good says so', async () => {

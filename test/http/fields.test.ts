@@ -29,7 +29,7 @@ test.each([
   ['22: []', ['timestamp_granularities[]=word'], ['words']],
   ['23: no brackets', ['timestamp_granularities=word'], ['words']],
   ['24: indexed', ['timestamp_granularities[0]=word', 'timestamp_granularities[1]=segment'], ['segments', 'words']],
-  ['24: repeated', ['timestamp_granularities[]=word', 'timestamp_granularities[]=segment'], ['segments', 'words']],
+  ['24, 47: repeated', ['timestamp_granularities[]=word', 'timestamp_granularities[]=segment'], ['segments', 'words']],
   ['24: with commas', ['timestamp_granularities=word, segment'], ['segments', 'words']],
 ])('%s spelling of an array', async (_name, fields, keys) => {
   const { json } = await ask(gateway.url, [...verbose, ...fields]);

@@ -17,7 +17,7 @@ describe.each([
     new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'none', ...more });
   const file = () => createReadStream(jfk);
 
-  test('formats arrive as the types that the package promises', async () => {
+  test('32, 33: formats arrive as the types that the package promises', async () => {
     await using gateway = await mockGateway();
     const { transcriptions } = clientOf(gateway).audio;
     const json = await transcriptions.create({ file: file(), model });
@@ -45,7 +45,7 @@ describe.each([
     }
   });
 
-  test('a stream gives deltas that add up', async () => {
+  test('53: a stream gives deltas that add up', async () => {
     await using gateway = await mockGateway();
     const stream = await clientOf(gateway).audio.transcriptions.create({ file: file(), model, stream: true });
     const deltas: string[] = [];
