@@ -16,6 +16,7 @@ import { startAndIdle } from './measures/start-and-idle.ts';
 import { switchModel } from './measures/switch.ts';
 import { together } from './measures/together.ts';
 import { warmClip } from './measures/warm-clip.ts';
+import { overhead } from './overhead.ts';
 import { installAgentCli } from './peers/agent-cli.ts';
 import { summary, writeReport } from './report.ts';
 import type { Measured, Surroundings } from './row.ts';
@@ -32,7 +33,13 @@ const measures: Record<string, (around: Surroundings) => Promise<Measured>> = {
 };
 
 /** By name only: they compare with nobody, and print what they find. */
-const others: Record<string, () => Promise<void>> = { wer: wordErrorRate, downloads, start, kill: lifeAfterApp };
+const others: Record<string, () => Promise<void>> = {
+  wer: wordErrorRate,
+  downloads,
+  start,
+  kill: lifeAfterApp,
+  overhead,
+};
 
 const full = process.argv.includes('--full');
 const once = process.argv.includes('--once');

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from faster_whisper.vad import get_vad_model
-from sounds import NOISE, SILENCE, SPEECH, noise
+from sounds import AUDIO, NOISE, SILENCE, SPEECH, manifest, noise
 
 from asrpro_worker import longform
 from asrpro_worker.audio import decode
@@ -63,6 +63,14 @@ def test_short_speech_is_one_piece(pcm: Pcm, speech: NDArray[np.int16]) -> None:
     assert start == 0.0
     assert stop == pytest.approx(11.0, abs=0.6)
     assert longform.speech_stretches(pcm, ignore) == [(0.0, 11.0)]
+
+
+@pytest.mark.parametrize("folder", ["librispeech", "english", "multilingual"])
+def test_real_speech_is_left_whole_so_that_its_text_is_that_without_vad(folder: str) -> None:
+    for row in manifest(folder):
+        path = AUDIO / folder / row["file"]
+        with decode(str(path), ignore) as pcm:
+            assert longform.speech_stretches(pcm, ignore) == [(0.0, pcm.duration)], path.name
 
 
 def test_long_silence_is_left_out(pcm: Pcm, speech: NDArray[np.int16]) -> None:
