@@ -144,7 +144,8 @@ test('70, 71: ten thousand malformed requests give no 5xx but the documented 503
   const before = liveBytes();
   await Promise.all(Array.from({ length: 8 }, () => client(1125)));
   expect(bad).toEqual([]);
-  expect(liveBytes() - before).toBeLessThan(10_000_000);
+  // What sockets and finalizers still hold goes within a few turns; what leaks stays.
+  await vi.waitFor(() => expect(liveBytes() - before).toBeLessThan(10_000_000), 10_000);
   expect((await ask(target.url, [])).status).toBe(200);
 });
 
