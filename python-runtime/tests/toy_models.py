@@ -40,8 +40,11 @@ def make_whisper(directory: Path, *, multilingual: bool = True, mels: int = 80) 
 _FEATURES, _DIM, _VOCABULARY, _DURATIONS, _STATE = 128, 16, 40, 5, 8
 
 
-def make_tdt(directory: Path) -> Path:
-    """A Parakeet-TDT directory in ONNX form: a convolution of stride 8, and an embedding of the last token."""
+def make_tdt(directory: Path, quantization: str = "") -> Path:
+    """A Parakeet-TDT directory in ONNX form: a convolution of stride 8, and an embedding of the last token.
+
+    `quantization` is in the names of the files only, for example ".int8".
+    """
     directory.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
 
@@ -102,7 +105,7 @@ def make_tdt(directory: Path) -> Path:
     )
     for name, graph in (("encoder-model", encoder), ("decoder_joint-model", decoder)):
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-        onnx.save(model, directory / f"{name}.onnx")
+        onnx.save(model, directory / f"{name}{quantization}.onnx")
     letters = [f"{'▁' if index % 3 == 0 else ''}{chr(97 + index % 26)}" for index in range(_VOCABULARY - 2)]
     tokens = [*letters, ".", "<blk>"]
     vocabulary = "".join(f"{token} {index}\n" for index, token in enumerate(tokens))

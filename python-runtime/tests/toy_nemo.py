@@ -1,6 +1,6 @@
 """Parakeets of random weights as `.nemo` files: 8-fold subsampling and frames of 0.08 s, as the real ones.
 
-python toy_nemo.py DIRECTORY makes one of each kind there.
+python toy_nemo.py DIRECTORY KIND... makes one of each kind there.
 """
 
 from __future__ import annotations
@@ -127,5 +127,5 @@ def _train_tokenizer(directory: Path) -> str:
 
 
 if __name__ == "__main__":
-    for each in KINDS:
+    for each in sys.argv[2:]:
         make_nemo(Path(sys.argv[1]) / f"{each}.nemo", each)

@@ -1,0 +1,22 @@
+"""python make_models.py DIRECTORY WHISPER makes the models of the gateway's tests, under the names of the catalogue.
+
+WHISPER is the directory of a real Whisper in CTranslate2 form.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from toy_models import make_tdt, make_whisper
+from whisper_onnx import make_whisper_onnx
+
+
+def main(target: Path, whisper: Path) -> None:
+    make_whisper(target / "whisper-tiny")
+    make_tdt(target / "parakeet-tdt-0.6b-v3-onnx", ".int8")
+    make_whisper_onnx(whisper, target / "whisper-base-onnx")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,248 @@
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { call, post, transcribe, wordsOf } from '../setup/api.ts';
+import { audio, jfkWords } from '../setup/checkout.ts';
+import { createHome } from '../setup/create-home.ts';
+import { type Gateway, launchGateway } from '../setup/launch.ts';
+import { runFiles } from '../setup/leftovers.ts';
+import { toyModels } from '../setup/toy-models.ts';
+
+interface Subject {
+  engine: string;
+  model: string;
+  /** What the model is made of: real weights are judged by what they say. */
+  weights: 'real' | 'toy' | 'mock';
+  /** Whether it has word times, or refuses them. */
+  words: boolean;
+  /** Of random weights nothing is probable, so that Whisper's fallback draws its text at random: never twice the same. */
+  draws?: boolean;
+  /** A file of the model; with garbage in it the engine must name it. null: the mock has a broken model of its own. */
+  damage: string | null;
+}
+
+const subjects: Subject[] = [
+  { engine: 'faster-whisper', model: 'whisper-base', weights: 'real', words: true, damage: 'model.bin' },
+  {
+    engine: 'faster-whisper',
+    model: 'whisper-tiny',
+    weights: 'toy',
+    words: true,
+    draws: true,
+    damage: 'tokenizer.json',
+  },
+  {
+    engine: 'onnx-asr',
+    model: 'whisper-base-onnx',
+    weights: 'real',
+    words: false,
+    damage: 'decoder_model_merged_quantized.onnx',
+  },
+  {
+    engine: 'onnx-asr',
+    model: 'parakeet-tdt-0.6b-v3-onnx',
+    weights: 'toy',
+    words: true,
+    damage: 'encoder-model.int8.onnx',
+  },
+  {
+    engine: 'nemo',
+    model: 'parakeet-tdt-0.6b-v3',
+    weights: 'toy',
+    words: true,
+    damage: 'parakeet-tdt-0.6b-v3.nemo',
+  },
+  { engine: 'mock', model: 'mock-echo', weights: 'mock', words: true, damage: null },
+];
+
+const jfk = audio('english/jfk.flac');
+let toys: string;
+// The installation of an engine may be part of it.
+beforeAll(async () => {
+  toys = await toyModels();
+}, 900_000);
+
+describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights, words, draws, damage }) => {
+  let gateway: Gateway;
+  let files: string;
+  const ask = (file: string, fields: Record<string, string> = {}) =>
+    transcribe(gateway.url, file, { model, ...fields });
+
+  beforeAll(async () => {
+    const mock = weights === 'mock';
+    const home = createHome(!mock);
+    files = path.join(home, 'audio');
+    mkdirSync(files);
+    if (weights !== 'mock' && model !== 'whisper-base')
+      symlinkSync(path.join(toys, model), path.join(home, 'models', model), 'junction');
+    gateway = await launchGateway({ home, mock, args: ['--model', model] });
+  });
+  afterAll(async () => {
+    await gateway.stop();
+    await vi.waitFor(() => expect(gateway.processes(), 'processes left behind').toEqual([]), { timeout: 10_000 });
+    expect(runFiles(gateway.home), 'files left behind').toEqual([]);
+    rmSync(gateway.home, { recursive: true });
+  });
+
+  /** 16 bit, 16 kHz, mono. */
+  function wav(name: string, samples: Int16Array): string {
+    const head = Buffer.alloc(44);
+    head.write('RIFF', 0, 'latin1');
+    head.writeUInt32LE(36 + samples.byteLength, 4);
+    head.write('WAVEfmt ', 8, 'latin1');
+    head.writeUInt32LE(16, 16);
+    for (const [at, value] of [
+      [20, 1],
+      [22, 1],
+      [32, 2],
+      [34, 16],
+    ] as const)
+      head.writeUInt16LE(value, at);
+    head.writeUInt32LE(16_000, 24);
+    head.writeUInt32LE(32_000, 28);
+    head.write('data', 36, 'latin1');
+    head.writeUInt32LE(samples.byteLength, 40);
+    const file = path.join(files, name);
+    writeFileSync(file, Buffer.concat([head, Buffer.from(samples.buffer)]));
+    return file;
+  }
+
+  test('json and text say the same', async () => {
+    const json = await ask(jfk);
+    expect(json.status, json.text).toBe(200);
+    if (weights === 'real') expect(wordsOf(json.json.text)).toBe(jfkWords);
+    else expect(json.json.text).not.toBe('');
+    const text = await ask(jfk, { response_format: 'text' });
+    expect(text.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+    if (draws) expect(text.text).toMatch(/\S.*\n$/s);
+    else expect(text.text).toBe(`${json.json.text}\n`);
+    const settings = (await call(gateway.url, '/v1/settings/model')).json;
+    expect(settings).toMatchObject({ model, status: 'loaded', device: 'cpu' });
+  });
+
+  test('verbose_json has segments in order that make up the text', async () => {
+    const { json, status, text } = await ask(jfk, { response_format: 'verbose_json' });
+    expect(status, text).toBe(200);
+    expect(json.text).toBe(
+      json.segments
+        .map((segment: { text: string }) => segment.text)
+        .join('')
+        .trim(),
+    );
+    if (weights !== 'mock') expect(json.duration).toBeCloseTo(11, 1);
+    expectInOrder(json.segments, json.duration);
+    expect(json.segments.map(({ id }: { id: number }) => id)).toEqual(
+      json.segments.map((_: unknown, at: number) => at),
+    );
+    expect(json).not.toHaveProperty('words');
+  });
+
+  test('words have times, or are refused with the field before anything runs', async () => {
+    const { json, status, text } = await ask(jfk, {
+      response_format: 'verbose_json',
+      'timestamp_granularities[]': 'word',
+    });
+    if (!words) {
+      expect(status, text).toBe(400);
+      expect(json.error).toMatchObject({ code: 'unsupported_value', param: 'timestamp_granularities' });
+      return;
+    }
+    expect(status, text).toBe(200);
+    expect(json.words.length).toBeGreaterThan(0);
+    expectInOrder(json.words, json.duration);
+    if (weights === 'real')
+      expect(wordsOf(json.words.map(({ word }: { word: string }) => word).join(' '))).toBe(jfkWords);
+  });
+
+  test('a stream of deltas adds up to the text', async () => {
+    const { text } = await ask(jfk, { stream: 'true' });
+    const events = text.split('\n\n').filter((frame) => frame.startsWith('data: '));
+    const said = events.map((frame) => JSON.parse(frame.slice('data: '.length)));
+    const whole = said.at(-1).text;
+    expect(said.at(-1).type).toBe('transcript.text.done');
+    if (weights === 'real') expect(wordsOf(whole)).toBe(jfkWords);
+    expect(
+      said
+        .slice(0, -1)
+        .map(({ delta }) => delta)
+        .join(''),
+    ).toBe(whole);
+  });
+
+  test('a client that goes away ends its job, and the next one is served by the same worker', async () => {
+    const { pid } = (await call(gateway.url, '/health')).json.worker;
+    const speech = Int16Array.from({ length: 16_000 * 120 }, (_, at) => 9000 * Math.sin(at / 9) * Math.sin(at / 3000));
+    const abort = new AbortController();
+    const form = new FormData();
+    form.append('model', model);
+    form.append('file', new Blob([readFileSync(wav('long.wav', speech))]), 'long.wav');
+    const request = { method: 'POST', body: form, signal: abort.signal };
+    const answer = fetch(`${gateway.url}/v1/audio/transcriptions`, request).catch((error: Error) => error.name);
+    const running = async () => (await call(gateway.url, '/health')).json.queue.running;
+    // The quick ones may be done before anybody can look.
+    await Promise.race([
+      answer,
+      vi.waitFor(async () => expect(await running()).toBe(1), { timeout: 60_000, interval: 5 }),
+    ]);
+    abort.abort();
+    await answer;
+    await vi.waitFor(async () => expect(await running()).toBe(0), { timeout: 60_000 });
+    const next = await ask(jfk);
+    expect(next.status, next.text).toBe(200);
+    // An engine that does not stop within two seconds is ended; the others keep their process.
+    if (weights !== 'real') expect((await call(gateway.url, '/health')).json.worker.pid).toBe(pid);
+  });
+
+  test('silence has no text', async () => {
+    const { json, status, text } = await ask(wav('silence.wav', new Int16Array(16_000 * 5)), {
+      response_format: 'verbose_json',
+    });
+    expect(status, text).toBe(200);
+    expect(json).toMatchObject({ text: '', segments: [], duration: 5 });
+  });
+
+  test('less than 0.1 s is refused', async () => {
+    const { json, status } = await ask(wav('short.wav', new Int16Array(1_000).fill(3_000)));
+    expect(status).toBe(400);
+    expect(json.error).toMatchObject({ type: 'invalid_request_error', code: 'audio_too_short', param: 'file' });
+  });
+
+  test('a damaged model is told with its file and the remedy, and the one before is loaded again', async () => {
+    const broken = damage === null ? 'mock-broken' : await damagedNeighbour(damage);
+    const before = (await call(gateway.url, '/v1/settings/model')).json.model;
+    const { json, status, text } = await post(gateway.url, '/v1/settings/model', { model_id: broken });
+    expect(status, text).toBe(500);
+    expect(json.error.code).toBe('model_broken');
+    if (damage !== null) {
+      expect(json.error.message).toContain(damage);
+      expect(json.error.message).toMatch(/download it again/i);
+      expect(json.error.message).not.toContain(gateway.home);
+    }
+    expect((await call(gateway.url, '/v1/settings/model')).json).toMatchObject({ model: before, status: 'loaded' });
+    expect((await ask(jfk)).status).toBe(200);
+  });
+
+  /** The same model under the name of another of its engine, of the right size and with garbage in one file. */
+  async function damagedNeighbour(file: string): Promise<string> {
+    const other = { 'faster-whisper': 'whisper-small', 'onnx-asr': 'whisper-small-onnx', nemo: 'parakeet-tdt-0.6b-v2' };
+    const parakeet = model.startsWith('parakeet') && engine === 'onnx-asr';
+    const id = parakeet ? 'parakeet-tdt-0.6b-v2-onnx' : other[engine as keyof typeof other];
+    const folder = path.join(gateway.home, 'models', id);
+    cpSync(path.join(gateway.home, 'models', model), folder, { recursive: true, dereference: true });
+    const marker = path.join(folder, '.asrpro.json');
+    writeFileSync(marker, readFileSync(marker, 'utf8').replace(`"${model}"`, `"${id}"`));
+    const { size } = statSync(path.join(folder, file));
+    writeFileSync(path.join(folder, file), Buffer.alloc(size, 'garbage '));
+    return id;
+  }
+});
+
+function expectInOrder(parts: readonly { start: number; end: number }[], duration: number): void {
+  let last = 0;
+  for (const { start, end } of parts) {
+    expect(start).toBeGreaterThanOrEqual(last - 0.011);
+    expect(end).toBeGreaterThanOrEqual(start);
+    expect(end).toBeLessThanOrEqual(duration + 0.011);
+    last = start;
+  }
+}
