@@ -6,6 +6,7 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any
 
+import onnx
 import pytest
 import toy_models
 from in_process import load
@@ -158,6 +159,17 @@ def test_truncated_graph(own_tdt: Path) -> None:
     graph.write_bytes(graph.read_bytes()[:30_000])
     error = refusal(OnnxAsr(), own_tdt)
     assert (error.code, "encoder-model.onnx" in error.message) == ("model_broken", True)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"short"])
+def test_weights_beside_a_graph(own_tdt: Path, content: Damage) -> None:
+    graph = own_tdt / "encoder-model.onnx"
+    weights = {"save_as_external_data": True, "location": "encoder-model.onnx.data", "size_threshold": 0}
+    onnx.save(onnx.load(graph), graph, **weights)
+    load(OnnxAsr(), own_tdt)
+    damage(own_tdt / "encoder-model.onnx.data", content)
+    error = refusal(OnnxAsr(), own_tdt)
+    assert (error.code, "weights beside an .onnx file" in error.message) == ("model_broken", True)
 
 
 def test_a_quantization_that_is_not_there(tdt: Path) -> None:

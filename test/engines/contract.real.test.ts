@@ -7,6 +7,7 @@ import { createHome } from '../setup/create-home.ts';
 import { type Gateway, launchGateway } from '../setup/launch.ts';
 import { runFiles } from '../setup/leftovers.ts';
 import { toyModels } from '../setup/toy-models.ts';
+import { wavOf } from '../setup/wav.ts';
 
 interface Subject {
   engine: string;
@@ -84,26 +85,9 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
     rmSync(gateway.home, { recursive: true });
   });
 
-  /** 16 bit, 16 kHz, mono. */
   function wav(name: string, samples: Int16Array): string {
-    const head = Buffer.alloc(44);
-    head.write('RIFF', 0, 'latin1');
-    head.writeUInt32LE(36 + samples.byteLength, 4);
-    head.write('WAVEfmt ', 8, 'latin1');
-    head.writeUInt32LE(16, 16);
-    for (const [at, value] of [
-      [20, 1],
-      [22, 1],
-      [32, 2],
-      [34, 16],
-    ] as const)
-      head.writeUInt16LE(value, at);
-    head.writeUInt32LE(16_000, 24);
-    head.writeUInt32LE(32_000, 28);
-    head.write('data', 36, 'latin1');
-    head.writeUInt32LE(samples.byteLength, 40);
     const file = path.join(files, name);
-    writeFileSync(file, Buffer.concat([head, Buffer.from(samples.buffer)]));
+    writeFileSync(file, wavOf(Buffer.from(samples.buffer), 16_000));
     return file;
   }
 

@@ -95,12 +95,13 @@ def load_error(error: Exception) -> WorkerError:
     if known.code != "internal_error":
         return known
     text = str(error)
-    if "external data" in text.lower() or ".onnx.data" in text or ".onnx_data" in text:
+    lowered = text.lower()
+    if any(sign in lowered for sign in ("external data", "external initializer", ".onnx.data", ".onnx_data")):
         return broken("the file of weights beside an .onnx file is missing or incomplete")
     if file := re.search(r"([^/\\\s]+\.onnx)\b", text):
         return broken(f"{file[1]} cannot be read")
     if "CUDA" in text:
         return WorkerError("device_unavailable", "The GPU cannot be used by onnxruntime. Choose the device 'cpu'.")
-    if "dimension" in text.lower():
+    if "dimension" in lowered:
         return broken("config.json does not fit the .onnx files")
     return broken("its files do not fit each other")
