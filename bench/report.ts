@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { checkout } from '../test/setup/checkout.ts';
@@ -8,25 +8,42 @@ import { holds, type Measured, type Row } from './row.ts';
 const docs = path.join(checkout, 'docs');
 const results = path.join(checkout, 'bench', 'results');
 
-/** Writes docs/benchmarks.md with its plots, and all figures as JSON. */
-export function writeReport(measured: Record<string, Measured>, full: boolean, skipped: readonly string[]): void {
-  const day = new Date().toISOString();
+/** What one measurement found, and when and where. */
+interface Kept extends Measured {
+  day: string;
+  machine: string;
+  load: number[];
+  full: boolean;
+}
+
+/** Keeps the newest figures of a measurement. */
+export function keep(name: string, measured: Measured, full: boolean): void {
+  const kept: Kept = { day: new Date().toISOString(), machine: machine(), load: os.loadavg(), full, ...measured };
+  mkdirSync(results, { recursive: true });
+  writeFileSync(fileOf(name), JSON.stringify(kept, null, 2));
+}
+
+/** Writes docs/benchmarks.md with its plots from the newest figures of each measurement that there are. */
+export function writeReport(names: readonly string[], skipped: readonly string[]): void {
   const plots = path.join(docs, 'benchmarks');
   mkdirSync(plots, { recursive: true });
-  mkdirSync(results, { recursive: true });
-  const parts = Object.entries(measured).map(([name, { rows, charts }]) => {
+  const kept = names
+    .filter((name) => existsSync(fileOf(name)))
+    .map((name) => [name, JSON.parse(readFileSync(fileOf(name), 'utf8')) as Kept] as const);
+  const parts = kept.map(([name, { day, full, load, rows, charts }]) => {
     const images = charts.map((chart, index) => {
       const file = `${name}-${index + 1}.svg`;
       writeFileSync(path.join(plots, file), plot(chart));
       return `![${chart.title}](benchmarks/${file})`;
     });
-    return [`## ${name}`, '', table(rows), '', ...images].join('\n');
+    const when = `Measured ${day.slice(0, 10)}${full ? ' with `bench:full`' : ''}, load of the machine ${load[0]?.toFixed(1)}.`;
+    return [`## ${name}`, '', when, '', table(rows), '', ...images, ''].join('\n');
   });
-  const rows = Object.values(measured).flatMap((one) => one.rows);
+  const rows = kept.flatMap(([, one]) => one.rows);
   const page = [
     '# Benchmarks',
     '',
-    `Written by \`npm run bench${full ? ':full' : ''}\` on ${day.slice(0, 10)}: ${machine()}. Runs of the contenders are`,
+    `Written by \`npm run bench\` on ${kept[0]?.[1].machine ?? machine()}. Runs of the contenders are`,
     'interleaved; figures are medians with the lowest and highest in parentheses, ratios the median over pairs measured',
     'one right after the other. "in-process" is faster-whisper called directly with its defaults and int8; agent-cli is',
     'the server a user could pick instead. CPU time counts every process.',
@@ -34,12 +51,13 @@ export function writeReport(measured: Record<string, Measured>, full: boolean, s
     `${rows.filter(holds).length} of ${rows.length} rows hold.${skipped.length > 0 ? ` Not measured: ${skipped.join('; ')}.` : ''}`,
     '',
     ...parts,
-    '',
   ].join('\n');
   writeFileSync(path.join(docs, 'benchmarks.md'), page);
-  const file = path.join(results, `${day.replaceAll(':', '-')}.json`);
-  writeFileSync(file, JSON.stringify({ day, machine: machine(), load: os.loadavg(), full, measured }, null, 2));
-  console.log(`docs/benchmarks.md and ${path.relative(checkout, file)} are written`);
+  console.log('docs/benchmarks.md is written');
+}
+
+function fileOf(name: string): string {
+  return path.join(results, `${name}.json`);
 }
 
 /** One line for each row, for the terminal. */

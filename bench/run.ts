@@ -1,6 +1,7 @@
 /**
  * `npm run bench [NAME...] [-- --full | --once]`: measures the product beside faster-whisper in-process and beside a peer,
- * prints each row with its target and writes docs/benchmarks.md. With names, only those, and nothing is written.
+ * prints each row with its target and writes docs/benchmarks.md. With names, only those; the page keeps the figures of
+ * the others. `--once` is a check of the bench itself and writes nothing.
  */
 import { rmSync } from 'node:fs';
 import path from 'node:path';
@@ -18,7 +19,7 @@ import { together } from './measures/together.ts';
 import { warmClip } from './measures/warm-clip.ts';
 import { overhead } from './overhead.ts';
 import { installAgentCli } from './peers/agent-cli.ts';
-import { summary, writeReport } from './report.ts';
+import { keep, summary, writeReport } from './report.ts';
 import type { Measured, Surroundings } from './row.ts';
 import { start } from './start.ts';
 import { wordErrorRate } from './wer.ts';
@@ -66,13 +67,13 @@ async function compare(chosen: readonly string[]): Promise<void> {
       rounds: (normal) => (once ? 1 : full ? 3 * normal : normal),
       full,
     };
-    const measured: Record<string, Measured> = {};
     for (const name of chosen) {
       console.error(`\n=== ${name}`);
-      measured[name] = await measures[name]!(around);
-      for (const row of measured[name].rows) console.log(summary(row));
+      const measured = await measures[name]!(around);
+      for (const row of measured.rows) console.log(summary(row));
+      if (!once) keep(name, measured, full);
     }
-    if (names.length === 0) writeReport(measured, full, skipped);
+    if (!once) writeReport(Object.keys(measures), skipped);
   } finally {
     rmSync(home, { recursive: true });
   }

@@ -121,7 +121,7 @@ async function startTime(home: string, command: string[]): Promise<number> {
 async function builtBinary(): Promise<string> {
   const dist = path.join(checkout, 'dist');
   const find = (): string | undefined =>
-    existsSync(dist) ? readdirSync(dist).find((name) => /^asrpro-[a-z0-9]+-[a-z0-9]+$/.test(name)) : undefined;
+    existsSync(dist) ? readdirSync(dist).find((name) => /^asrpro-[\w-]+(\.exe)?$/.test(name)) : undefined;
   if (find() === undefined) {
     const build = [path.join(checkout, 'packaging', 'build.ts')];
     await execa(process.execPath, build, { cwd: checkout, stdio: ['ignore', 2, 2] });
