@@ -3,7 +3,7 @@ import { type ContentHash, contentHash, hashPrefix } from './content-hash.ts';
 import type { Expected } from './listing.ts';
 
 /** Bytes that are written at once. */
-const BATCH = 256 * 1024;
+const BATCH = 512 * 1024;
 /** After so many bytes the disk is asked to keep them, so that a machine that goes down loses little. */
 const DURABLE_EVERY = 16 * 1024 * 1024;
 
@@ -101,21 +101,25 @@ export class PartialFile {
   async #writeBatch(): Promise<void> {
     await this.#written;
     if (this.#batch.length === 0) return;
-    const batch = Buffer.concat(this.#batch);
+    const [batch, length] = [this.#batch, this.#batched];
     this.#batch = [];
     this.#batched = 0;
-    this.#written = this.#writeAll(batch);
+    this.#written = this.#writeAll(batch, length);
     // Whoever waits for it next hears of a failure.
     this.#written.catch(() => undefined);
-    this.#undurable += batch.length;
+    this.#undurable += length;
     if (this.#undurable < DURABLE_EVERY) return;
     this.#undurable = 0;
     this.#durable = this.#durable.then(() => this.#file.datasync()).catch(() => undefined);
   }
 
-  async #writeAll(batch: Buffer): Promise<void> {
-    for (let from = 0; from < batch.length; ) {
-      from += (await this.#file.write(batch, from, batch.length - from)).bytesWritten;
+  async #writeAll(batch: Uint8Array[], length: number): Promise<void> {
+    const { bytesWritten } = await this.#file.writev(batch);
+    if (bytesWritten === length) return;
+    // Seldom: the disk is nearly full.
+    const whole = Buffer.concat(batch);
+    for (let from = bytesWritten; from < length; ) {
+      from += (await this.#file.write(whole, from, length - from)).bytesWritten;
     }
   }
 }
