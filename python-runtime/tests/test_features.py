@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from asrpro_worker.pcm import Pcm
 
 
-# below and above the minute that is kept in one piece, on and off the hop of 160 samples
+# below and above the half minute that is kept in one piece, on and off the hop of 160 samples
 @pytest.mark.parametrize("samples", [1600, 1601, 16_000 * 7 + 80, 16_000 * 130 + 159])
 @pytest.mark.parametrize("mels", [80, 128])
 def test_equal_to_the_extractor(pcm: Pcm, samples: int, mels: int) -> None:

@@ -1,9 +1,9 @@
-"""Work that is done at the same time and read in order, and the models that do it."""
+"""Work that is done at the same time and read in order."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,9 +13,8 @@ from sounds import SPEECH, noise, write_wav
 from asrpro_worker import longform
 from asrpro_worker.audio import decode
 from asrpro_worker.engines.faster_whisper import FasterWhisper
-from asrpro_worker.engines.replicas import Replicas
 from asrpro_worker.engines.side_by_side import side_by_side
-from asrpro_worker.engines.threads import job_count
+from asrpro_worker.engines.threads import job_count, threads_of_job
 from asrpro_worker.messages import Load, Model
 from asrpro_worker.pcm import RATE, Pcm
 
@@ -69,36 +68,8 @@ def test_nothing_works_on_after_the_end() -> None:
 
     together = side_by_side([lambda: iter([1, 2]), endless])
     assert next(together) == 1
-    together.close()  # type: ignore[attr-defined]  # it is a generator
+    together.close()
     assert stopped.is_set()
-
-
-def test_one_alone_takes_the_wide_model_and_company_the_narrow_one() -> None:
-    loaded = threading.Event()
-
-    def narrow() -> Any:
-        loaded.set()
-        return "narrow"
-
-    replicas = Replicas("wide", narrow, 0)
-    with replicas.at_work():
-        assert replicas.current == "wide"
-        assert not loaded.is_set(), "whoever is alone does not pay for company"
-        with replicas.at_work():
-            assert loaded.wait(LIMIT)
-            while replicas.current == "wide":
-                pass
-            assert replicas.current == "narrow"
-        assert replicas.current == "wide"
-
-
-def test_without_memory_for_two_there_is_one() -> None:
-    replicas = Replicas("wide", pytest.fail, 1 << 60)
-    with replicas.at_work(), replicas.at_work():
-        for thread in threading.enumerate():
-            if thread.name == "narrow":
-                thread.join(LIMIT)
-        assert replicas.current == "wide"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +77,11 @@ def test_without_memory_for_two_there_is_one() -> None:
 )
 def test_jobs_side_by_side(asked: int, threads: int, jobs: int) -> None:
     assert job_count(asked, threads) == jobs
+
+
+@pytest.mark.parametrize(("threads", "jobs", "each"), [(1, 1, 1), (2, 2, 2), (8, 2, 8), (16, 4, 8), (2, 8, 1)])
+def test_threads_of_a_job(threads: int, jobs: int, each: int) -> None:
+    assert threads_of_job(threads, jobs) == each
 
 
 def test_a_long_file_is_cut_at_a_pause(pcm: Pcm) -> None:

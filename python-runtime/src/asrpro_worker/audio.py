@@ -7,13 +7,15 @@ noise, or allocate by what a hostile header claims.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 import numpy as np
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
@@ -23,7 +25,6 @@ from asrpro_worker.pcm import RATE, Pcm, spool_directory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,9 @@ _RATES = range(1_000, 768_001)
 _MAX_READ_ERRORS = 100
 # Two channels cancel when their mean keeps less than this part of their energy (-20 dB).
 _CANCELLED = 0.01
+
+# Bytes in a packet of a WAV file, whose own packets are so small that half of the time goes into handling them.
+_WAV_PACKET = "65536"
 
 # Demuxers for files of sound. Playlists and scripts (hls, concat, dash …) are left out: they open further files.
 _FORMATS = (
@@ -83,11 +87,15 @@ def decode(path: str, progress: Callable[[float], None]) -> Pcm:
 
 @dataclass
 class _Balance:
-    """Length of the source, and the energy of two channels beside that of their mean."""
+    """Length of the source, samples by rate, and the energy of two channels beside that of their mean."""
 
-    seconds: Fraction = Fraction(0)
+    samples: Counter[int] = field(default_factory=Counter)
     channels: float = 0.0
     mean: float = 0.0
+
+    @property
+    def seconds(self) -> Fraction:
+        return sum((Fraction(count, rate) for rate, count in self.samples.items()), Fraction(0))
 
     @property
     def cancels(self) -> bool:
@@ -113,25 +121,19 @@ def _decode_file(
     file: BinaryIO, pcm: Pcm, balance: _Balance, progress: Callable[[float], None], channel: int | None
 ) -> None:
     # A file object and no name: FFmpeg would take a name for a URL.
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none", "max_size": _WAV_PACKET}
     with av.open(_Source(file), mode="r", metadata_errors="ignore", options=options) as container:
         stream = _choose_stream(container.streams.audio)
-        resampler = _Resampler(channel)
+        sound = _Sound(pcm, balance, channel)
         for frame in _frames(container, stream, pcm):
             if frame.sample_rate not in _RATES:
                 raise ValueError(f"sample rate {frame.sample_rate}")
-            balance.seconds += Fraction(frame.samples, frame.sample_rate)
-            if balance.seconds > MAX_SECONDS:
-                hours = MAX_SECONDS // 3600
-                raise WorkerError("audio_too_long", f"The audio is longer than {hours} hours; split it.", "file")
-            finite = _finite(frame)
-            if channel is None:
-                _weigh(finite, balance)
-            for samples in resampler.push(finite):
-                pcm.append(samples)
-            progress(pcm.duration)
-        for samples in resampler.flush():
-            pcm.append(samples)
+            if sound.push(frame):
+                if balance.seconds > MAX_SECONDS:
+                    hours = MAX_SECONDS // 3600
+                    raise WorkerError("audio_too_long", f"The audio is longer than {hours} hours; split it.", "file")
+                progress(pcm.duration)
+        sound.flush()
 
 
 def _choose_stream(streams: Any) -> Any:
@@ -188,35 +190,56 @@ def _weigh(frame: AudioFrame, balance: _Balance) -> None:
     balance.mean += float(np.square((left + right) / 2).sum())
 
 
-class _Resampler:
-    """FFmpeg's resampler to mono 16 kHz, made anew when the source changes its format, layout or rate.
+class _Sound:
+    """Decoded frames on their way into the PCM: a second gathered, checked, resampled to mono 16 kHz, written.
 
-    `channel` picks one channel instead of mixing.
+    Frames hold some hundredths of a second; handled one by one they would cost more than their decoding. What changes
+    its format, layout or rate on the way gets a new resampler. `channel` picks one of two instead of mixing.
     """
 
-    def __init__(self, channel: int | None) -> None:
+    def __init__(self, pcm: Pcm, balance: _Balance, channel: int | None) -> None:
+        self._pcm = pcm
+        self._balance = balance
         self._channel = channel
-        self._resampler: AudioResampler | None = None
         self._source: tuple[str, str, int] | None = None
+        self._gathered = AudioFifo()
+        self._resampler = AudioResampler()
 
-    def push(self, frame: AudioFrame) -> Iterator[NDArray[np.int16]]:
+    def push(self, frame: AudioFrame) -> bool:
+        """Take a frame; True when a second was complete."""
         # The times of broken files make the resampler insert or drop sound.
         frame.pts = None
-        source = (frame.format.name, frame.layout.name, frame.sample_rate)
+        rate = frame.sample_rate
+        source = (frame.format.name, frame.layout.name, rate)
         if source != self._source:
-            yield from self.flush()
+            self.flush()
+            self._source, self._gathered = source, AudioFifo()
             layout = "mono" if self._channel is None else "stereo"
-            self._resampler, self._source = AudioResampler(format="s16", layout=layout, rate=RATE), source
-        yield from self._out(frame)
+            self._resampler = AudioResampler(format="s16", layout=layout, rate=RATE)
+        self._balance.samples[rate] += frame.samples
+        self._gathered.write(frame)
+        complete = self._gathered.samples >= rate
+        if complete:
+            self._hand_on()
+        return complete
 
-    def flush(self) -> Iterator[NDArray[np.int16]]:
-        if self._resampler is not None:
-            yield from self._out(None)
-            self._resampler = self._source = None
+    def flush(self) -> None:
+        """Write what is still on the way."""
+        if self._source is not None:
+            self._hand_on()
+            self._write(None)
+            self._source = None
 
-    def _out(self, frame: AudioFrame | None) -> Iterator[NDArray[np.int16]]:
-        if self._resampler is None:
+    def _hand_on(self) -> None:
+        frame = self._gathered.read()
+        if frame is None:
             return
+        frame = _finite(frame)
+        if self._channel is None:
+            _weigh(frame, self._balance)
+        self._write(frame)
+
+    def _write(self, frame: AudioFrame | None) -> None:
         for resampled in self._resampler.resample(frame):
             samples: Any = resampled.to_ndarray().reshape(-1)
-            yield samples if self._channel is None else samples[self._channel :: 2]
+            self._pcm.append(samples if self._channel is None else samples[self._channel :: 2])

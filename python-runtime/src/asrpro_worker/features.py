@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 # Zeros after the end, as the extractor adds them.
 _PADDING = 160
-# Frames of 10 ms for each step of the pass: one minute, about 40 MB at work.
-_BLOCK = 6000
+# Frames of 10 ms for each step of the pass: a quarter of a minute, about 10 MB at work.
+_BLOCK = 1500
+# A file of so many frames, Whisper's window, is computed once and kept: 1 MB.
+_KEPT = 3000
 # The features span this many powers of ten below the maximum.
 _RANGE = 8.0
 
@@ -58,13 +60,14 @@ class WindowedFeatures:
         return (np.maximum(spectrum, self._peak - _RANGE) + 4.0) / 4.0
 
     def _find_peak(self) -> float:
+        if self.shape[1] <= _KEPT:
+            self._visit(0)
+            self._only = self._log_mel(0, self.shape[1])
+            return float(self._only.max())
         peak = float("-inf")
         for start in range(0, self.shape[1], _BLOCK):
             self._visit(0)
-            spectrum = self._log_mel(start, min(start + _BLOCK, self.shape[1]))
-            peak = max(peak, float(spectrum.max()))
-            if self.shape[1] <= _BLOCK:
-                self._only = spectrum
+            peak = max(peak, float(self._log_mel(start, min(start + _BLOCK, self.shape[1])).max()))
         return peak
 
     def _log_mel(self, start: int, stop: int) -> NDArray[np.float32]:

@@ -27,9 +27,11 @@ _EARLIEST_CUT = round(12.0 * _WINDOWS)
 # Whisper invents text in windows without speech; a pause this long is left out.
 _STRETCH_GAP = round(10.0 * _WINDOWS)
 _STRETCH_MARGIN = round(1.0 * _WINDOWS)
-# A file that is worked on in several places is cut at the longest pause this near to the even place, in seconds, and at
-# one of half a second at least: whoever speaks through all of it is not cut.
-_REACH = 60.0
+# A file that is worked on in several places is cut at the longest pause this near to the even place, as part of a
+# stretch and at most in seconds, and at one of half a second at least: whoever speaks through all of it is not cut.
+# Farther away there are longer pauses, but the last stretch to end decides when all is done.
+_REACH = 0.05
+_FARTHEST = 60.0
 _SHORTEST_PAUSE = round(0.5 * _WINDOWS)
 
 
@@ -100,7 +102,8 @@ def split(
     """
     whole = sum(end - start for start, end in stretches)
     lists: list[list[tuple[float, float]]] = [[]]
-    cuts = [_pause_near(pcm, _moment(stretches, whole * part / parts), visit) for part in range(1, parts)]
+    reach = min(_FARTHEST, _REACH * whole / parts)
+    cuts = [_pause_near(pcm, _moment(stretches, whole * part / parts), reach, visit) for part in range(1, parts)]
     remaining = sorted({cut for cut in cuts if cut is not None})
     for start, end in stretches:
         begin = start
@@ -124,10 +127,10 @@ def _moment(stretches: list[tuple[float, float]], spoken: float) -> float:
     return stretches[-1][1]
 
 
-def _pause_near(pcm: Pcm, moment: float, visit: Callable[[float], None]) -> float | None:
-    """The middle of the longest pause around `moment`, in seconds."""
-    first = max(0, int((moment - _REACH) * RATE))
-    last = int((moment + _REACH) * RATE)
+def _pause_near(pcm: Pcm, moment: float, reach: float, visit: Callable[[float], None]) -> float | None:
+    """The middle of the longest pause at most `reach` from `moment`, all in seconds."""
+    first = max(0, int((moment - reach) * RATE))
+    last = int((moment + reach) * RATE)
     quiet = np.concatenate([block < SPEECH for block in speech_probabilities(pcm, visit, first, last)])
     starts, ends = _runs(quiet)
     if len(starts) == 0 or (ends - starts).max() < _SHORTEST_PAUSE:

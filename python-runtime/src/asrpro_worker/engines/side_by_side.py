@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 T = TypeVar("T")
 
 
-def side_by_side(parts: list[Callable[[], Iterator[T]]]) -> Iterator[T]:
+def side_by_side(parts: list[Callable[[], Iterator[T]]]) -> Generator[T]:
     """What all `parts` yield, joined in their order.
 
-    The first works on the caller's thread and is handed on as it comes; the others work ahead meanwhile. An error of a
-    part is raised in its place. However the iteration ends, no part is at work any more afterwards: each is stopped at
-    its next result.
+    The first works on the caller's thread and is handed on as it comes; the others work ahead as soon as it has its
+    first result, which so comes as early as can be. An error of a part is raised in its place. However the iteration
+    ends, no part is at work any more afterwards: each is stopped at its next result.
     """
     first, *others = parts
     stop = threading.Event()
-    ahead = [_Ahead(part, stop) for part in others]
+    ahead: list[_Ahead[T]] = []
     try:
-        yield from first()
+        for value in first():
+            ahead = ahead or [_Ahead(part, stop) for part in others]
+            yield value
+        ahead = ahead or [_Ahead(part, stop) for part in others]
         for one in ahead:
             yield from one.results()
     finally:
@@ -32,11 +35,11 @@ def side_by_side(parts: list[Callable[[], Iterator[T]]]) -> Iterator[T]:
             one.thread.join()
 
 
-class _Ahead:
+class _Ahead(Generic[T]):
     def __init__(self, part: Callable[[], Iterator[T]], stop: threading.Event) -> None:
         self._part = part
         self._stop = stop
-        self._queue: queue.SimpleQueue[tuple[object, BaseException | None] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[T | None, BaseException | None] | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._work, name="stretch")
         self.thread.start()
 

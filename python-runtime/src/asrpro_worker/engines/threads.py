@@ -21,7 +21,17 @@ def thread_count(asked: int) -> int:
 def job_count(asked: int, threads: int) -> int:
     """Jobs that run side by side on `threads`: `asked`, or for 0 two, and more where each still has four threads.
 
-    Measured on two cores only, where two jobs with one thread each take 0.5 to 0.6 of the time of one after the other.
+    Measured on two cores only, where two jobs at once take 0.5 to 0.6 of the time of one after the other.
     Each job at work needs memory of its own, so there are never more than four by this rule.
     """
     return min(asked or max(2, min(4, threads // _ENOUGH_THREADS)), threads)
+
+
+def threads_of_job(threads: int, jobs: int) -> int:
+    """Threads for each of `jobs` that may run side by side: all for one or two, with more of them twice their share.
+
+    A job cannot change its number of threads when company comes. Measured on two cores with threads that soon sleep
+    when they wait: a job alone is half as fast again with both; two jobs with both each are as fast as with one each,
+    and one set of weights serves both.
+    """
+    return max(1, min(threads, 2 * threads // jobs))
