@@ -221,7 +221,8 @@ function installError(output: string, cause: unknown): AsrproError {
 
 async function smokeTest(python: string, lock: Lock, { environment, signal }: InstallerOptions): Promise<void> {
   const { failed, stderr, isCanceled } = await execa(python, ['-s', '-c', `import ${lock.imports.join(', ')}`], {
-    env: environment,
+    // onnxruntime reports its use to its maker from the first import on.
+    env: { ...environment, ORT_DISABLE_TELEMETRY: '1' },
     extendEnv: false,
     reject: false,
     cancelSignal: signal,

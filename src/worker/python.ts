@@ -22,7 +22,7 @@ const THREADS = { GOMP_SPINCOUNT: '1000' };
 
 /**
  * The command line of the Python worker. User site-packages are left out, so that only the environment's own packages
- * count; engines never look for models on the network.
+ * count.
  *
  * @param runtimeRoot folder that holds `src/asrpro_worker`.
  */
@@ -37,7 +37,6 @@ export function pythonWorker(python: string, env: Record<string, string>, runtim
       PYTHONPATH: path.join(runtimeRoot, 'src'),
       PYTHONUNBUFFERED: '1',
       PYTHONIOENCODING: 'utf-8',
-      HF_HUB_OFFLINE: '1',
     },
   };
 }

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { call, post, transcribe, wordsOf } from '../setup/api.ts';
@@ -75,14 +75,18 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
     const home = createHome(!mock);
     files = path.join(home, 'audio');
     mkdirSync(files);
+    mkdirSync(path.join(home, 'user'));
     if (weights !== 'mock' && model !== 'whisper-base')
       symlinkSync(path.join(toys, model), path.join(home, 'models', model), 'junction');
-    gateway = await launchGateway({ home, mock, args: ['--model', model] });
+    // In CI some packages are more reticent than with a user.
+    const environment = { HOME: path.join(home, 'user'), CI: undefined, XDG_CACHE_HOME: undefined };
+    gateway = await launchGateway({ home, mock, environment, args: ['--model', model] });
   });
   afterAll(async () => {
     await gateway.stop();
     await vi.waitFor(() => expect(gateway.processes(), 'processes left behind').toEqual([]), { timeout: 10_000 });
     expect(runFiles(gateway.home), 'files left behind').toEqual([]);
+    expect(readdirSync(path.join(gateway.home, 'user')), 'files in the home of the user').toEqual([]);
     rmSync(gateway.home, { recursive: true });
   });
 

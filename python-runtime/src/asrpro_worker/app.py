@@ -26,8 +26,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # 2. Engines print to stdout.
     os.dup2(2, 1)
-    # 3. Loading never touches the network; to be set before anything of an engine is imported.
+    # 3. Nothing leaves the machine: loading never touches the network, and onnxruntime, whose published builds report
+    #    their use and the names of models to their maker, is silent. Both are read at import.
     os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # 4. Who started us, and death with it.
     bootstrap = _bootstrap()
     die_with_parent(bootstrap.parent_pid)

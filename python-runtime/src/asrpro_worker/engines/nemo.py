@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from unittest import mock
 
 import numpy as np
 
 # Both are read at import: NeMo prints to stdout, and some operations are not there for Apple's GPU.
 os.environ["NEMO_REDIRECT_LOGS_TO_STDERR"] = "1"
 os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+
+# This package of NeMo's makes itself a folder in the user's home when it is imported.
+with mock.patch.object(Path, "home", return_value=Path(tempfile.gettempdir())):
+    import lhotse  # noqa: F401 - only to have been imported
 
 import torch
 from nemo.collections.asr.models import ASRModel
