@@ -1,9 +1,9 @@
-"""Work that is done at the same time and read in order."""
+"""Work that is done at the same time and read in order, and the models that do it."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,8 +13,9 @@ from sounds import SPEECH, noise, write_wav
 from asrpro_worker import longform
 from asrpro_worker.audio import decode
 from asrpro_worker.engines.faster_whisper import FasterWhisper
+from asrpro_worker.engines.replicas import Replicas
 from asrpro_worker.engines.side_by_side import side_by_side
-from asrpro_worker.engines.threads import job_count, threads_of_job
+from asrpro_worker.engines.threads import job_count, threads_alone
 from asrpro_worker.messages import Load, Model
 from asrpro_worker.pcm import RATE, Pcm
 
@@ -72,6 +73,34 @@ def test_nothing_works_on_after_the_end() -> None:
     assert stopped.is_set()
 
 
+def test_one_alone_takes_the_wide_model_and_company_the_narrow_one() -> None:
+    loaded = threading.Event()
+
+    def narrow() -> Any:
+        loaded.set()
+        return "narrow"
+
+    replicas = Replicas("wide", narrow, 0)
+    with replicas.at_work():
+        assert replicas.current == "wide"
+        assert not loaded.is_set(), "whoever is alone does not pay for company"
+        with replicas.at_work():
+            assert loaded.wait(LIMIT)
+            while replicas.current == "wide":
+                pass
+            assert replicas.current == "narrow"
+        assert replicas.current == "wide"
+
+
+def test_without_memory_for_two_there_is_one() -> None:
+    replicas = Replicas("wide", pytest.fail, 1 << 60)
+    with replicas.at_work(), replicas.at_work():
+        for thread in threading.enumerate():
+            if thread.name == "narrow":
+                thread.join(LIMIT)
+        assert replicas.current == "wide"
+
+
 @pytest.mark.parametrize(
     ("asked", "threads", "jobs"), [(0, 1, 1), (0, 2, 2), (0, 8, 2), (0, 16, 4), (0, 64, 4), (1, 8, 1), (8, 2, 2)]
 )
@@ -80,8 +109,8 @@ def test_jobs_side_by_side(asked: int, threads: int, jobs: int) -> None:
 
 
 @pytest.mark.parametrize(("threads", "jobs", "each"), [(1, 1, 1), (2, 2, 2), (8, 2, 8), (16, 4, 8), (2, 8, 1)])
-def test_threads_of_a_job(threads: int, jobs: int, each: int) -> None:
-    assert threads_of_job(threads, jobs) == each
+def test_threads_of_a_job_alone(threads: int, jobs: int, each: int) -> None:
+    assert threads_alone(threads, jobs) == each
 
 
 def test_a_long_file_is_cut_at_a_pause(pcm: Pcm) -> None:

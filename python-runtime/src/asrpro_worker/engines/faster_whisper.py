@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import ctranslate2
 import numpy as np
 
 from asrpro_worker.engines import ctranslate2_devices
 from asrpro_worker.engines.base import Facts, Recognition
 from asrpro_worker.engines.refusal import refuse
+from asrpro_worker.engines.replicas import Replicas
 from asrpro_worker.engines.side_by_side import side_by_side
-from asrpro_worker.engines.threads import job_count, thread_count, threads_of_job
+from asrpro_worker.engines.threads import job_count, thread_count, threads_alone
 from asrpro_worker.engines.whisper_directory import WhisperDirectory, check_directory, check_mels, load_error
 from asrpro_worker.engines.whisper_job import JobModel
 from asrpro_worker.errors import WorkerError
@@ -41,9 +42,8 @@ class FasterWhisper:
 
     def __init__(self) -> None:
         self._model: JobModel | None = None
+        self._replicas: Replicas | None = None
         self._concurrency = 1
-        self._running = 0
-        self._lock = threading.Lock()
         self._languages: list[str] = []
         self._translates = False
 
@@ -62,7 +62,7 @@ class FasterWhisper:
                 device=kind,
                 device_index=int(index or 0),
                 compute_type=compute_type,
-                cpu_threads=threads_of_job(threads, concurrency),
+                cpu_threads=threads_alone(threads, concurrency),
                 num_workers=concurrency,
                 local_files_only=True,
             )
@@ -75,6 +75,11 @@ class FasterWhisper:
             raise load_error(error) from error
         self._model = model
         self._concurrency = concurrency
+        self._replicas = Replicas(
+            model.model,
+            _narrow_loader(model, directory, threads, concurrency) if device == "cpu" and concurrency > 1 else None,
+            (directory.path / "model.bin").stat().st_size,
+        )
         self._translates = _translates(model, directory, request.model.id)
         self._languages = _languages(model, request.model.languages)
         return Facts(
@@ -93,7 +98,7 @@ class FasterWhisper:
         leaves out what Whisper invents text for, pauses of 10 s and more and files without any speech.
         """
         request = job.request
-        if self._model is None:
+        if self._model is None or self._replicas is None:
             raise WorkerError("model_not_ready", "No model is loaded.")
         refuse(request, self._capabilities(), self._languages)
         stretches = [(0.0, pcm.duration)]
@@ -103,32 +108,21 @@ class FasterWhisper:
         if not stretches:
             return Recognition(request.language, None, iter(()))
         parts = [stretches]
-        if self._concurrency > 1 and self._running == 0 and sum(end - start for start, end in stretches) >= _LONG:
+        if self._concurrency > 1 and not self._replicas.busy and sum(end - start for start, end in stretches) >= _LONG:
             with job.timed("vad"):
                 parts = split(pcm, stretches, self._concurrency, lambda _: job.progress(0.0))
-        model = self._model.for_job(job, pcm)
-        segments, info = _transcribe(model, request, request.language, parts[0], pcm)
+        replicas = self._replicas
+        model = self._model.for_job(job, pcm, replicas)
+        with replicas.at_work():
+            segments, info = _transcribe(model, request, request.language, parts[0], pcm)
 
         def rest(part: list[tuple[float, float]]) -> Iterator[Segment]:
             return _segments(_transcribe(model.beside(), request, info.language, part, pcm)[0], part[-1][1])
 
         first = functools.partial(_segments, segments, parts[0][-1][1])
         others = [functools.partial(rest, part) for part in parts[1:]]
-        return Recognition(
-            info.language, float(info.language_probability), self._counted(side_by_side([first, *others]))
-        )
-
-    def _counted(self, segments: Generator[Segment]) -> Iterator[Segment]:
-        """`segments`, numbered; the job counts as running meanwhile."""
-        with self._lock:
-            self._running += 1
-        try:
-            with contextlib.closing(segments):
-                for number, segment in enumerate(segments):
-                    yield replace(segment, id=number)
-        finally:
-            with self._lock:
-                self._running -= 1
+        heard = _at_work(replicas, side_by_side([first, *others]))
+        return Recognition(info.language, float(info.language_probability), heard)
 
     def probe(self, device: str) -> ProbedDevice:
         """See Engine.probe."""
@@ -166,6 +160,17 @@ def _warm_up(model: JobModel) -> None:
     list(segments)
 
 
+def _narrow_loader(model: JobModel, directory: WhisperDirectory, threads: int, concurrency: int) -> Callable[[], Any]:
+    """Loads the same weights with the cores shared among the workers."""
+    return lambda: ctranslate2.models.Whisper(
+        str(directory.path),
+        device="cpu",
+        compute_type=model.model.compute_type,
+        intra_threads=max(1, threads // concurrency),
+        inter_threads=concurrency,
+    )
+
+
 def _transcribe(
     model: JobModel, request: Transcribe, language: str | None, part: list[tuple[float, float]], pcm: Pcm
 ) -> tuple[Iterable[Any], Any]:
@@ -183,6 +188,13 @@ def _transcribe(
         clip_timestamps=[moment for stretch in part for moment in stretch],
     )
     return found
+
+
+def _at_work(replicas: Replicas, segments: Generator[Segment]) -> Iterator[Segment]:
+    """`segments`, numbered; the job counts as at work meanwhile."""
+    with replicas.at_work(), contextlib.closing(segments):
+        for number, segment in enumerate(segments):
+            yield replace(segment, id=number)
 
 
 def _languages(model: JobModel, stated: list[str] | None) -> list[str]:

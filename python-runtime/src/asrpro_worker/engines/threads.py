@@ -27,11 +27,9 @@ def job_count(asked: int, threads: int) -> int:
     return min(asked or max(2, min(4, threads // _ENOUGH_THREADS)), threads)
 
 
-def threads_of_job(threads: int, jobs: int) -> int:
-    """Threads for each of `jobs` that may run side by side: all for one or two, with more of them twice their share.
+def threads_alone(threads: int, jobs: int) -> int:
+    """Threads of a job alone where `jobs` may run side by side: all for one or two, else twice its share.
 
-    A job cannot change its number of threads when company comes. Measured on two cores with threads that soon sleep
-    when they wait: a job alone is half as fast again with both; two jobs with both each are as fast as with one each,
-    and one set of weights serves both.
+    The stretches of a long file have as many each, side by side: more would be in each other's way.
     """
     return max(1, min(threads, 2 * threads // jobs))
