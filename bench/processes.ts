@@ -30,17 +30,20 @@ export interface Memory {
   pss: number;
   /** Pages that nobody else has. */
   private: number;
+  /** Of the private memory, what is not as it is on disk: the system cannot drop it. */
+  dirty: number;
 }
 
 /** MB of a tree. */
 export function memory(pid: number): Memory {
-  const sum = { pss: 0, private: 0 };
+  const sum = { pss: 0, private: 0, dirty: 0 };
   for (const one of tree(pid)) {
     const text = contents(`/proc/${one}/smaps_rollup`);
     sum.pss += kilobytes(text, 'Pss');
+    sum.dirty += kilobytes(text, 'Private_Dirty');
     sum.private += kilobytes(text, 'Private_Clean') + kilobytes(text, 'Private_Dirty');
   }
-  return { pss: sum.pss / 1024, private: sum.private / 1024 };
+  return { pss: sum.pss / 1024, private: sum.private / 1024, dirty: sum.dirty / 1024 };
 }
 
 /** Highest resident memory so far in MB, of the largest process of a tree. */
