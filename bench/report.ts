@@ -46,7 +46,7 @@ export function writeReport(names: readonly string[], skipped: readonly string[]
     `Written by \`npm run bench\` on ${kept[0]?.[1].machine ?? machine()}. Runs of the contenders are`,
     'interleaved; figures are medians with the lowest and highest in parentheses, ratios the median over pairs measured',
     'one right after the other. "in-process" is faster-whisper called directly with its defaults and int8; agent-cli is',
-    'the server a user could pick instead. CPU time counts every process.',
+    'the server a user could pick instead. CPU time counts every process. Why rows fall short: [performance.md](performance.md).',
     '',
     `${rows.filter(holds).length} of ${rows.length} rows hold.${skipped.length > 0 ? ` Not measured: ${skipped.join('; ')}.` : ''}`,
     '',
