@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import wave
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 
 if TYPE_CHECKING:
@@ -37,3 +39,15 @@ def write_wav(path: Path, *channels: NDArray[np.int16], rate: int = 16_000) -> P
         file.setframerate(rate)
         file.writeframes(np.stack(channels, axis=1).astype("<i2").tobytes())
     return path
+
+
+def mp3(samples: NDArray[np.int16], rate: int) -> bytes:
+    """An MP3 of one channel, without a header that would speak for what is joined behind it."""
+    target = io.BytesIO()
+    with av.open(target, "w", format="mp3", options={"write_xing": "0", "id3v2_version": "0"}) as container:
+        stream = container.add_stream("mp3", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16p", layout="mono")
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return target.getvalue()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from faster_whisper.audio import decode_audio
-from sounds import AUDIO, manifest, noise, write_wav
+from sounds import AUDIO, manifest, mp3, noise, write_wav
 
 from asrpro_worker import audio
 from asrpro_worker.errors import JobCancelledError, WorkerError
@@ -167,6 +167,17 @@ def test_decoding_can_be_stopped(spool: Path) -> None:
     with pytest.raises(JobCancelledError):
         audio.decode(str(path), stop)
     assert list(spool.iterdir()) == [path]
+
+
+def test_a_file_that_never_stays_the_same_can_be_stopped_too(spool: Path) -> None:
+    # shorter than what is gathered before it is handed on, and each with another sample rate than the one before
+    rates = (16_000, 22_050) * 10
+    path = spool / "upload"
+    path.write_bytes(b"".join(mp3(noise(0.2, rate), rate) for rate in rates))
+    seen: list[float] = []
+    with audio.decode(str(path), seen.append) as pcm:
+        assert 4.0 <= pcm.duration < 6.0, "the encoder pads each"
+    assert len(seen) >= len(rates) / 2
 
 
 def test_a_file_in_a_place_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch, spool: Path) -> None:

@@ -25,7 +25,6 @@ from asrpro_worker.pcm import RATE, Pcm, spool_directory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-
 log = logging.getLogger(__name__)
 
 MIN_SECONDS = Fraction(1, 10)
@@ -36,6 +35,8 @@ _MAX_READ_ERRORS = 100
 # Two channels cancel when their mean keeps less than this part of their energy (-20 dB).
 _CANCELLED = 0.01
 
+# Samples, of each channel, that are handled at once. Frames have about 1000; at 8 bytes and 64 channels it is 8 MB.
+_AT_ONCE = 16_384
 # Bytes in a packet of a WAV file, whose own packets are so small that half of the time goes into handling them.
 _WAV_PACKET = "65536"
 
@@ -191,7 +192,7 @@ def _weigh(frame: AudioFrame, balance: _Balance) -> None:
 
 
 class _Sound:
-    """Decoded frames on their way into the PCM: a second gathered, checked, resampled to mono 16 kHz, written.
+    """Decoded frames on their way into the PCM: gathered, checked, resampled to mono 16 kHz, written.
 
     Frames hold some hundredths of a second; handled one by one they would cost more than their decoding. What changes
     its format, layout or rate on the way gets a new resampler. `channel` picks one of two instead of mixing.
@@ -206,22 +207,23 @@ class _Sound:
         self._resampler = AudioResampler()
 
     def push(self, frame: AudioFrame) -> bool:
-        """Take a frame; True when a second was complete."""
+        """Take a frame; True when something was handed on to the PCM."""
         # The times of broken files make the resampler insert or drop sound.
         frame.pts = None
         rate = frame.sample_rate
         source = (frame.format.name, frame.layout.name, rate)
-        if source != self._source:
+        changed = source != self._source
+        if changed:
             self.flush()
             self._source, self._gathered = source, AudioFifo()
             layout = "mono" if self._channel is None else "stereo"
             self._resampler = AudioResampler(format="s16", layout=layout, rate=RATE)
         self._balance.samples[rate] += frame.samples
         self._gathered.write(frame)
-        complete = self._gathered.samples >= rate
-        if complete:
+        enough = self._gathered.samples >= _AT_ONCE
+        if enough:
             self._hand_on()
-        return complete
+        return changed or enough
 
     def flush(self) -> None:
         """Write what is still on the way."""
