@@ -78,7 +78,7 @@ async function idleRows(around: Surroundings, binary: string): Promise<{ rows: R
           value: idle.private,
           target: 45,
           unit: 'MB',
-          detail: `PSS ${mb(idle.pss)}; without the pages of the executable as on disk, which cost nothing: ${mb(idle.dirty)}`,
+          detail: `PSS ${mb(idle.pss)}; without the pages of the executable as on disk, which the system can drop: ${mb(idle.dirty)}`,
         },
         { name: 'idle CPU', value: cpu, target: 0.1, unit: '%', detail: `over ${around.full ? 60 : 20} s` },
         {

@@ -119,8 +119,7 @@ test('55, 59: text before the end, and a client that leaves frees the worker', a
   const long = await longSpeech();
   await post(gateway.url, '/v1/settings/model', { model_id: 'whisper-tiny.en' });
   const first = await streamed(long);
-  // Of two windows and more the last one's work lies between; a text held back to the end comes with it.
-  expect(first.secondsToFirst).toBeLessThan(first.seconds * 0.8);
+  expect(first.secondsToFirst).toBeLessThan(first.seconds / 2);
   const pid = await workerPid();
   const leave = new AbortController();
   await streamed(long, { signal: leave.signal, onFirst: () => leave.abort() }).catch(() => undefined);
@@ -139,16 +138,12 @@ test('58: the worker is killed in mid-stream: one error frame, and the next requ
   expect(wordsOf((await transcribe(gateway.url, jfk, english)).json.text)).toBe(jfkWords);
 });
 
-/** Different utterances one after the other. */
+/** Different utterances one after the other, some windows of 30 s. */
 async function longSpeech(): Promise<Part> {
   const files = corpus('librispeech').map(({ file }) => file);
   const joined = path.join(gateway.home, 'joined.wav');
   const script = path.join(checkout, 'test', 'setup', 'join_speech.py');
-  await execa(await pythonWithTools(), [
-    script,
-    joined,
-    ...files.filter((file) => file.includes('237-134500')).slice(0, 14),
-  ]);
+  await execa(await pythonWithTools(), [script, joined, ...files.slice(0, 20)]);
   return part(joined);
 }
 
