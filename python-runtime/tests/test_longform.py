@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from asrpro_worker.pcm import RATE, Pcm
 from asrpro_worker.speech import WINDOW, speech_probabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -81,6 +81,30 @@ def test_long_silence_is_left_out(pcm: Pcm, speech: NDArray[np.int16]) -> None:
         # the speech is at 20 to 31 and 51 to 62
         assert (18.5 < first < 20.5, 30 < first_end < 32.5) == (True, True)
         assert (49.5 < second < 51.5, 61 < second_end < 63.5) == (True, True)
+
+
+def test_a_tone_of_a_voice_is_a_pause(pcm: Pcm, speech: NDArray[np.int16]) -> None:
+    tone = (8000 * np.sin(np.arange(20 * RATE) * 2 * np.pi * 150 / RATE)).astype(np.int16)
+    fill(pcm, speech, tone, speech)
+    [(_, first_end), (second, _)] = longform.speech_stretches(pcm, ignore)
+    assert first_end < 13
+    assert second > 29
+
+
+def test_most_of_what_is_spoken_without_long_pauses_is_not_listened_to(
+    monkeypatch: pytest.MonkeyPatch, pcm: Pcm, speech: NDArray[np.int16]
+) -> None:
+    fill(pcm, *[speech] * 30)
+    read = 0
+
+    def counted(start: int, stop: int, read_samples: Callable[[int, int], NDArray[np.float32]] = pcm.read) -> Any:
+        nonlocal read
+        read += stop - start
+        return read_samples(start, stop)
+
+    monkeypatch.setattr(pcm, "read", counted)
+    assert longform.speech_stretches(pcm, ignore) == [(0.0, pcm.duration)]
+    assert read < pcm.samples / 2
 
 
 def test_speech_without_end_is_cut_where_it_pauses(pcm: Pcm, speech: NDArray[np.int16]) -> None:
