@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { execa } from 'execa';
-import { dist, programFiles, root } from './bundle.ts';
+import { dist, program, root } from './bundle.ts';
 
 /** Names that Tauri and Rust give to platforms. */
 const triples: Record<string, string> = {
@@ -18,7 +20,6 @@ const triples: Record<string, string> = {
 
 /** What the program reads at run time, beside its own JavaScript. */
 const patterns = [
-  ...programFiles,
   'python-runtime/src/**/*.py',
   'python-runtime/locks/*.txt',
   'test/audio/english/jfk.flac',
@@ -44,13 +45,15 @@ export async function buildBinary(): Promise<string> {
   return target;
 }
 
-/** The main script and all files, as Node wants them inside the executable. */
+/** The heap after the main script has run, and all files, as Node wants them inside the executable. */
 async function makeBlob(folder: string): Promise<string> {
-  const main = path.join(folder, 'unpack.cjs');
+  const main = path.join(folder, 'program.cjs');
   await build({
-    entryPoints: [path.join(import.meta.dirname, 'unpack.ts')],
+    ...program,
+    entryPoints: [path.join(import.meta.dirname, 'snapshot.ts')],
     outfile: main,
-    ...{ bundle: true, format: 'cjs', platform: 'node', target: 'node24', logLevel: 'warning' },
+    target: 'node24',
+    plugins: [...program.plugins, fromExecutable, httpOnUse],
   });
   const files = [...patterns.flatMap((pattern) => globSync(pattern, { cwd: root })), ...addonFiles()].sort();
   const hash = createHash('sha256');
@@ -66,6 +69,7 @@ async function makeBlob(folder: string): Promise<string> {
       main,
       output: blob,
       disableExperimentalSEAWarning: true,
+      useSnapshot: true,
       assets: { ...assets, inventory },
     }),
   );
@@ -73,14 +77,48 @@ async function makeBlob(folder: string): Promise<string> {
   return blob;
 }
 
-/** zeromq with its addon for this platform, and the packages that it loads. */
+/** Files of the package are unpacked first, and zeromq is loaded from there. */
+const fromExecutable: Plugin = {
+  name: 'from-executable',
+  setup({ onLoad, onResolve }) {
+    const unpack = path.join(import.meta.dirname, 'unpack.ts');
+    onLoad({ filter: /src[\\/]package-files\.ts$/ }, () => ({
+      contents: `export { packageFile } from ${JSON.stringify(unpack)};`,
+      resolveDir: root,
+    }));
+    onResolve({ filter: /^zeromq$/ }, () => ({ path: 'zeromq', namespace: 'unpacked' }));
+    onLoad({ filter: /.*/, namespace: 'unpacked' }, () => ({
+      contents: `
+        const { createRequire } = require('node:module');
+        const { packageFile } = require(${JSON.stringify(unpack)});
+        module.exports = createRequire(packageFile('package.json'))('zeromq');`,
+      resolveDir: root,
+    }));
+  },
+};
+
+/** Node's http holds what no snapshot can keep: it is loaded when a server is made. Its tables are looked at earlier. */
+const httpOnUse: Plugin = {
+  name: 'http-on-use',
+  setup({ onLoad, onResolve }) {
+    const { METHODS, STATUS_CODES } = http;
+    onResolve({ filter: /^(node:)?http$/ }, () => ({ path: 'http', namespace: 'on-use' }));
+    onLoad({ filter: /.*/, namespace: 'on-use' }, () => ({
+      contents: `
+        const tables = ${JSON.stringify({ METHODS, STATUS_CODES })};
+        const http = (name) => tables[name] ?? process.getBuiltinModule('node:http')[name];
+        module.exports = new Proxy(tables, { get: (_, name) => http(name) });`,
+    }));
+  },
+};
+
+/** What zeromq loads in this Node, its addon for this platform included, and what its loader reads. */
 function addonFiles(): string[] {
-  const addon = `node_modules/zeromq/build/${process.platform}/${process.arch}/**/addon.node`;
-  return [
-    ...globSync('node_modules/zeromq/{package.json,lib/**/*.js,build/manifest.json}', { cwd: root }),
-    ...globSync(addon, { cwd: root }),
-    ...globSync('node_modules/cmake-ts/{package.json,build/loader.js}', { cwd: root }),
-  ].filter((file) => statSync(path.join(root, file)).isFile());
+  const require = createRequire(import.meta.url);
+  require('zeromq');
+  const loaded = Object.keys(require.cache).map((file) => path.relative(root, file).replaceAll(path.sep, '/'));
+  const read = ['zeromq/package.json', 'zeromq/build/manifest.json', 'cmake-ts/package.json'];
+  return [...loaded.filter((file) => file.startsWith('node_modules/')), ...read.map((file) => `node_modules/${file}`)];
 }
 
 async function inject(target: string, blob: string): Promise<void> {

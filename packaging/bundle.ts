@@ -16,41 +16,6 @@ const common: BuildOptions = {
   logLevel: 'warning',
 };
 
-/**
- * CommonJS in one file, in which every module still runs when it is first wanted: on one start that is a third less work
- * than with one file a module, and the names stay, for stack traces.
- */
-const program: BuildOptions = {
-  ...common,
-  format: 'cjs',
-  minifyWhitespace: true,
-  minifySyntax: true,
-  supported: { 'dynamic-import': false },
-  // A native addon; the other packages are bundled.
-  external: ['zeromq'],
-  define: { 'import.meta.url': 'moduleUrl' },
-  banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
-};
-
-/** What the program is made of: JavaScript that runs on Node 20 and needs no package but zeromq. */
-export const programFiles: readonly string[] = ['dist/asrpro.cjs', 'dist/program.cjs'];
-
-/** dist/asrpro.cjs, dist/program.cjs and dist/client.mjs. */
-export async function bundle(): Promise<void> {
-  rmSync(dist, { recursive: true, force: true });
-  await build({ ...program, entryPoints: ['src/main.ts'], outfile: 'dist/asrpro.cjs', plugins: [programApart] });
-  await build({ ...program, entryPoints: ['src/cli/run.ts'], outfile: 'dist/program.cjs', plugins: [withoutUnused] });
-  await bundleClient();
-}
-
-/** The entry switches the cache of compiled code on, which holds for files that are read later. */
-const programApart: Plugin = {
-  name: 'program-apart',
-  setup({ onResolve }) {
-    onResolve({ filter: /\/cli\/run\.ts$/ }, () => ({ path: './program.cjs', external: true }));
-  },
-};
-
 /** Parts of packages that every start would run and nothing uses. */
 const withoutUnused: Plugin = {
   name: 'without-unused',
@@ -64,6 +29,43 @@ const withoutUnused: Plugin = {
     onLoad({ filter: /fastify[\\/]lib[\\/](plugin-utils|server)\.js$/ }, async ({ path: file }) => ({
       contents: (await readFile(file, 'utf8')).replace(/require\('(semver|node:https|node:http2)'\)/g, 'undefined'),
     }));
+  },
+};
+
+/**
+ * CommonJS in one file, in which every module still runs when it is first wanted; the names stay, for stack traces.
+ */
+export const program = {
+  ...common,
+  format: 'cjs',
+  minifyWhitespace: true,
+  minifySyntax: true,
+  supported: { 'dynamic-import': false },
+  plugins: [withoutUnused],
+} satisfies BuildOptions;
+
+/** Of the package, where zeromq is a package too: a native addon. */
+const packageProgram: BuildOptions = {
+  ...program,
+  external: ['zeromq'],
+  define: { 'import.meta.url': 'moduleUrl' },
+  banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+};
+
+/** dist/asrpro.cjs, dist/program.cjs and dist/client.mjs. */
+export async function bundle(): Promise<void> {
+  rmSync(dist, { recursive: true, force: true });
+  const entry = { entryPoints: ['src/main.ts'], outfile: 'dist/asrpro.cjs', plugins: [programApart] };
+  await build({ ...packageProgram, ...entry });
+  await build({ ...packageProgram, entryPoints: ['src/cli/run.ts'], outfile: 'dist/program.cjs' });
+  await bundleClient();
+}
+
+/** The entry switches the cache of compiled code on, which holds for files that are read later. */
+const programApart: Plugin = {
+  name: 'program-apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/cli\/run\.ts$/ }, () => ({ path: './program.cjs', external: true }));
   },
 };
 

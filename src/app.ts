@@ -48,9 +48,6 @@ interface Backend {
   start: StartWorker;
 }
 
-/** The Python sources, beside `src` in a checkout and beside `dist` in a package. */
-const RUNTIME_ROOT = packageFile('python-runtime');
-
 /** Which environment an engine lives in; the mock needs none. */
 const ENVIRONMENT: Record<ModelEngine, EnvironmentId | null> = {
   'faster-whisper': 'core',
@@ -133,9 +130,9 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     import('./worker/probe.ts'),
     import('./worker/python.ts'),
   ]);
+  const runtimeRoot = packageFile('python-runtime');
   const engines = createEngines({
-    ...{ config, paths, log, environment },
-    runtimeRoot: RUNTIME_ROOT,
+    ...{ config, paths, log, environment, runtimeRoot },
     nvidia: mayHaveCuda(environment),
   });
   const library = createModelLibrary({ config, paths, log, environment, engineStatus: (id) => engines.status(id) });
@@ -144,7 +141,7 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     run,
     async command(engine) {
       const { python, env } = await engines.interpreter(ENVIRONMENT[engine] ?? 'core');
-      return pythonWorker(python, env, RUNTIME_ROOT);
+      return pythonWorker(python, env, runtimeRoot);
     },
   });
   return {
@@ -152,8 +149,7 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     library,
     start,
     devices: createDevices({
-      ...{ config, log, engines, environment },
-      runtimeRoot: RUNTIME_ROOT,
+      ...{ config, log, engines, environment, runtimeRoot },
       probe: createProbe(start, patience(config), log),
     }),
     downloads: createDownloads({ config, paths, log, library, pip: () => engines.pip(), environment }),

@@ -7,9 +7,6 @@ import { version } from '../version.ts';
 import type { Command, CommandContext } from './command.ts';
 import { stopWithStdin } from './stdin.ts';
 
-/** Speech for the first request, in a checkout and in the package. */
-const SAMPLE = packageFile('test/audio/english/jfk.flac');
-
 export const serve: Command = {
   name: 'serve',
   summary: 'run the gateway',
@@ -83,7 +80,7 @@ async function modelToLoad({ flags, paths }: CommandContext, { library }: Servic
 /** For a person at a terminal; an app reads the ready line. */
 function announce({ terminal, flags, config }: CommandContext, url: string): void {
   if (terminal.quiet) return;
-  const sample = path.relative(process.cwd(), SAMPLE);
+  const sample = path.relative(process.cwd(), packageFile('test/audio/english/jfk.flac'));
   const key = config.server.apiKey === null ? '' : ' -H "Authorization: Bearer $ASRPRO_SERVER_API_KEY"';
   terminal.err.write(
     [

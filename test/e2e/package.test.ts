@@ -1,4 +1,4 @@
-import { copyFileSync, globSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, globSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -63,12 +63,21 @@ test('the executable runs alone in a folder, with nothing on PATH', async () => 
   const environment = { PATH: '' };
 
   const home = temporaryHome();
+  const program = path.join(home, 'program');
+  for (const [version, days] of Object.entries({ 'long-unused': 40, another: 20 })) {
+    const folder = path.join(program, version);
+    mkdirSync(folder, { recursive: true });
+    const then = new Date(Date.now() - days * 24 * 3600 * 1000);
+    utimesSync(folder, then, then);
+  }
   const mock = await startGateway({ command: [binary, 'serve'], mock: true, home, environment });
   expect((await transcribe(mock.url, jfk)).status).toBe(200);
   expect((await call(mock.url, '/docs')).status).toBe(200);
   await mock.stop();
   expect(readdirSync(alone)).toEqual(['asrpro']);
-  expect(readdirSync(path.join(home, 'program'))).toHaveLength(1);
+  const unpacked = readdirSync(program);
+  expect(unpacked).toHaveLength(2);
+  expect(unpacked).toContain('another');
 
   const real = await startGateway({ command: [binary, 'serve'], environment });
   expect(wordsOf((await transcribe(real.url, jfk)).json.text)).toBe(jfkWords);
