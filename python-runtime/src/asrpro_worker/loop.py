@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from asrpro_worker.errors import JobCancelledError, WorkerError, as_worker_error
 from asrpro_worker.job import Job
-from asrpro_worker.memory import resident_bytes
+from asrpro_worker.memory import resident_bytes, return_unused
 from asrpro_worker.messages import (
     Cancel,
     Cancelled,
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from asrpro_worker.messages import GatewayMessage, WorkerMessage
 
 log = logging.getLogger(__name__)
+
+# After a file of so many seconds, what it needed goes back; after a shorter one the next is faster.
+_LONG = 60.0
 
 
 class Loop:
@@ -111,6 +114,7 @@ class Loop:
         self._send(Loading(message.request, "import"))
         facts = engine.load(message, lambda phase: self._send(Loading(message.request, phase)))
         self._loaded = True
+        return_unused()
         if facts.concurrency > 1:
             self._pool = ThreadPoolExecutor(facts.concurrency, thread_name_prefix="job")
         return Loaded(
@@ -140,6 +144,8 @@ class Loop:
         # Before the answer: whoever has that may send the next job under the same name.
         del self._jobs[job.request.job]
         self._send(outcome)
+        if isinstance(outcome, Result) and outcome.duration >= _LONG and not self._jobs:
+            return_unused()
 
     def _outcome(self, job: Job) -> Result | Cancelled | Failure:
         name = job.request.job

@@ -1,0 +1,34 @@
+"""What an allocator that keeps everything has kept goes back to the system."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from worker_process import SOURCE
+
+_PROGRAM = """
+import json
+from asrpro_worker.memory import resident_bytes, return_unused
+blocks = [bytearray(64 * 1024) for _ in range(2000)]
+# The last one lies above all others: the heap cannot simply shrink.
+last, blocks = blocks[-1], None
+kept = resident_bytes()
+return_unused()
+print(json.dumps([kept, resident_bytes()]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps so much")
+def test_freed_memory_goes_back() -> None:
+    # As the gateway starts a worker.
+    keep = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
+    environment = {**os.environ, **keep, "PYTHONPATH": str(SOURCE)}
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM], env=environment, capture_output=True, check=True, timeout=60
+    )
+    kept, rest = json.loads(done.stdout)
+    assert kept - rest > 100e6
