@@ -97,7 +97,10 @@ const fromExecutable: Plugin = {
   },
 };
 
-/** Node's http holds what no snapshot can keep: it is loaded when a server is made. Its tables are looked at earlier. */
+/**
+ * Node's http holds what no snapshot can keep: it is loaded when the program makes a server. Its tables are looked at
+ * earlier, and while the snapshot is made a server is nothing but what has listeners.
+ */
 const httpOnUse: Plugin = {
   name: 'http-on-use',
   setup({ onLoad, onResolve }) {
@@ -105,9 +108,13 @@ const httpOnUse: Plugin = {
     onResolve({ filter: /^(node:)?http$/ }, () => ({ path: 'http', namespace: 'on-use' }));
     onLoad({ filter: /.*/, namespace: 'on-use' }, () => ({
       contents: `
+        const { startupSnapshot } = require('node:v8');
+        const { EventEmitter } = require('node:events');
         const tables = ${JSON.stringify({ METHODS, STATUS_CODES })};
-        const http = (name) => tables[name] ?? process.getBuiltinModule('node:http')[name];
-        module.exports = new Proxy(tables, { get: (_, name) => http(name) });`,
+        const server = () => Object.assign(new EventEmitter(), { setTimeout() {} });
+        const early = { ...tables, createServer: server };
+        const http = () => (startupSnapshot.isBuildingSnapshot() ? early : process.getBuiltinModule('node:http'));
+        module.exports = new Proxy(tables, { get: (_, name) => tables[name] ?? http()[name] });`,
     }));
   },
 };

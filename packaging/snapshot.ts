@@ -7,12 +7,14 @@
  */
 import { startupSnapshot } from 'node:v8';
 import '../src/app.ts';
-import '../src/cli/serve.ts';
+import { configOverrides, parseOptions } from '../src/cli/options.ts';
 import { runCommandLine } from '../src/cli/run.ts';
+import { serve } from '../src/cli/serve.ts';
+import { loadConfig } from '../src/config/load.ts';
 import '../src/devices/devices.ts';
 import '../src/downloads/downloads.ts';
 import '../src/engines/engines.ts';
-import '../src/http/server.ts';
+import { createHttpServer, type HttpServerDeps } from '../src/http/server.ts';
 import '../src/models/library.ts';
 
 startupSnapshot.setDeserializeMainFunction(() => {
@@ -20,3 +22,8 @@ startupSnapshot.setDeserializeMainFunction(() => {
     process.exitCode = code;
   });
 });
+
+/** Done once here and thrown away: the code that every start runs is in the snapshot compiled. */
+const { flags } = parseOptions(['--port', '0', '--watch-stdin'], serve.options);
+const { config } = loadConfig({ file: '', environment: {}, flags: configOverrides(flags, serve.options) });
+void createHttpServer({ config } as HttpServerDeps);

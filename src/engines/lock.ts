@@ -67,7 +67,10 @@ export function readLock(runtimeRoot: string, id: EnvironmentId): Lock {
   return {
     files,
     hash: createHash('sha256').update(text).digest('hex').slice(0, 16),
-    packages: new Set(text.match(/^[a-z0-9][a-z0-9._-]*(?===)/gim)).size,
+    // Counted when an installation wants to know.
+    get packages() {
+      return new Set(text.match(/^[a-z0-9][a-z0-9._-]*(?===)/gim)).size;
+    },
     ...content,
   };
 }

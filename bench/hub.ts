@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { REVISION } from '../test/downloads/fault-hub.ts';
+import { modelFiles } from '../test/downloads/model-files.ts';
+
+/**
+ * `node bench/hub.ts MODEL` serves the files of an installed model with the hub's protocol, as fast as it can and in a process
+ * of its own, so that it is the client that is measured. Prints its address.
+ */
+const files = modelFiles(process.argv[2]!);
+const siblings = [...files].map(([rfilename, content]) => ({
+  rfilename,
+  size: content.length,
+  blobId: createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex'),
+  lfs: rfilename.endsWith('.bin')
+    ? { sha256: createHash('sha256').update(content).digest('hex'), size: content.length }
+    : undefined,
+}));
+const listing = Buffer.from(JSON.stringify({ sha: REVISION, siblings }));
+
+const server = createServer((request, response) => {
+  const { pathname } = new URL(request.url!, 'http://localhost');
+  const name = /\/resolve\/[^/]+\/(.+)$/.exec(pathname)?.[1];
+  const body = name === undefined ? listing : files.get(name);
+  if (body === undefined) response.writeHead(404).end();
+  else response.writeHead(200, { 'content-length': body.length }).end(body);
+});
+server.listen(0, '127.0.0.1', () => {
+  console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+});
