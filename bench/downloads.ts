@@ -1,16 +1,21 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
-import { mainProgram } from '../test/setup/checkout.ts';
+import type { Download } from '../src/client/api-types.ts';
+import { follow } from '../src/client/follow.ts';
+import { call } from '../test/setup/api.ts';
+import { launchGateway } from '../test/setup/launch.ts';
 
 /** The second is twice as large as the first, for the memory. */
 const MODELS = ['whisper-tiny.en', 'whisper-base'];
 const ROUNDS = 7;
+const LOOK_MS = 5;
 
 /**
- * A whole `asrpro pull` (sha256 of every byte, fsync), less a command that does nothing, beside curl, which only writes, from
- * the same local server to the same disk in turn. Prints the medians, their ratio, and the peak memory for each model.
+ * A download job of a running gateway (listing, sha256 of every byte, fsync, the model's marker) beside curl, which only
+ * writes the largest file, from the same local server to the same disk in turn. Prints the medians, their ratio in bytes a
+ * second, and what the gateway's peak memory grew by.
  */
 export async function downloads(): Promise<void> {
   for (const model of MODELS) await download(model);
@@ -18,44 +23,60 @@ export async function downloads(): Promise<void> {
 
 async function download(model: string): Promise<void> {
   const hub = execa(process.execPath, [path.join(import.meta.dirname, 'hub.ts'), model], { reject: false });
+  const { value: hubUrl } = await hub[Symbol.asyncIterator]().next();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-bench-'));
+  const gateway = await launchGateway({
+    home: path.join(folder, 'home'),
+    environment: { ASRPRO_DOWNLOAD_ENDPOINT: String(hubUrl) },
+  });
   try {
-    const { value: url } = await hub[Symbol.asyncIterator]().next();
-    const [ours, theirs, memory]: [number[], number[], number[]] = [[], [], []];
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const home = path.join(folder, `home-${round}`);
-      const pulled = await timed([process.execPath, mainProgram, 'pull', model, '--quiet'], {
-        ASRPRO_HOME: home,
-        ASRPRO_DOWNLOAD_ENDPOINT: url as string,
+    const before = memory(gateway.pid, 'VmRSS');
+    const [ours, theirs]: [number[], number[]] = [[], []];
+    for (let round = 0; round <= ROUNDS; round += 1) {
+      const { bytes, seconds } = await timed(() => pull(gateway.url, model));
+      await call(gateway.url, `/v1/models/${model}`, { method: 'DELETE' });
+      const target = path.join(folder, 'curl');
+      const curl = await timed(async () => {
+        const url = `${hubUrl}/a/b/resolve/r/model.bin`;
+        const { stdout } = await execa('curl', ['-s', '-o', target, '-w', '%{size_download}', url]);
+        return Number(stdout);
       });
-      const idle = await timed([process.execPath, mainProgram, 'models', '--quiet'], { ASRPRO_HOME: home });
-      ours.push(pulled.seconds - idle.seconds);
-      memory.push(pulled.peakBytes - idle.peakBytes);
-      rmSync(home, { recursive: true });
-      const target = path.join(folder, `curl-${round}`);
-      theirs.push((await timed(['curl', '-s', '-o', target, `${url}/a/b/resolve/r/model.bin`])).seconds);
       rmSync(target);
+      // The first loads the HTTP client.
+      if (round === 0) continue;
+      ours.push(bytes / seconds);
+      theirs.push(curl.bytes / curl.seconds);
     }
-    const [pull, curl] = [median(ours), median(theirs)];
+    const [us, them] = [median(ours), median(theirs)];
     console.log(
-      `${model}, ${ROUNDS} rounds: pull ${pull.toFixed(2)} s, curl ${curl.toFixed(2)} s, ` +
-        `throughput of pull / curl ${(curl / pull).toFixed(2)} (goal: at least 0.8); ` +
-        `peak memory above an idle command ${(median(memory) / 1e6).toFixed(0)} MB`,
+      `${model}, ${ROUNDS} rounds: ${(us / 1e6).toFixed(0)} MB/s, curl ${(them / 1e6).toFixed(0)} MB/s, ` +
+        `ratio ${(us / them).toFixed(2)} (at least 0.8); ` +
+        `peak memory of the gateway ${((memory(gateway.pid, 'VmHWM') - before) / 1e6).toFixed(0)} MB above idle`,
     );
   } finally {
     hub.kill();
+    await gateway.stop();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Runs it to the end, and says how long it took and the most memory it had. */
-async function timed(command: string[], env: NodeJS.ProcessEnv = {}): Promise<{ seconds: number; peakBytes: number }> {
-  const script =
-    'import resource,subprocess,sys,time; t=time.monotonic(); subprocess.run(sys.argv[1:],check=True,stdout=subprocess.DEVNULL); ' +
-    'print(time.monotonic()-t, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)';
-  const { stdout } = await execa('python3', ['-c', script, ...command], { env });
-  const [seconds, kilobytes] = stdout.split(' ').map(Number);
-  return { seconds: seconds!, peakBytes: kilobytes! * 1024 };
+/** Runs the job to its end. Returns the bytes of the model. */
+async function pull(url: string, model: string): Promise<number> {
+  let bytes = 0;
+  const job = follow<Download>({ url, apiKey: null }, `/v1/models/${model}/download`, { everyMs: LOOK_MS });
+  for await (const { bytes_total } of job) bytes = bytes_total ?? bytes;
+  return bytes;
+}
+
+async function timed(work: () => Promise<number>): Promise<{ bytes: number; seconds: number }> {
+  const startedAt = performance.now();
+  const bytes = await work();
+  return { bytes, seconds: (performance.now() - startedAt) / 1000 };
+}
+
+/** A row of the process's status, in bytes; Linux. */
+function memory(pid: number, row: 'VmRSS' | 'VmHWM'): number {
+  return 1024 * Number(new RegExp(`${row}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]);
 }
 
 function median(values: number[]): number {
