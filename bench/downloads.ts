@@ -10,7 +10,7 @@ import { launchGateway } from '../test/setup/launch.ts';
 /** The second is twice as large as the first, for the memory. */
 const MODELS = ['whisper-tiny.en', 'whisper-base'];
 const ROUNDS = 7;
-const LOOK_MS = 5;
+const LOOK_MS = 25;
 
 /**
  * A download job of a running gateway (listing, sha256 of every byte, fsync, the model's marker) beside curl, which only

@@ -33,8 +33,13 @@ interface Job {
 /** The Python environments: one installation at a time for each, whoever asks for it. */
 export function createEngines({ config, paths, log, runtimeRoot, environment, nvidia }: EnginesOptions): Engines {
   const jobs = new Map<EnvironmentId, Job>();
-  const locks = new Map(IDS.map((id) => [id, readLock(runtimeRoot, id)]));
-  const lockOf = (id: EnvironmentId): Lock => locks.get(id)!;
+  const locks = new Map<EnvironmentId, Lock>();
+  /** Read when first wanted: no start waits for half a megabyte of names and hashes. */
+  const lockOf = (id: EnvironmentId): Lock => {
+    const lock = locks.get(id) ?? readLock(runtimeRoot, id);
+    locks.set(id, lock);
+    return lock;
+  };
   const folderOf = (id: EnvironmentId): string => environmentFolder(paths.engines, id, lockOf(id));
 
   function status(id: EnvironmentId): EngineStatus {
