@@ -108,12 +108,17 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
 
   test('verbose_json has segments that make up the text, and words or their refusal before anything runs', async () => {
     const fields = { response_format: 'verbose_json' };
+    const withWords = { ...fields, 'timestamp_granularities[]': 'word' };
     const [asked, refused] = await Promise.all([
-      ask(jfk, words ? { ...fields, 'timestamp_granularities[]': 'word' } : fields),
-      words ? null : ask(jfk, { ...fields, 'timestamp_granularities[]': 'word' }),
+      ask(jfk, words ? withWords : fields),
+      words ? null : ask(jfk, withWords),
     ]);
     expect(asked.status, asked.text).toBe(200);
-    const { json } = asked;
+    let { json } = asked;
+    // What a toy says is drawn at random, now and then nothing that has a time.
+    for (let again = 0; weights === 'toy' && words && json.words.length === 0 && again < 5; again += 1) {
+      json = (await ask(jfk, withWords)).json;
+    }
     if (weights !== 'mock') expect(json.duration).toBeCloseTo(11, 1);
     if (refused === null) {
       expect(json.words.length).toBeGreaterThan(0);
