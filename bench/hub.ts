@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { REVISION } from '../test/downloads/fault-hub.ts';
+import { REVISION, siblingsOf } from '../test/downloads/fault-hub.ts';
 import { modelFiles } from '../test/downloads/model-files.ts';
 
 /**
@@ -9,15 +8,7 @@ import { modelFiles } from '../test/downloads/model-files.ts';
  * of its own, so that it is the client that is measured. Prints its address.
  */
 const files = modelFiles(process.argv[2]!);
-const siblings = [...files].map(([rfilename, content]) => ({
-  rfilename,
-  size: content.length,
-  blobId: createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex'),
-  lfs: rfilename.endsWith('.bin')
-    ? { sha256: createHash('sha256').update(content).digest('hex'), size: content.length }
-    : undefined,
-}));
-const listing = Buffer.from(JSON.stringify({ sha: REVISION, siblings }));
+const listing = Buffer.from(JSON.stringify({ sha: REVISION, siblings: siblingsOf(files) }));
 
 const server = createServer((request, response) => {
   const { pathname } = new URL(request.url!, 'http://localhost');

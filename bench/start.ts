@@ -16,7 +16,7 @@ const LIMITS = { ratio: 0.3, megabytes: 45 };
 
 /**
  * From spawn to the ready line of the executable, in turns with `import faster_whisper` in its environment, and the private
- * memory of a gateway without a model. The first start, which unpacks and compiles, is told apart. Needs `npm run build`.
+ * memory of a gateway without a model. The first start, which unpacks, is told apart. Needs `npm run build`.
  */
 export async function start(): Promise<void> {
   const [binary] = globSync('dist/asrpro-*', { cwd: checkout }).map((file) => path.join(checkout, file));

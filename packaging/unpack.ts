@@ -52,11 +52,18 @@ function write(files: readonly string[], folder: string): void {
   }
 }
 
-/** What older versions and unpacking that was killed have left. An app beside us may run another version. */
+/**
+ * What older versions and unpacking that was killed have left. An app beside us may run another version, or clean up too: no
+ * start fails for what cannot be removed.
+ */
 function removeUnused(programs: string): void {
   for (const name of readdirSync(programs)) {
     const folder = path.join(programs, name);
-    const unused = Date.now() - statSync(folder).mtimeMs > UNUSED_MS;
-    if (unused) rmSync(folder, { recursive: true, force: true });
+    try {
+      const unused = Date.now() - statSync(folder).mtimeMs > UNUSED_MS;
+      if (unused) rmSync(folder, { recursive: true });
+    } catch {
+      // The next version's first start tries again.
+    }
   }
 }

@@ -40,6 +40,16 @@ export interface FaultHub extends AsyncDisposable {
 
 export const REVISION = '0123456789abcdef0123456789abcdef01234567';
 
+/** The files as the hub lists them. */
+export function siblingsOf(files: ReadonlyMap<string, Buffer>) {
+  return [...files].map(([rfilename, content]) => {
+    const blobId = createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
+    const sha256 = createHash('sha256').update(content).digest('hex');
+    const lfs = rfilename.endsWith('.bin') ? { sha256, size: content.length } : undefined;
+    return { rfilename, size: content.length, blobId, ...(lfs ? { lfs } : {}) };
+  });
+}
+
 /** Speaks the hub's protocol over `files`, for every repository and revision, and misbehaves as planned. */
 export async function startFaultHub(files: ReadonlyMap<string, Buffer>): Promise<FaultHub> {
   const server = createServer((request, response) => {
@@ -73,14 +83,8 @@ export async function startFaultHub(files: ReadonlyMap<string, Buffer>): Promise
   }
 
   function listing() {
-    const siblings = [...files].map(([rfilename, content]) => {
-      const blobId = createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
-      const sha256 = createHash('sha256').update(content).digest('hex');
-      const lfs = rfilename.endsWith('.bin') ? { sha256, size: content.length } : undefined;
-      return { rfilename, size: content.length, blobId, ...(lfs ? { lfs } : {}) };
-    });
     const extra = hub.extraNames.map((rfilename) => ({ rfilename, size: 1, blobId: '0'.repeat(40) }));
-    return { sha: REVISION, siblings: [...siblings, ...extra] };
+    return { sha: REVISION, siblings: [...siblingsOf(files), ...extra] };
   }
 
   async function misbehave(
