@@ -15,6 +15,7 @@ import { createTerminal } from './terminal.ts';
 
 /** Runs one command line, without the program's name, and returns the exit code. */
 export async function runCommandLine(args: string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', forgiveClosed);
   let command: Command | undefined;
   let terminal = createTerminal({ quiet: false, json: false }, environment);
   try {
@@ -33,6 +34,11 @@ export async function runCommandLine(args: string[], environment: NodeJS.Process
   } catch (error) {
     return reportFailure(error, command, terminal);
   }
+}
+
+/** Whoever read us has seen enough (`asrpro models | head`), or has gone: no reason to fail, or to end a gateway. */
+function forgiveClosed(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
 }
 
 async function runCommand(

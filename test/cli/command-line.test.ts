@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { commands } from '../../src/cli/commands.ts';
+import { mainProgram } from '../setup/checkout.ts';
 import { temporaryHome } from '../setup/home.ts';
 import { runCli } from '../setup/run-cli.ts';
 
@@ -10,6 +13,18 @@ const run = (...args: string[]) => runCli(temporaryHome(), args);
 
 test('--version', async () => {
   expect(await run('--version')).toEqual({ code: 0, out: manifest.version, err: '' });
+});
+
+test('whoever has read enough closes the pipe, and hears nothing of it', async () => {
+  const child = spawn(process.execPath, [mainProgram, 'models'], {
+    env: { ...process.env, ASRPRO_HOME: temporaryHome() },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.destroy();
+  let err = '';
+  child.stderr.on('data', (chunk) => (err += chunk));
+  const [code] = await once(child, 'close');
+  expect({ code, err }).toEqual({ code: 0, err: '' });
 });
 
 test('--help lists every command', async () => {
