@@ -14,8 +14,8 @@ export const setup: Command = {
       throw new AsrproError('usage', `There is no engine ${id}.`, { hint: 'The engines are `core` and `nemo`.' });
     }
     const services = await context.services();
-    const { installed } = await services.engines.status(id);
-    if (!installed) await setupEngine(context, services, id);
+    const { installed, incomplete } = await services.engines.status(id);
+    if (!installed || incomplete !== null) await setupEngine(context, services, id);
     const status = await services.engines.status(id);
     const { python, packages, sizeBytes } = status;
     if (context.terminal.json) {

@@ -32,11 +32,11 @@ const KINDS: Record<string, { environment: EnvironmentId; kinds: readonly Device
   nemo: { environment: 'nemo', kinds: ['cuda', 'mps', 'cpu'] },
 };
 
-/** What every engine made of every device, and under which circumstances that was found. */
+/** What an engine made of a device, and under which circumstances that was found. */
 interface Attempt {
   /** Whether and what of the engine was installed. */
   installed: string;
-  outcomes: Promise<Map<string, Outcome>>;
+  outcome: Promise<Outcome>;
 }
 
 /**
@@ -59,49 +59,42 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
     return detected;
   }
 
-  async function outcomesOf(engine: string): Promise<Map<string, Outcome>> {
+  /** Tried once for each state of the engine's environment. */
+  async function outcomeOf(engine: string, device: Detected): Promise<Outcome> {
     const status = await engines.status(KINDS[engine]!.environment);
-    const installed = JSON.stringify(status.packages);
-    const known = attempts.get(engine);
-    if (known?.installed === installed) return known.outcomes;
-    const outcomes = last.then(async () => tryEngine(engine, await detect(), status.installed ? null : status.reason));
-    last = outcomes.catch(() => undefined);
-    attempts.set(engine, { installed, outcomes });
-    return outcomes;
+    const installed = JSON.stringify([status.packages, status.incomplete]);
+    const name = `${engine} ${device.id}`;
+    const known = attempts.get(name);
+    if (known?.installed === installed) return known.outcome;
+    const outcome = last.then(() => attempt(engine, device, status.installed ? null : status.reason));
+    last = outcome.catch(() => undefined);
+    attempts.set(name, { installed, outcome });
+    return outcome;
   }
 
   /** @param missing why the engine cannot be asked, or null. */
-  async function tryEngine(
-    engine: string,
-    present: readonly Detected[],
-    missing: string | null,
-  ): Promise<Map<string, Outcome>> {
-    const outcomes = new Map<string, Outcome>();
-    for (const device of present) {
-      const supported = KINDS[engine]!.kinds.includes(device.kind);
-      const no = (reason: string): Outcome => ({ usable: false, computeTypes: [], reason });
-      if (!device.present) outcomes.set(device.id, no(device.reason ?? 'It is not there.'));
-      else if (!supported) outcomes.set(device.id, no(`${engine} has no support for ${device.kind}.`));
-      else if (missing !== null) outcomes.set(device.id, no(missing));
+  async function attempt(engine: string, device: Detected, missing: string | null): Promise<Outcome> {
+    const no = (reason: string): Outcome => ({ usable: false, computeTypes: [], reason });
+    if (!device.present) return no(device.reason ?? 'It is not there.');
+    if (!KINDS[engine]!.kinds.includes(device.kind)) return no(`${engine} has no support for ${device.kind}.`);
+    if (missing !== null) return no(missing);
+    try {
       // In a process of its own: a driver that crashes says nothing about the other devices.
-      else outcomes.set(device.id, await inference(engine, device.id).catch((error: Error) => no(error.message)));
+      const [answer] = await probe(engine as ModelEngine, [device.id]);
+      const { usable, compute_types: computeTypes, reason } = answer!;
+      return { usable, computeTypes, reason };
+    } catch (error) {
+      return no((error as Error).message);
     }
-    return outcomes;
   }
 
-  async function inference(engine: string, device: string): Promise<Outcome> {
-    const [answer] = await probe(engine as ModelEngine, [device]);
-    const { usable, compute_types: computeTypes, reason } = answer!;
-    return { usable, computeTypes, reason };
-  }
-
-  /** The best usable device of the preferred kind, else the CPU. */
-  function choose(engine: string, present: readonly Detected[], outcomes: ReadonlyMap<string, Outcome>): string {
+  /** The best usable device of the preferred kind, else the CPU, which is not tried for this. */
+  async function choose(engine: string, present: readonly Detected[]): Promise<string> {
     const { prefer } = config.device;
     const wanted = ({ id, kind }: Detected): boolean => prefer === 'auto' || prefer === kind || prefer === id;
-    for (const kind of KINDS[engine]!.kinds) {
-      const found = present.find((device) => device.kind === kind && wanted(device) && outcomes.get(device.id)?.usable);
-      if (found) return found.id;
+    for (const kind of KINDS[engine]!.kinds.filter((one) => one !== 'cpu')) {
+      for (const device of present.filter((one) => one.kind === kind && wanted(one)))
+        if ((await outcomeOf(engine, device)).usable) return device.id;
     }
     return 'cpu';
   }
@@ -114,14 +107,17 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
       }
       const present = await detect();
       const names = Object.keys(KINDS);
-      const found = await Promise.all(names.map(outcomesOf));
-      const devices = present.map(({ present: isThere, ...device }): Device => {
-        const outcomes = Object.fromEntries(names.map((engine, index) => [engine, found[index]!.get(device.id)!]));
+      const devices: Device[] = [];
+      for (const { present: isThere, ...device } of present) {
+        const outcomes: Device['engines'] = {};
+        for (const engine of names) outcomes[engine] = await outcomeOf(engine, { ...device, present: isThere });
         const usable = isThere && (device.kind === 'cpu' || Object.values(outcomes).some((outcome) => outcome.usable));
-        return { ...device, usable, reason: usable ? null : (device.reason ?? whyNot(outcomes)), engines: outcomes };
-      });
-      const selected = names.map((engine, index) => [engine, choose(engine, present, found[index]!)]);
-      return { devices, selected: Object.fromEntries(selected) };
+        const reason = usable ? null : (device.reason ?? whyNot(outcomes));
+        devices.push({ ...device, usable, reason, engines: outcomes });
+      }
+      const selected: Record<string, string> = {};
+      for (const engine of names) selected[engine] = await choose(engine, present);
+      return { devices, selected };
     },
     async select(engine) {
       const { prefer, computeType } = config.device;
@@ -134,10 +130,13 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
           log.warn({ prefer }, 'the preferred device is not there; using the CPU');
         return { device: 'cpu', computeType };
       }
-      const [present, outcomes] = [await detect(), await outcomesOf(engine)];
-      const device = choose(engine, present, outcomes);
+      const present = await detect();
+      const device = await choose(engine, present);
       if (device === 'cpu') {
-        const reasons = [...outcomes].filter(([id]) => id !== 'cpu').map(([id, { reason }]) => `${id}: ${reason}`);
+        const gpus = present.filter(({ kind }) => kind !== 'cpu');
+        const reasons = await Promise.all(
+          gpus.map(async (one) => `${one.id}: ${(await outcomeOf(engine, one)).reason}`),
+        );
         log.warn({ engine, reasons }, 'no GPU can be used; using the CPU');
       }
       return { device, computeType };

@@ -16,7 +16,7 @@ export interface EnginesOptions {
   /** Folder that holds `locks`. */
   runtimeRoot: string;
   environment: NodeJS.ProcessEnv;
-  /** The machine has an NVIDIA driver: PyTorch is installed with CUDA. */
+  /** The machine has an NVIDIA driver: what its GPU needs is installed as well. */
   nvidia: boolean;
 }
 
@@ -45,14 +45,21 @@ export function createEngines({ config, paths, log, runtimeRoot, environment, nv
   function status(id: EnvironmentId): EngineStatus {
     const marker = readMarker(folderOf(id));
     const installed = marker !== null;
+    const complete = marker !== null && (marker.nvidia || !nvidia);
     return {
       id,
       installed,
       python: installed ? interpreterIn(folderOf(id)) : null,
       packages: marker?.packages ?? {},
-      sizeBytes: marker?.sizeBytes ?? lockOf(id)[nvidia ? 'cudaSizeBytes' : 'sizeBytes'],
+      sizeBytes: complete ? marker.sizeBytes : lockOf(id)[nvidia ? 'cudaSizeBytes' : 'sizeBytes'],
       reason: installed ? null : notInstalled(id),
+      incomplete: installed && !complete ? withoutGpu(id) : null,
     };
+  }
+
+  function isComplete(id: EnvironmentId): boolean {
+    const { installed, incomplete } = status(id);
+    return installed && incomplete === null;
   }
 
   function change(job: Job, part: Partial<InstallStatus>): void {
@@ -72,7 +79,7 @@ export function createEngines({ config, paths, log, runtimeRoot, environment, nv
       onCompromised: (error) => log.warn({ err: error }, 'the lock of the installation was lost'),
     });
     try {
-      if (readMarker(folder) === null && !job.abort.signal.aborted) {
+      if (!isComplete(id) && !job.abort.signal.aborted) {
         const { installEnvironment } = await import('./installer.ts');
         await installEnvironment({
           lock: lockOf(id),
@@ -117,7 +124,7 @@ export function createEngines({ config, paths, log, runtimeRoot, environment, nv
     list: async () => IDS.map(status),
     status: async (id) => status(id),
     async install(id) {
-      if (status(id).installed) return finished(id);
+      if (isComplete(id)) return finished(id);
       const running = jobs.get(id);
       if (running && !hasEnded(running.status)) return running.status;
       const job: Job = { status: queued(id, lockOf(id)), changes: new EventEmitter(), abort: new AbortController() };
@@ -178,6 +185,10 @@ function libraryPath(
 
 function notInstalled(id: EnvironmentId): string {
   return `The engine '${id}' is not installed: run \`asrpro setup ${id}\` or POST /v1/engines/${id}/install.`;
+}
+
+function withoutGpu(id: EnvironmentId): string {
+  return `It was installed before the NVIDIA driver: run \`asrpro setup ${id}\` to add what the GPU needs.`;
 }
 
 function hasEnded({ status }: InstallStatus): boolean {

@@ -8,6 +8,8 @@ import type { EnvironmentId } from './types.ts';
 const markerSchema = z.object({
   packages: z.record(z.string(), z.string()),
   sizeBytes: z.number(),
+  /** The machine had an NVIDIA driver, so that what its GPU needs is there. */
+  nvidia: z.boolean().default(false),
   /** Library folders of NVIDIA packages, relative to the environment; the loader must know them at start. */
   libraryFolders: z.array(z.string()),
 });

@@ -117,6 +117,7 @@ async function installFiles(options: InstallerOptions, building: string, file: s
       if (!nvidia) await tryCpuTorch(options, file, install, async () => (await torch()) !== 'none');
       continue;
     }
+    if (role === 'nvidia' && !nvidia) continue;
     if (role === 'torch' && (await torch()) !== 'none') continue;
     if (role === 'cuda') {
       if ((await torch()) !== 'cuda') continue;
@@ -235,7 +236,7 @@ async function smokeTest(python: string, lock: Lock, { environment, signal }: In
   });
 }
 
-async function describe(building: string, lock: Lock, { environment }: InstallerOptions): Promise<Marker> {
+async function describe(building: string, lock: Lock, { environment, nvidia }: InstallerOptions): Promise<Marker> {
   const code = [
     'import importlib.metadata as m, json, os, sys, sysconfig',
     'root = sysconfig.get_path("purelib")',
@@ -252,11 +253,12 @@ async function describe(building: string, lock: Lock, { environment }: Installer
     size: number;
     packages: Record<string, string>;
   };
-  const nvidia = path.join(root, 'nvidia');
-  const folders = existsSync(nvidia) ? readdirSync(nvidia).map((name) => path.join(nvidia, name, 'lib')) : [];
+  const libraries = path.join(root, 'nvidia');
+  const folders = existsSync(libraries) ? readdirSync(libraries).map((name) => path.join(libraries, name, 'lib')) : [];
   return {
     packages,
     sizeBytes: size,
+    nvidia,
     libraryFolders: folders.filter((folder) => existsSync(folder)).map((folder) => path.relative(prefix, folder)),
   };
 }

@@ -6,10 +6,10 @@ import type { EnvironmentId } from './types.ts';
 export interface LockFile {
   path: string;
   /**
-   * When it is installed. `all`: always. `cpu-torch`: tried first on a machine without an NVIDIA GPU. `torch`: where that
-   * gave none. `cuda`: where torch is a build for CUDA; gigabytes that a CPU build does not need.
+   * When it is installed. `all`: always. `nvidia`: on a machine with an NVIDIA driver. `cpu-torch`: tried first on one
+   * without. `torch`: where that gave none. `cuda`: where torch is a build for CUDA; gigabytes that a CPU build does not need.
    */
-  role: 'all' | 'cpu-torch' | 'torch' | 'cuda';
+  role: 'all' | 'nvidia' | 'cpu-torch' | 'torch' | 'cuda';
 }
 
 /** What an environment is made of. */
@@ -22,7 +22,7 @@ export interface Lock {
   packages: number;
   /** Space that an installation takes, in bytes; measured on Linux x86-64. */
   sizeBytes: number;
-  /** The same with the packages of role `cuda`. */
+  /** The same with the packages of the roles `nvidia` and `cuda`. */
   cudaSizeBytes: number;
   /** What must import, in the new environment, before it counts as installed. */
   imports: readonly string[];
@@ -35,9 +35,9 @@ const CONTENT: Record<
   Pick<Lock, 'sizeBytes' | 'cudaSizeBytes' | 'imports' | 'shown'> & { names: readonly string[] }
 > = {
   core: {
-    names: ['core'],
+    names: ['core', 'core-cuda'],
     sizeBytes: 485_000_000,
-    cudaSizeBytes: 485_000_000,
+    cudaSizeBytes: 1_360_000_000,
     imports: ['faster_whisper', 'ctranslate2', 'onnx_asr', 'onnxruntime', 'zmq', 'msgpack', 'psutil'],
     shown: ['faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime'],
   },
@@ -51,6 +51,7 @@ const CONTENT: Record<
 };
 
 const ROLES: Record<string, LockFile['role']> = {
+  'core-cuda': 'nvidia',
   'nemo-torch-cpu': 'cpu-torch',
   'nemo-torch': 'torch',
   'nemo-cuda': 'cuda',

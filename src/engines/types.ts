@@ -10,10 +10,12 @@ export interface EngineStatus {
   python: string | null;
   /** Top packages and versions, empty when not installed. */
   packages: Record<string, string>;
-  /** On disk when installed, else what an installation will take. */
+  /** On disk where nothing is missing, else what an installation will take. */
   sizeBytes: number;
   /** Why it is not installed or not usable, with the remedy; null when fine. */
   reason: string | null;
+  /** What an installed one lacks to use the GPU, with the remedy; null when nothing. */
+  incomplete: string | null;
 }
 
 /** Installation of an environment, shared by all callers. */
@@ -32,7 +34,7 @@ export interface Engines {
   list(): Promise<EngineStatus[]>;
   /** Cheap and cached; looks at the disk, starts no process. */
   status(id: EnvironmentId): Promise<EngineStatus>;
-  /** Starts the installation or joins the running one. An installed engine answers `installed`. */
+  /** Starts the installation or joins the running one. Answers `installed` where nothing is missing. */
   install(id: EnvironmentId): Promise<InstallStatus>;
   /** undefined: no job and not installed. */
   job(id: EnvironmentId): Promise<InstallStatus | undefined>;

@@ -11,6 +11,7 @@ export function createMockEngines(): Engines {
     packages: {},
     sizeBytes: 0,
     reason: null,
+    incomplete: null,
   });
   const installed = (engine: EnvironmentId): InstallStatus => ({
     engine,

@@ -73,11 +73,13 @@ test.each([
   expect(await machine({ prefer }).devices.select('faster-whisper')).toMatchObject({ device });
 });
 
-test('choosing for one engine tries that engine alone, once', async () => {
-  const { devices, asked } = machine();
+test('choosing for one engine tries that engine alone, up to its first usable GPU, once', async () => {
+  const { devices, asked } = machine({ broken: ['faster-whisper cuda:0'] });
   await devices.select('faster-whisper');
   await devices.select('faster-whisper');
-  expect(asked).toEqual(['faster-whisper cpu', 'faster-whisper cuda:0', 'faster-whisper cuda:1']);
+  expect(asked).toEqual(['faster-whisper cuda:0', 'faster-whisper cuda:1']);
+  await devices.select('nemo');
+  expect(asked.slice(2)).toEqual(['nemo cuda:0']);
 });
 
 test('without a driver nothing is tried to choose the CPU', async () => {

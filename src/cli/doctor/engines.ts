@@ -6,10 +6,11 @@ export const engines: Section = {
   key: 'engines',
   async examine(services) {
     const rows = await services.engines.list();
-    return rows.map(({ id, installed, packages, sizeBytes, reason }) => {
+    return rows.map(({ id, installed, packages, sizeBytes, reason, incomplete }) => {
       if (installed) {
         const versions = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
-        return { name: id, state: 'ok', detail: [...versions, megabytes(sizeBytes)].join(', ') };
+        const rest = incomplete === null ? megabytes(sizeBytes) : `${incomplete} It takes ${megabytes(sizeBytes)}.`;
+        return { name: id, state: 'ok', detail: [...versions, rest].join(', ') };
       }
       const detail = `${reason ?? 'It is not installed.'} It takes ${megabytes(sizeBytes)}.`;
       return id === 'core'

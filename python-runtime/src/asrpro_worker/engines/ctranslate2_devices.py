@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -67,5 +68,6 @@ def _encode_something(device: str) -> None:
 def _reason(error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "cublas" in text.lower():
-        return f"{text}. Install nvidia-cublas-cu12 into the engine's environment."
+        remedy = "Install NVIDIA's CUDA 12" if sys.platform == "win32" else "Run `asrpro setup core` to install it"
+        return f"{text}. {remedy}."
     return f"CTranslate2 cannot use it: {text}."

@@ -1,0 +1,68 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { resolvePaths } from '../../src/config/paths.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { createEngines } from '../../src/engines/engines.ts';
+import type { Engines } from '../../src/engines/types.ts';
+import { createLog } from '../../src/log.ts';
+import { checkout } from '../setup/checkout.ts';
+
+/** A machine with an installer that notes what it is told to install, instead of fetching hundreds of megabytes. */
+let home: string;
+beforeEach(() => {
+  home = mkdtempSync(path.join(os.tmpdir(), 'asrpro-nvidia-'));
+  const bin = path.join(home, 'bin');
+  mkdirSync(bin);
+  const described = JSON.stringify({ root: home, prefix: home, size: 7, packages: { ctranslate2: '4' } });
+  writeFileSync(path.join(home, 'python'), `#!/bin/sh\necho '${described}'\n`, { mode: 0o755 });
+  const uv = [
+    '#!/bin/sh',
+    'for last in "$@"; do :; done',
+    `case "$1" in venv) mkdir -p "$last/bin"; cp '${home}/python' "$last/bin/python";; esac`,
+    `case "$1" in pip) basename "$last" >> '${home}/installed';; esac`,
+  ];
+  writeFileSync(path.join(bin, 'uv'), uv.join('\n'), { mode: 0o755 });
+});
+afterEach(() => rmSync(home, { recursive: true }));
+
+function machine(nvidia: boolean): Engines {
+  return createEngines({
+    config: configSchema.parse({}),
+    paths: resolvePaths({ ASRPRO_HOME: home }),
+    log: createLog({ level: 'silent', format: 'json' }),
+    runtimeRoot: path.join(checkout, 'python-runtime'),
+    environment: { PATH: `${path.join(home, 'bin')}:/usr/bin:/bin`, HOME: home },
+    nvidia,
+  });
+}
+
+/** What is installed when the engine is asked for. */
+async function install(nvidia: boolean): Promise<string[]> {
+  const lists = path.join(home, 'installed');
+  writeFileSync(lists, '');
+  const engines = machine(nvidia);
+  await engines.install('core');
+  for await (const { error } of engines.watch('core')) expect(error).toBeNull();
+  expect(await engines.status('core')).toMatchObject({ installed: true, incomplete: null, sizeBytes: 7 });
+  return readFileSync(lists, 'utf8').split('\n').filter(Boolean);
+}
+
+test('without an NVIDIA driver, nothing is installed for one', async () => {
+  expect(await install(false)).toEqual(['core.txt']);
+});
+
+test('with a driver, what CTranslate2 needs on the GPU comes along', async () => {
+  expect(await install(true)).toEqual(['core.txt', 'core-cuda.txt']);
+});
+
+test('an engine from before the driver goes on, says what it lacks, and gets it from the same command, once', async () => {
+  await install(false);
+  const before = await machine(true).status('core');
+  expect(before).toMatchObject({ installed: true, reason: null });
+  expect(before.incomplete).toContain('asrpro setup core');
+  expect(before.sizeBytes).toBeGreaterThan(1e9);
+  expect(await install(true)).toEqual(['core.txt', 'core-cuda.txt']);
+  expect(await install(true)).toEqual([]);
+});
