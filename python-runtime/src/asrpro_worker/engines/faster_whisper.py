@@ -16,7 +16,7 @@ from asrpro_worker.engines.base import Facts, Recognition
 from asrpro_worker.engines.refusal import refuse
 from asrpro_worker.engines.replicas import Replicas
 from asrpro_worker.engines.side_by_side import side_by_side
-from asrpro_worker.engines.threads import job_count, thread_count, threads_alone
+from asrpro_worker.engines.threads import JOBS_ON_GPU, job_count, thread_count, threads_alone
 from asrpro_worker.engines.whisper_directory import WhisperDirectory, check_directory, check_mels, load_error
 from asrpro_worker.engines.whisper_job import JobModel
 from asrpro_worker.errors import WorkerError
@@ -52,7 +52,7 @@ class FasterWhisper:
         directory = check_directory(request.model.path)
         device = ctranslate2_devices.resolve(request.device)
         threads = thread_count(request.threads)
-        concurrency = job_count(request.concurrency, threads) if device == "cpu" else max(1, request.concurrency)
+        concurrency = job_count(request.concurrency, threads) if device == "cpu" else request.concurrency or JOBS_ON_GPU
         kind, _, index = device.partition(":")
         phase("weights")
         try:

@@ -8,6 +8,10 @@ import psutil
 
 # From so many threads a job on, more are hardly of use to it.
 _ENOUGH_THREADS = 4
+# Jobs that run side by side on a GPU. Measured on an H200 with whisper-base in float16: eight short files at once take
+# 0.95 s one after the other, 0.79 s by two and 0.55 s by four; each job at work needs some 100 MB of the GPU's memory,
+# and several times that for the large models, of which a second one must fit into a common card.
+JOBS_ON_GPU = 2
 
 
 def thread_count(asked: int) -> int:
