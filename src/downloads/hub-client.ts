@@ -2,6 +2,7 @@ import got, { type Got, type OptionsInit } from 'got';
 import { HttpProxyAgent, HttpsProxyAgent } from 'hpagent';
 import { getProxyForUrl } from 'proxy-from-env';
 import type { HubSettings } from './hub-settings.ts';
+import { oneBlockAgents } from './one-block-agents.ts';
 
 /** Of a connection and of the headers of an answer, in milliseconds; as in the hub's own client. */
 const CONNECT_MS = 10_000;
@@ -13,9 +14,10 @@ const HUB = 'https://huggingface.co';
  * when a redirect leaves the host). Tries once; whoever asks decides about another try.
  */
 export function createHubClient({ endpoint, token }: HubSettings): Got {
+  const direct = oneBlockAgents();
   const agentFor = (url: URL): OptionsInit['agent'] => {
     const proxy = getProxyForUrl(url.href);
-    if (proxy === '') return {};
+    if (proxy === '') return direct;
     return url.protocol === 'https:'
       ? { https: new HttpsProxyAgent({ proxy }) }
       : { http: new HttpProxyAgent({ proxy }) };
