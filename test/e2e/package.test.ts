@@ -2,6 +2,9 @@ import { copyFileSync, globSync, mkdirSync, readdirSync, rmSync, utimesSync, wri
 import path from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readInstalled } from '../../src/models/store.ts';
+import { startFaultHub } from '../downloads/fault-hub.ts';
+import { modelFiles } from '../downloads/model-files.ts';
 import { call, transcribe, wordsOf } from '../setup/api.ts';
 import { audio, checkout, jfkWords } from '../setup/checkout.ts';
 import { createHome } from '../setup/create-home.ts';
@@ -81,4 +84,13 @@ test('the executable runs alone in a folder, with nothing on PATH', async () => 
 
   const real = await startGateway({ command: [binary, 'serve'], environment });
   expect(wordsOf((await transcribe(real.url, jfk)).json.text)).toBe(jfkWords);
+});
+
+test('the executable fetches a model from the hub', async () => {
+  const [built] = globSync('dist/asrpro-*', { cwd: checkout });
+  await using hub = await startFaultHub(modelFiles('whisper-tiny.en'));
+  const home = temporaryHome();
+  const variables = { ASRPRO_HOME: home, ASRPRO_DOWNLOAD_ENDPOINT: hub.url, ASRPRO_DOWNLOAD_MIRRORS: 'false' };
+  await execa(path.join(checkout, built!), ['pull', 'whisper-tiny.en'], { env: variables });
+  expect(readInstalled(path.join(home, 'models'), 'whisper-tiny.en')).toMatchObject({ source: 'hub' });
 });
