@@ -25,6 +25,8 @@ const withoutUnused: Plugin = {
       contents: "export { default as en } from './en.js';",
       resolveDir: path.join(root, 'node_modules/zod/v4/locales'),
     }));
+    // pino looks for the file that called it, where it would look for a transport: there is none.
+    onLoad({ filter: /pino[\\/]lib[\\/]caller\.js$/ }, () => ({ contents: 'module.exports = () => [];' }));
     // fastify compares versions of plugins, of which there are none, and can speak TLS and HTTP/2.
     onLoad({ filter: /fastify[\\/]lib[\\/](plugin-utils|server)\.js$/ }, async ({ path: file }) => ({
       contents: (await readFile(file, 'utf8')).replace(/require\('(semver|node:https|node:http2)'\)/g, 'undefined'),
