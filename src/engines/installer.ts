@@ -21,6 +21,11 @@ export interface InstallerOptions {
   onProgress(step: string, packagesDone: number): void;
 }
 
+interface Running extends InstallerOptions {
+  /** What the installers have told of, in all their runs. */
+  collected: Set<string>;
+}
+
 /** Room that must be left beyond what is installed: both installers unpack beside their downloads. */
 const SPARE_BYTES = 300_000_000;
 
@@ -33,7 +38,8 @@ const CPU_TORCH_INDEX = 'https://download.pytorch.org/whl/cpu';
  *
  * Throws `python_not_found`, `python_too_old`, `disk_full`, `engine_install_failed`, `engine_install_cancelled`.
  */
-export async function installEnvironment(options: InstallerOptions): Promise<void> {
+export async function installEnvironment(given: InstallerOptions): Promise<void> {
+  const options: Running = { ...given, collected: new Set() };
   const { folder, lock, onProgress, signal } = options;
   const building = `${folder}.building`;
   rmSync(building, { recursive: true, force: true });
@@ -76,7 +82,7 @@ async function hasUv(environment: NodeJS.ProcessEnv): Promise<boolean> {
 }
 
 /** uv brings a Python where the machine has none. */
-async function installWithUv(options: InstallerOptions, building: string): Promise<void> {
+async function installWithUv(options: Running, building: string): Promise<void> {
   const python = await findPython(options.configuredPython, options.environment).then(
     ({ command }) => command,
     (error: AsrproError) => {
@@ -89,7 +95,7 @@ async function installWithUv(options: InstallerOptions, building: string): Promi
   await installFiles(options, building, 'uv', install);
 }
 
-async function installWithPip(options: InstallerOptions, building: string): Promise<void> {
+async function installWithPip(options: Running, building: string): Promise<void> {
   const python = await findPython(options.configuredPython, options.environment);
   options.onProgress('making the environment', 0);
   await runInstaller(options, python.command, [...python.args, '-m', 'venv', building]);
@@ -108,7 +114,7 @@ async function installWithPip(options: InstallerOptions, building: string): Prom
 }
 
 /** The lock is complete, so no dependency is looked for: what it does not name is not installed. */
-async function installFiles(options: InstallerOptions, building: string, file: string, args: string[]): Promise<void> {
+async function installFiles(options: Running, building: string, file: string, args: string[]): Promise<void> {
   const { lock, nvidia, environment } = options;
   const torch = (): Promise<'none' | 'cpu' | 'cuda'> => torchBuild(building, environment);
   for (const { path: list, role } of lock.files) {
@@ -132,7 +138,7 @@ async function installFiles(options: InstallerOptions, building: string, file: s
  * makers. Where there is none, the common one with its CUDA libraries works on a CPU too.
  */
 async function tryCpuTorch(
-  options: InstallerOptions,
+  options: Running,
   file: string,
   install: string[],
   isThere: () => Promise<boolean>,
@@ -159,8 +165,8 @@ async function torchBuild(building: string, environment: NodeJS.ProcessEnv): Pro
 }
 
 /** Runs pip or uv, turning its lines into progress and its failure into a sentence. */
-async function runInstaller(options: InstallerOptions, file: string, args: string[]): Promise<void> {
-  const { environment, signal, onProgress } = options;
+async function runInstaller(options: Running, file: string, args: string[]): Promise<void> {
+  const { environment, signal, onProgress, collected } = options;
   const child = execa(file, args, {
     env: { ...environment, PIP_DISABLE_PIP_VERSION_CHECK: '1', PYTHONUNBUFFERED: '1', NO_COLOR: '1' },
     extendEnv: false,
@@ -174,12 +180,12 @@ async function runInstaller(options: InstallerOptions, file: string, args: strin
   const end = (): void => void (child.pid !== undefined && killGroup(child.pid));
   signal.addEventListener('abort', end, { once: true });
   process.once('exit', end);
-  let done = 0;
   createInterface({ input: child.all }).on('line', (line) => {
     const name = /^\s*(?:Collecting|Downloading|Using cached|\+) ([A-Za-z0-9][\w.-]*)/.exec(line)?.[1];
-    if (/^(Collecting|Processing) /.test(line) || /^ \+ /.test(line)) done += 1;
-    if (name) onProgress(`fetching ${name.replace(/-\d.*/, '').replaceAll('_', '-')}`, done);
-    else if (line.startsWith('Installing collected')) onProgress('installing packages', done);
+    const found = /^(?:Collecting|Processing| \+) (\S+)/.exec(line)?.[1];
+    if (found) collected.add(found);
+    if (name) onProgress(`fetching ${name.replace(/-\d.*/, '').replaceAll('_', '-')}`, collected.size);
+    else if (line.startsWith('Installing collected')) onProgress('installing packages', collected.size);
   });
   const result = await child;
   signal.removeEventListener('abort', end);

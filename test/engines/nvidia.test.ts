@@ -21,7 +21,7 @@ beforeEach(() => {
     '#!/bin/sh',
     'for last in "$@"; do :; done',
     `case "$1" in venv) mkdir -p "$last/bin"; cp '${home}/python' "$last/bin/python";; esac`,
-    `case "$1" in pip) basename "$last" >> '${home}/installed';; esac`,
+    `case "$1" in pip) basename "$last" >> '${home}/installed'; for n in 1 2; do echo " + $(basename "$last")==$n"; done;; esac`,
   ];
   writeFileSync(path.join(bin, 'uv'), uv.join('\n'), { mode: 0o755 });
 });
@@ -44,7 +44,12 @@ async function install(nvidia: boolean): Promise<string[]> {
   writeFileSync(lists, '');
   const engines = machine(nvidia);
   await engines.install('core');
-  for await (const { error } of engines.watch('core')) expect(error).toBeNull();
+  let done = 0;
+  for await (const { error, packagesDone } of engines.watch('core')) {
+    expect(error).toBeNull();
+    expect(packagesDone).toBeGreaterThanOrEqual(done);
+    done = packagesDone;
+  }
   expect(await engines.status('core')).toMatchObject({ installed: true, incomplete: null, sizeBytes: 7 });
   return readFileSync(lists, 'utf8').split('\n').filter(Boolean);
 }
