@@ -105,6 +105,7 @@ const httpOnUse: Plugin = {
   name: 'http-on-use',
   setup({ onLoad, onResolve }) {
     const { METHODS, STATUS_CODES } = http;
+    const names = Object.keys(http);
     onResolve({ filter: /^(node:)?http$/ }, () => ({ path: 'http', namespace: 'on-use' }));
     onLoad({ filter: /.*/, namespace: 'on-use' }, () => ({
       contents: `
@@ -114,7 +115,8 @@ const httpOnUse: Plugin = {
         const server = () => Object.assign(new EventEmitter(), { setTimeout() {} });
         const early = { ...tables, createServer: server };
         const http = () => (startupSnapshot.isBuildingSnapshot() ? early : process.getBuiltinModule('node:http'));
-        module.exports = new Proxy(tables, { get: (_, name) => tables[name] ?? http()[name] });`,
+        for (const name of ${JSON.stringify(names)})
+          Object.defineProperty(exports, name, { enumerable: true, get: () => tables[name] ?? http()[name] });`,
     }));
   },
 };

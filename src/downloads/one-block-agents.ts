@@ -1,6 +1,5 @@
-// As a whole, because the executable has its names only once it is used.
-import http from 'node:http';
-import https from 'node:https';
+import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
 import type { OnReadOpts, Socket } from 'node:net';
 
 /** Bytes that a connection receives at once. */
@@ -12,11 +11,11 @@ const IDLE = { keepAlive: true, timeout: 5_000 };
  * Connections that receive into the same block of memory over and over. Node's HTTP parser copies what it passes on, so the
  * new block that a socket has for every read otherwise is garbage at once, and collecting that takes longer than hashing.
  */
-export function oneBlockAgents(): { http: http.Agent; https: https.Agent } {
-  return { http: withOneBlock(new http.Agent(IDLE)), https: withOneBlock(new https.Agent(IDLE)) };
+export function oneBlockAgents(): { http: Agent; https: TlsAgent } {
+  return { http: withOneBlock(new Agent(IDLE)), https: withOneBlock(new TlsAgent(IDLE)) };
 }
 
-function withOneBlock<A extends http.Agent>(agent: A): A {
+function withOneBlock<A extends Agent>(agent: A): A {
   const connect = agent.createConnection.bind(agent);
   agent.createConnection = (options, done) => connect(Object.assign(options, { onread: oneBlock() }), done);
   return agent;
