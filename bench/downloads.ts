@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
@@ -6,6 +6,8 @@ import type { Download } from '../src/client/api-types.ts';
 import { follow } from '../src/client/follow.ts';
 import { call } from '../test/setup/api.ts';
 import { launchGateway } from '../test/setup/launch.ts';
+import { peak } from './processes.ts';
+import { median } from './statistics.ts';
 
 /** The second is twice as large as the first, for the memory. */
 const MODELS = ['whisper-tiny.en', 'whisper-base'];
@@ -31,7 +33,7 @@ async function download(model: string): Promise<void> {
     environment: { ASRPRO_DOWNLOAD_ENDPOINT: String(hubUrl) },
   });
   try {
-    const before = memory(gateway.pid, 'VmRSS');
+    const before = peak(gateway.pid);
     const [ours, theirs, durable]: [number[], number[], number[]] = [[], [], []];
     for (let round = 0; round <= ROUNDS; round += 1) {
       const { bytes, seconds } = await timed(() => pull(gateway.url, model));
@@ -58,7 +60,7 @@ async function download(model: string): Promise<void> {
       `${model}, ${ROUNDS} rounds: ${(us / 1e6).toFixed(0)} MB/s; ` +
         `curl ${(them / 1e6).toFixed(0)} MB/s, ratio ${(us / them).toFixed(2)} (at least 0.8); ` +
         `curl and fsync ${(both / 1e6).toFixed(0)} MB/s, ratio ${(us / both).toFixed(2)}; ` +
-        `peak memory of the gateway ${((memory(gateway.pid, 'VmHWM') - before) / 1e6).toFixed(0)} MB above idle`,
+        `peak memory of the gateway ${(peak(gateway.pid) - before).toFixed(0)} MB above idle`,
     );
   } finally {
     hub.kill();
@@ -79,13 +81,4 @@ async function timed(work: () => Promise<number>): Promise<{ bytes: number; seco
   const startedAt = performance.now();
   const bytes = await work();
   return { bytes, seconds: (performance.now() - startedAt) / 1000 };
-}
-
-/** A row of the process's status, in bytes; Linux. */
-function memory(pid: number, row: 'VmRSS' | 'VmHWM'): number {
-  return 1024 * Number(new RegExp(`${row}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]);
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

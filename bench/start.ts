@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -8,6 +8,8 @@ import { execa } from 'execa';
 import { checkout } from '../test/setup/checkout.ts';
 import { createHome } from '../test/setup/create-home.ts';
 import { sharedHome } from '../test/setup/shared-home.ts';
+import { memory } from './processes.ts';
+import { median } from './statistics.ts';
 
 const TIMES = 15;
 const IDLE_MS = 2000;
@@ -43,10 +45,10 @@ export async function start(): Promise<void> {
     await startOnce(binary, home, async (pid, url) => {
       await fetch(`${url}/health`);
       await wait(IDLE_MS);
-      const memory = memoryOf(pid);
+      const { dirty, private: all } = memory(pid);
       console.log(
-        `idle without a model: ${megabytes(memory.own)} MB private (at most ${LIMITS.megabytes}), and ` +
-          `${megabytes(memory.file)} MB of pages of the executable, which the system drops when it needs room`,
+        `idle without a model: ${dirty.toFixed(1)} MB private (at most ${LIMITS.megabytes}), and ` +
+          `${(all - dirty).toFixed(1)} MB of pages as they are on disk, which the system drops when it needs room`,
       );
     });
   } finally {
@@ -73,19 +75,4 @@ async function startOnce(
   child.stdin.end();
   await ended;
   return milliseconds;
-}
-
-/** Bytes that only this process has, and those that are as they are on disk; Linux. */
-function memoryOf(pid: number): { own: number; file: number } {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const sum = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(rollup)![1]) * 1024;
-  return { own: sum('Private_Dirty'), file: sum('Private_Clean') + sum('Shared_Clean') };
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
