@@ -31,7 +31,10 @@ interface Job {
 }
 
 /** The Python environments: one installation at a time for each, whoever asks for it. */
-export function createEngines({ config, paths, log, runtimeRoot, environment, nvidia }: EnginesOptions): Engines {
+export function createEngines(options: EnginesOptions): Engines {
+  const { config, paths, log, runtimeRoot, environment } = options;
+  /** For other systems than Linux there are no packages with what its GPU needs. */
+  const nvidia = options.nvidia && process.platform === 'linux';
   const jobs = new Map<EnvironmentId, Job>();
   const locks = new Map<EnvironmentId, Lock>();
   /** Read when first wanted: no start waits for half a megabyte of names and hashes. */
@@ -188,7 +191,7 @@ function notInstalled(id: EnvironmentId): string {
 }
 
 function withoutGpu(id: EnvironmentId): string {
-  return `It was installed before the NVIDIA driver: run \`asrpro setup ${id}\` to add what the GPU needs.`;
+  return `It was installed before the NVIDIA driver: run \`asrpro setup ${id}\` or POST /v1/engines/${id}/install to add what the GPU needs.`;
 }
 
 function hasEnded({ status }: InstallStatus): boolean {

@@ -71,6 +71,8 @@ test('a GPU that cannot run anything is unusable, with the reason, and the CPU i
   expect(report.devices![1]!.detail).toMatch(/^Fake GPU, 8,590 MB: .*CTranslate2 cannot use it: .*CUDA/);
 
   const { url } = await startGateway({ home, environment });
+  const [core] = (await call(url, '/v1/engines')).json.engines;
+  expect(core).toMatchObject({ installed: true, reason: expect.stringContaining('POST /v1/engines/core/install') });
   const { json } = await call(url, '/v1/devices');
   expect(json.devices[1]).toMatchObject({ id: 'cuda:0', kind: 'cuda', name: 'Fake GPU', usable: false });
   expect(json.devices[1].engines['faster-whisper'].reason).toContain('CUDA');

@@ -92,8 +92,8 @@ function engineOf(request: FastifyRequest): EnvironmentId {
 }
 
 function engineJson(status: EngineStatus): z.input<typeof engineList>['engines'][number] {
-  const { id, installed, python, packages, sizeBytes, reason } = status;
-  return { id, installed, python, packages, size_bytes: sizeBytes, reason };
+  const { id, installed, python, packages, sizeBytes, reason, incomplete } = status;
+  return { id, installed, python, packages, size_bytes: sizeBytes, reason: reason ?? incomplete };
 }
 
 function jobJson({ engine, status, step, packagesDone, packagesTotal, error }: InstallStatus): z.input<typeof job> {

@@ -68,6 +68,7 @@ def _encode_something(device: str) -> None:
 def _reason(error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "cublas" in text.lower():
-        remedy = "Install NVIDIA's CUDA 12" if sys.platform == "win32" else "Run `asrpro setup core` to install it"
-        return f"{text}. {remedy}."
+        if sys.platform == "win32":
+            return f"{text}. Install NVIDIA's CUDA 12."
+        return f"{text}. Run `asrpro setup core` or POST /v1/engines/core/install to install it."
     return f"CTranslate2 cannot use it: {text}."
