@@ -1,0 +1,109 @@
+"""Files as FFmpeg's libraries read them: which are opened, which track is taken, what survives of damaged ones."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import av
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from av.audio.frame import AudioFrame
+
+# A file whose container cannot be read this often in a row has nothing more to give.
+_MAX_READ_ERRORS = 100
+# Tracks that are tried until one has sound.
+_MAX_TRACKS = 8
+# Bytes in a packet of a WAV file, whose own packets are so small that half of the time goes into handling them.
+_WAV_PACKET = "65536"
+
+# Demuxers for single files with sound; docs/openai.md lists them by their everyday names. Playlists and scripts (hls,
+# concat, sdp, vobsub …) are left out because they open further files, pictures and devices because they are no sound,
+# headerless formats because nothing tells what they are.
+_FORMATS = (
+    # sound
+    "3dostr,aac,aax,ac3,ac4,act,adts,adx,aea,aiff,amr,amrnb,amrwb,ape,apc,au,avr,bonk,caf,codec2,daud,dsf,dss,dts,dtshd,"
+    "eac3,epaf,flac,g729,gsm,hcom,iamf,iff,ilbc,ircam,kvag,latm,lc3,loas,mlp,mmf,mp3,mpc,mpc8,msf,nistsphere,oma,opus,"
+    "osq,paf,pvf,qcp,qoa,rka,rso,sds,shn,sox,spdif,tak,truehd,tta,voc,vqf,w64,wav,wavarc,wsaud,wsd,wv,wve,xa,xwma,"
+    # sound and pictures
+    "3g2,3gp,asf,asf_o,avi,dhav,dv,flv,gxf,ivf,kux,live_flv,lxf,m4a,matroska,mj2,mov,mp4,mpeg,mpegts,mxf,nsv,nut,nuv,ogg,"
+    "pva,rm,swf,webm,wtv"
+)
+# What PyAV raises for bytes that are no audio: IndexError, RuntimeError and ValueError come from odd tracks and layouts.
+DECODE_ERRORS = (av.error.FFmpegError, IndexError, OverflowError, RuntimeError, ValueError)
+
+
+class _Source:
+    """A file as PyAV reads one; a seek to nowhere, which hostile offsets cause, fails there and not in PyAV."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read = file.read
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
+
+
+def open_container(file: BinaryIO) -> Any:
+    """A container to be closed; raises one of DECODE_ERRORS. Nothing else than `file` is opened for it."""
+    # A file object and no name: FFmpeg would take a name for a URL.
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none", "max_size": _WAV_PACKET}
+    return av.open(_Source(file), mode="r", metadata_errors="ignore", options=options)
+
+
+def tracks(container: Any) -> list[Any]:
+    """The audio tracks that can be decoded, first the one that a player would play: the default, else the first."""
+    known = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    known.sort(key=lambda stream: (not stream.disposition & stream.disposition.__class__.default, stream.index))
+    for stream in known[:_MAX_TRACKS]:
+        _simplify_layout(stream.codec_context)
+    return known[:_MAX_TRACKS]
+
+
+def _simplify_layout(codec: Any) -> None:
+    """Forget the order of channels where the file has one of its own, such as right before left.
+
+    FFmpeg keeps such an order in a block of memory, which PyAV frees twice: with the frame and with the frame's layout.
+    The process ends there. Layouts that have a name own no memory.
+    """
+    layout = codec.layout
+    channels = layout.nb_channels
+    name = layout.name if channels > 0 else ""
+    # This frees the block, and the codec is given a layout without one before anybody looks at it again.
+    del layout
+    if "(" in name or "ambisonic" in name:
+        codec.layout = f"{channels} channels"
+
+
+def frames(container: Any, stream: Any, skipped: Callable[[], None]) -> Iterator[AudioFrame]:
+    """Decoded frames; what cannot be read or decoded is left out, and `skipped` is called for each such packet."""
+    failures = 0
+    while True:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                try:
+                    decoded = packet.decode()
+                except DECODE_ERRORS:
+                    skipped()
+                    continue
+                yield from decoded
+        except av.error.FFmpegError:
+            # demux is a generator and over after an error; the container itself goes on behind the damage
+            failures += 1
+            skipped()
+            if failures < _MAX_READ_ERRORS:
+                continue
+        return
+
+
+def rewind(container: Any) -> None:
+    """Begin anew, for another track."""
+    with contextlib.suppress(*DECODE_ERRORS):
+        container.seek(0)

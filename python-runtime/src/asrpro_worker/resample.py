@@ -1,0 +1,96 @@
+"""Decoded frames of one format to mono, 16 kHz, 16 bit.
+
+PyAV counts the planes of a frame up to the first that is null. A frame with eight planes has none behind them, and reading the
+ninth ends the process. So samples are only looked at here after libswresample has interleaved them: that is one plane.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from av.audio.fifo import AudioFifo
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+
+from asrpro_worker.downmix import Downmix
+from asrpro_worker.pcm import RATE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Samples, of each channel, that are handled at once. Frames have about 1000; at 4 bytes and 64 channels it is 4 MB.
+_AT_ONCE = 16_384
+# Of at most 16 bits: the mixture is rounded to 16 as libswresample does it.
+_SHORT = ("u8", "u8p", "s16", "s16p")
+
+
+class Resampler:
+    """Takes frames that are like `first`; those of one channel pass as they are."""
+
+    def __init__(self, first: AudioFrame) -> None:
+        self._format = first.format.name
+        self._rate = first.sample_rate
+        self._channels = first.layout.nb_channels
+        self._gathered = AudioFifo()
+        self._to_float = AudioResampler(format="flt")
+        self._downmix = Downmix([channel.name for channel in first.layout.channels])
+        self._to_rate = AudioResampler(format="s16", layout="mono", rate=RATE)
+
+    def add(self, frame: AudioFrame) -> bool:
+        """Take a frame; True when there is enough to `take`."""
+        self._gathered.write(frame)
+        return self._gathered.samples >= _AT_ONCE
+
+    def take(self) -> NDArray[np.int16]:
+        """What was added, except for the last milliseconds, which wait for what comes next."""
+        frame = self._gathered.read()
+        if frame is None:
+            return np.empty(0, np.int16)
+        mono = self._mixed(frame) if self._channels > 1 else self._finite(frame)
+        return _joined(self._to_rate.resample(mono))
+
+    def rest(self) -> NDArray[np.int16]:
+        """The last milliseconds. Nothing can be added behind them."""
+        return _joined(self._to_rate.resample(None))
+
+    def _mixed(self, frame: AudioFrame) -> AudioFrame:
+        samples = np.concatenate([_interleaved(part) for part in self._to_float.resample(frame)])
+        mixed = self._downmix.mix(_without_nan(samples.reshape(-1, self._channels)))
+        if self._format in _SHORT:
+            mono, name = np.clip(np.floor(mixed * 32768 + 0.5), -32768, 32767).astype(np.int16), "s16"
+        else:
+            mono, name = mixed, "flt"
+        return _mono_frame(mono, name, self._rate)
+
+    def _finite(self, frame: AudioFrame) -> AudioFrame:
+        if not self._format.startswith(("flt", "dbl")):
+            return frame
+        samples = _interleaved(frame)
+        clean = _without_nan(samples)
+        return frame if clean is samples else _mono_frame(clean, self._format, self._rate)
+
+
+def _interleaved(frame: AudioFrame) -> NDArray[Any]:
+    """The samples of a frame that has one plane, as (n * channels,)."""
+    if frame.format.is_planar and frame.layout.nb_channels > 1:
+        raise ValueError(f"{frame.format.name} of {frame.layout.nb_channels} channels has several planes")
+    samples: NDArray[Any] = frame.to_ndarray().reshape(-1)
+    return samples
+
+
+def _without_nan(samples: NDArray[Any]) -> NDArray[Any]:
+    """Without NaN and infinity, which float files can hold and which poison everything behind them."""
+    if np.isfinite(samples).all():
+        return samples
+    return np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _mono_frame(samples: NDArray[Any], name: str, rate: int) -> AudioFrame:
+    frame = AudioFrame.from_ndarray(samples[np.newaxis], format=name, layout="mono")
+    frame.sample_rate = rate
+    return frame
+
+
+def _joined(frames: list[AudioFrame]) -> NDArray[np.int16]:
+    return np.concatenate([np.empty(0, np.int16), *(_interleaved(frame) for frame in frames)])
