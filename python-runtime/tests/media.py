@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -31,7 +32,7 @@ for path in sys.stdin.read().splitlines():
 
 
 def decode_elsewhere(paths: list[Path], timeout: float = 120.0) -> list[Any]:
-    """For each file (seconds, peak) or the code of its error, from a process of its own, which must survive them all."""
+    """For each file (seconds, peak) or the code of its error, from another process, which must survive them all."""
     source = Path(__file__).parents[1] / "src"
     answer = subprocess.run(
         [sys.executable, "-c", _DECODE],
@@ -39,7 +40,7 @@ def decode_elsewhere(paths: list[Path], timeout: float = 120.0) -> list[Any]:
         capture_output=True,
         text=True,
         timeout=timeout,
-        env={"PYTHONPATH": str(source)},
+        env={**os.environ, "PYTHONPATH": str(source)},
         check=False,
     )
     lines = [json.loads(line) for line in answer.stdout.splitlines()]
@@ -77,15 +78,28 @@ def encode(path: Path, codec: str, sound: NDArray[Any], *, form: str | None = No
 
 
 def _picture(container: Any, seconds: float) -> list[Any]:
-    stream = container.add_stream("mpeg2video" if container.format.name != "webm" else "libvpx", rate=5)
-    stream.width = stream.height = 32
+    stream = container.add_stream("mpeg2video" if container.format.name != "webm" else "libvpx", rate=25)
+    stream.width = stream.height = 64
     stream.pix_fmt = "yuv420p"
     packets = []
-    for number in range(round(seconds * 5)):
-        frame = av.VideoFrame(32, 32, "yuv420p")
-        frame.pts, frame.time_base = number, Fraction(1, 5)
+    for number in range(round(seconds * 25)):
+        frame = av.VideoFrame(64, 64, "yuv420p")
+        frame.pts, frame.time_base = number, Fraction(1, 25)
         packets += stream.encode(frame)
     return [*packets, *stream.encode(None)]
+
+
+def tone(seconds: float, rate: int = 16_000) -> NDArray[np.float32]:
+    """A tone of shape (1, n), loud enough to be found again."""
+    wave: NDArray[np.float32] = (np.sin(np.arange(round(seconds * rate)) * (440 * 2 * np.pi / rate)) / 2).astype("f4")
+    return wave[np.newaxis]
+
+
+def on_channel(number: int, channels: int, rate: int = 16_000, seconds: float = 1.0) -> NDArray[np.float32]:
+    """The tone on one of many channels."""
+    sound = np.zeros((channels, round(seconds * rate)), np.float32)
+    sound[number] = tone(seconds, rate)
+    return sound
 
 
 def wav(path: Path, sound: NDArray[Any], bits: int, *, mask: int | None = None, real: bool = False) -> Path:

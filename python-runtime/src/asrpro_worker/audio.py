@@ -40,8 +40,8 @@ _NOT_AUDIO = (
 def decode(path: str, progress: Callable[[float], None]) -> Pcm:
     """The sound of a file as PCM on the file's own clock: what starts late or has holes has silence there.
 
-    The caller closes it. `progress` is called with the seconds decoded so far and may raise to stop. Raises WorkerError:
-    `invalid_file_format`, `audio_too_short` (under 0.1 s), `audio_too_long` or `disk_full`.
+    The caller closes it. `progress` is called with the seconds decoded so far and may raise to stop. Raises
+    WorkerError: `invalid_file_format`, `audio_too_short` (under 0.1 s), `audio_too_long` or `disk_full`.
     """
     pcm = Pcm(spool_directory(path))
     try:
@@ -79,8 +79,8 @@ def _decode_into(pcm: Pcm, file: BinaryIO, progress: Callable[[float], None]) ->
             for frame in frames(container, track, skipped):
                 if sound.push(frame):
                     if sound.position > MAX_SECONDS:
-                        hours = MAX_SECONDS // 3600
-                        raise WorkerError("audio_too_long", f"The audio is longer than {hours} hours; split it.", "file")
+                        message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
+                        raise WorkerError("audio_too_long", message, "file")
                     progress(pcm.duration)
             sound.flush()
             if sound.heard > 0:

@@ -63,14 +63,16 @@ class Downmix:
         energy = np.einsum("nc,nc->c", sound, sound)
         peak = energy.max()
         if peak == 0:
-            return self._base / self._base.sum() if self._weights is None else self._weights
+            return np.asarray(self._base / self._base.sum()) if self._weights is None else self._weights
         pair = len(energy) == 2  # noqa: PLR2004
-        weights = self._base if pair else self._base * (energy >= _ACTIVE * peak)
-        weights = weights / weights.sum()
+        active = self._base if pair else self._base * (energy >= _ACTIVE * peak)
+        weights: NDArray[np.float64] = active / active.sum()
         mixed = sound @ weights
         if mixed @ mixed >= _CANCELLED * (weights**2 @ energy):
             return weights
         # The same one as before where it is about as loud: the other may be its opposite.
         if self._loudest < 0 or energy[self._loudest] < peak / 2:
             self._loudest = int(energy.argmax())
-        return np.eye(len(energy))[self._loudest]
+        alone = np.zeros(len(energy))
+        alone[self._loudest] = 1
+        return alone

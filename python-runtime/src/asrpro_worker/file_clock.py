@@ -10,9 +10,12 @@ if TYPE_CHECKING:
 
 # Containers that write down when something is heard. The others are one sound from the first byte to the last; what
 # FFmpeg says about their times is counted or guessed from bit rates.
-_TIMED = frozenset("asf asf_o avi dhav flv gxf kux live_flv matroska mov mp4 mpeg mpegts mxf nsv nut ogg rm webm wtv".split())  # noqa: E501
-# Times wander by some hundredths of a second in recordings of browsers and of cameras. In seconds: what the clock may be
-# ahead of the sound, and how far a frame must lie behind the one before it.
+_TIMED = {
+    *("asf", "asf_o", "avi", "flv", "gxf", "live_flv", "matroska", "mov", "mp4", "mpeg", "mpegts", "mxf", "nut", "ogg"),
+    *("rm", "webm", "wtv"),
+}
+# Times wander by some hundredths of a second in recordings of browsers and of cameras. In seconds: what the clock may
+# be ahead of the sound, and how far a frame must lie behind the one before it.
 _AHEAD = 0.1
 _APART = 0.05
 # A longer hole is a broken time, in seconds.

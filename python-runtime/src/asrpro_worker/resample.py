@@ -1,7 +1,7 @@
 """Decoded frames of one format to mono, 16 kHz, 16 bit.
 
-PyAV counts the planes of a frame up to the first that is null. A frame with eight planes has none behind them, and reading the
-ninth ends the process. So samples are only looked at here after libswresample has interleaved them: that is one plane.
+PyAV counts the planes of a frame up to the first that is null. A frame with eight planes has no such one, and reading
+the ninth ends the process. So samples are only looked at after libswresample has interleaved them into one plane.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def _without_nan(samples: NDArray[Any]) -> NDArray[Any]:
     """Without NaN and infinity, which float files can hold and which poison everything behind them."""
     if np.isfinite(samples).all():
         return samples
-    return np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    clean: NDArray[Any] = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    return clean
 
 
 def _mono_frame(samples: NDArray[Any], name: str, rate: int) -> AudioFrame:
