@@ -89,6 +89,12 @@ def test_a_jump_of_ten_hours_is_not_believed(tmp_path: Path, kind: str) -> None:
     assert heard(path)[0] == pytest.approx(3, abs=0.15)
 
 
+def test_a_clock_with_a_broken_unit_makes_no_hours_of_silence(tmp_path: Path) -> None:
+    # each frame of some hundredths of a second claims to be ten minutes behind the one before
+    at = [(600 * number, tone(0.064)) for number in range(60)]
+    assert heard(encode(tmp_path / "file.mkv", "flac", tone(1), at=at))[0] < 4000
+
+
 @pytest.mark.parametrize("kind", ["ts", "mpg", "webm", "ogg"])
 def test_a_clock_that_begins_anew_adds_nothing(tmp_path: Path, kind: str) -> None:
     once = make(tmp_path, [(0, 2)], kind).read_bytes()

@@ -18,8 +18,10 @@ _TIMED = {
 # be ahead of the sound, and how far a frame must lie behind the one before it.
 _AHEAD = 0.1
 _APART = 0.05
-# A longer hole is a broken time, in seconds.
+# A longer hole is a broken time, in seconds; so is what makes more than a minute of silence for each second of sound
+# beyond that, such as a clock whose unit was damaged.
 _LONGEST = 3600.0
+_SILENCE_FOR_SOUND = 60.0
 # By how much the last frame may end behind the length that the file claims, in seconds.
 _SLACK = 1.0
 
@@ -28,7 +30,8 @@ class FileClock:
     """Zero is the start of the file's first stream, as in players. A frame is never moved to an earlier place.
 
     Times are believed where they are plausible only, so that a broken file costs nothing but its own times: forward, at
-    most an hour at once, within the length that the file claims, and within `longest` seconds in all.
+    most an hour at once, not out of all proportion to the sound, within the length that the file claims, and within
+    `longest` seconds in all.
     """
 
     def __init__(self, container: Any, longest: float) -> None:
@@ -37,6 +40,7 @@ class FileClock:
         self._end = float(longest)
         if container.duration is not None and container.duration > 0:
             self._end = min(self._end, container.duration / 1_000_000 + _SLACK)
+        self._silence = 0.0
         # Where the frame before ends by its own time.
         self._expected: float | None = None
 
@@ -56,4 +60,7 @@ class FileClock:
         silence = at - position
         if silence < _AHEAD or apart < _APART or silence > _LONGEST or at + length > self._end:
             return 0.0
+        if self._silence + silence > _LONGEST + _SILENCE_FOR_SOUND * (position - self._silence):
+            return 0.0
+        self._silence += silence
         return silence
