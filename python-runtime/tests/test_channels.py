@@ -96,5 +96,25 @@ def test_channels_that_change_in_the_middle(tmp_path: Path) -> None:
     assert peak > 0.1
 
 
+def test_links_of_an_ogg_file_that_are_unlike(tmp_path: Path) -> None:
+    kinds: list[tuple[str, str, int]] = [
+        ("libopus", "mono", 48_000),
+        ("flac", "stereo", 44_100),
+        ("libopus", "5.1", 48_000),
+    ]
+    parts = []
+    for number, (codec, layout, rate) in enumerate(kinds):
+        sound = np.repeat(tone(1, rate), {"mono": 1, "stereo": 2, "5.1": 6}[layout], axis=0)
+        parts.append(encode(tmp_path / str(number), codec, sound, form="ogg", layout=layout, rate=rate).read_bytes())
+    path = tmp_path / "joined.ogg"
+    path.write_bytes(b"".join(parts))
+    damaged = tmp_path / "damaged.ogg"
+    damaged.write_bytes(parts[0] + parts[1][:40] + bytes(50_000) + parts[2])
+    assert decode_elsewhere([path, damaged]) == [
+        [pytest.approx(3, abs=0.05), pytest.approx(0.5, abs=0.05)],
+        [pytest.approx(2, abs=0.05), pytest.approx(0.5, abs=0.05)],
+    ]
+
+
 def test_more_channels_than_can_be_mixed(tmp_path: Path) -> None:
     assert decode_elsewhere([wav(tmp_path / "65.wav", on_channel(0, 65), 16)]) == ["invalid_file_format"]

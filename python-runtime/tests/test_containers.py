@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import struct
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from media import decode_elsewhere, encode, tone
@@ -64,6 +66,25 @@ def test_every_kind_that_can_be_written_is_read(tmp_path: Path) -> None:
 
 def test_a_film_in_mxf(tmp_path: Path) -> None:
     path = encode(tmp_path / "file.mxf", "pcm_s16le", tone(1, 48_000), rate=48_000, picture=1)
+    assert decode_elsewhere([path]) == [[pytest.approx(1, abs=0.1), pytest.approx(0.5, abs=0.05)]]
+
+
+@pytest.mark.parametrize("kind", ["mkv", "mp4", "ts"])
+@pytest.mark.parametrize("first", ["without a packet", "damaged"])
+def test_a_track_without_sound_leaves_the_next(tmp_path: Path, kind: str, first: str) -> None:
+    path = tmp_path / f"file.{kind}"
+    with av.open(str(path), "w") as target:
+        silent, spoken = (target.add_stream("aac", rate=16_000, layout="mono") for _ in range(2))
+        frame = av.AudioFrame.from_ndarray(tone(1), format="flt", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = 16_000, Fraction(1, 16_000), 0
+        packets = [*spoken.encode(frame), *spoken.encode(None)]
+        for number in range(15 if first == "damaged" else 0):
+            packet = av.Packet(bytes(200))
+            packet.stream, packet.time_base = silent, Fraction(1, 16_000)
+            packet.pts = packet.dts = number * 1024
+            packets.append(packet)
+        for packet in sorted(packets, key=lambda packet: packet.dts):
+            target.mux(packet)
     assert decode_elsewhere([path]) == [[pytest.approx(1, abs=0.1), pytest.approx(0.5, abs=0.05)]]
 
 

@@ -10,11 +10,12 @@ import logging
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from asrpro_worker.container import DECODE_ERRORS, frames, open_container, rewind, tracks
+from asrpro_worker.container import DECODE_ERRORS, frames, open_container, tracks
 from asrpro_worker.errors import WorkerError
 from asrpro_worker.file_clock import FileClock
+from asrpro_worker.ogg_links import links
 from asrpro_worker.pcm import RATE, Pcm, spool_directory
 from asrpro_worker.resample import Resampler
 
@@ -63,29 +64,47 @@ def decode(path: str, progress: Callable[[float], None]) -> Pcm:
 
 
 def _decode_into(pcm: Pcm, file: BinaryIO, progress: Callable[[float], None]) -> Fraction:
-    """The seconds of sound in the first track that has any."""
+    """The seconds of sound that were found."""
+    heard = Fraction(0)
+    failure: Exception | None = None
+    for start, end in links(file):
+        try:
+            heard += _decode_link(pcm, file, start, end, progress)
+        except DECODE_ERRORS as error:
+            failure = error
+    if failure is not None and heard == 0:
+        raise failure
+    return heard
 
+
+def _decode_link(pcm: Pcm, file: BinaryIO, start: int, end: int, progress: Callable[[float], None]) -> Fraction:
+    """The first track that has any sound."""
+    number = 0
+    while True:
+        # Opened anew for each track: not every container can go back.
+        with open_container(file, start, end) as container:
+            candidates = tracks(container)
+            if not candidates:
+                raise IndexError("no audio track")
+            heard = _decode_track(pcm, container, candidates[number], progress)
+        number += 1
+        if heard > 0 or number >= len(candidates):
+            return heard
+
+
+def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[float], None]) -> Fraction:
     def skipped() -> None:
         pcm.skipped_packets += 1
 
-    with open_container(file) as container:
-        candidates = tracks(container)
-        if not candidates:
-            raise IndexError("no audio track")
-        for number, track in enumerate(candidates):
-            if number > 0:
-                rewind(container)
-            sound = _Sound(pcm, FileClock(container, MAX_SECONDS))
-            for frame in frames(container, track, skipped):
-                if sound.push(frame):
-                    if sound.position > MAX_SECONDS:
-                        message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
-                        raise WorkerError("audio_too_long", message, "file")
-                    progress(pcm.duration)
-            sound.flush()
-            if sound.heard > 0:
-                break
-        return sound.heard
+    sound = _Sound(pcm, FileClock(container, MAX_SECONDS))
+    for frame in frames(container, track, skipped):
+        if sound.push(frame):
+            if pcm.duration > MAX_SECONDS:
+                message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
+                raise WorkerError("audio_too_long", message, "file")
+            progress(pcm.duration)
+    sound.flush()
+    return sound.heard
 
 
 class _Sound:
@@ -100,8 +119,9 @@ class _Sound:
         self._source: tuple[str, str, int, int] | None = None
         self._resampler: Resampler | None = None
         self._samples: Counter[int] = Counter()
-        # Seconds that were taken, with the silence before and between them.
-        self.position = 0.0
+        # Where this track begins in the PCM, and the seconds that it has by now, with the silence before and in it.
+        self._start = pcm.samples
+        self._position = 0.0
 
     @property
     def heard(self) -> Fraction:
@@ -115,11 +135,11 @@ class _Sound:
             raise ValueError(f"{channels} channels at {rate} Hz")
         if frame.samples == 0:
             return False
-        silence = self._clock.silence_before(frame, self.position)
+        silence = self._clock.silence_before(frame, self._position)
         if silence > 0:
             self.flush()
-            self.position += silence
-            self._pcm.append_silence(round(self.position * RATE) - self._pcm.samples)
+            self._position += silence
+            self._pcm.append_silence(self._start + round(self._position * RATE) - self._pcm.samples)
         # The resampler would insert and drop sound by itself, wherever the times say so.
         frame.pts = None
         source = (frame.format.name, frame.layout.name, channels, rate)
@@ -128,7 +148,7 @@ class _Sound:
             self.flush()
             self._source, self._resampler = source, Resampler(frame)
         self._samples[rate] += frame.samples
-        self.position += frame.samples / rate
+        self._position += frame.samples / rate
         enough = self._resampler.add(frame)
         if enough:
             self._pcm.append(self._resampler.take())

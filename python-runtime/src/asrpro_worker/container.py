@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
@@ -35,25 +34,33 @@ DECODE_ERRORS = (av.error.FFmpegError, IndexError, OverflowError, RuntimeError, 
 
 
 class _Source:
-    """A file as PyAV reads one; a seek to nowhere, which hostile offsets cause, fails there and not in PyAV."""
+    """A part of a file as PyAV reads it; a seek to nowhere, which hostile offsets cause, fails here and not in PyAV."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
         self._file = file
-        self.read = file.read
-        self.tell = file.tell
+        self._start = start
+        self._end = end
+        file.seek(start)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(max(0, min(size, self._end - self._file.tell())))
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
 
     def seek(self, offset: int, whence: int) -> int:
+        base = {0: self._start, 1: self._file.tell(), 2: self._end}.get(whence)
         try:
-            return self._file.seek(offset, whence)
-        except (OSError, ValueError):
+            return -1 if base is None or base + offset < self._start else self._file.seek(base + offset) - self._start
+        except (OSError, OverflowError, ValueError):
             return -1
 
 
-def open_container(file: BinaryIO) -> Any:
-    """A container to be closed; raises one of DECODE_ERRORS. Nothing else than `file` is opened for it."""
+def open_container(file: BinaryIO, start: int, end: int) -> Any:
+    """What lies in [start, end) as a container to be closed; raises one of DECODE_ERRORS. Nothing else is opened."""
     # A file object and no name: FFmpeg would take a name for a URL.
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none", "max_size": _WAV_PACKET}
-    return av.open(_Source(file), mode="r", metadata_errors="ignore", options=options)
+    return av.open(_Source(file, start, end), mode="r", metadata_errors="ignore", options=options)
 
 
 def tracks(container: Any) -> list[Any]:
@@ -100,9 +107,3 @@ def frames(container: Any, stream: Any, skipped: Callable[[], None]) -> Iterator
             if failures < _MAX_READ_ERRORS:
                 continue
         return
-
-
-def rewind(container: Any) -> None:
-    """Begin anew, for another track."""
-    with contextlib.suppress(*DECODE_ERRORS):
-        container.seek(0)

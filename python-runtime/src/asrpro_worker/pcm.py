@@ -39,7 +39,8 @@ class Pcm:
         try:
             self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by __exit__
         except OSError:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+            with _disk_errors():
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115
         self._lock = threading.Lock()
         self.samples = 0
         # Damaged packets that decoding left out.

@@ -24,12 +24,16 @@ _AT_ONCE = 16_384
 # Of at most 16 bits: the mixture is rounded to 16 as libswresample does it.
 _SHORT = ("u8", "u8p", "s16", "s16p")
 
+# Full scale is 1. What is beyond this is no sound, and its square has no place in 32 bits.
+_LOUDEST = 1e6
+
 
 class Resampler:
     """Takes frames that are like `first`; those of one channel pass as they are."""
 
     def __init__(self, first: AudioFrame) -> None:
         self._format = first.format.name
+        self._is_float = self._format.startswith(("flt", "dbl"))
         self._rate = first.sample_rate
         self._channels = first.layout.nb_channels
         self._gathered = AudioFifo()
@@ -56,18 +60,19 @@ class Resampler:
 
     def _mixed(self, frame: AudioFrame) -> AudioFrame:
         samples = np.concatenate([_interleaved(part) for part in self._to_float.resample(frame)])
-        mixed = self._downmix.mix(_without_nan(samples.reshape(-1, self._channels)))
+        if self._is_float:
+            samples = _sane(samples)
+        mixed = self._downmix.mix(samples.reshape(-1, self._channels))
         if self._format in _SHORT:
-            mono, name = np.clip(np.floor(mixed * 32768 + 0.5), -32768, 32767).astype(np.int16), "s16"
-        else:
-            mono, name = mixed, "flt"
-        return _mono_frame(mono, name, self._rate)
+            # A mixture is never louder than the loudest channel, so nothing has to be cut off.
+            return _mono_frame(np.floor(mixed * 32768 + np.float32(0.5)).astype(np.int16), "s16", self._rate)
+        return _mono_frame(mixed, "flt", self._rate)
 
     def _finite(self, frame: AudioFrame) -> AudioFrame:
-        if not self._format.startswith(("flt", "dbl")):
+        if not self._is_float:
             return frame
         samples = _interleaved(frame)
-        clean = _without_nan(samples)
+        clean = _sane(samples)
         return frame if clean is samples else _mono_frame(clean, self._format, self._rate)
 
 
@@ -79,12 +84,11 @@ def _interleaved(frame: AudioFrame) -> NDArray[Any]:
     return samples
 
 
-def _without_nan(samples: NDArray[Any]) -> NDArray[Any]:
-    """Without NaN and infinity, which float files can hold and which poison everything behind them."""
-    if np.isfinite(samples).all():
+def _sane(samples: NDArray[Any]) -> NDArray[Any]:
+    """Without NaN, infinity and what is as good as that, which float files can hold and which poisons what follows."""
+    if len(samples) == 0 or (samples.max() < _LOUDEST and samples.min() > -_LOUDEST):
         return samples
-    clean: NDArray[Any] = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    return clean
+    return np.where(np.abs(samples) < _LOUDEST, samples, samples.dtype.type(0))
 
 
 def _mono_frame(samples: NDArray[Any], name: str, rate: int) -> AudioFrame:
