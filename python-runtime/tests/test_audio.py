@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from faster_whisper.audio import decode_audio
+from media import encode, tone
 from sounds import AUDIO, manifest, mp3, noise, write_wav
 
 from asrpro_worker import audio
@@ -159,6 +160,18 @@ def test_decoding_can_be_stopped(spool: Path) -> None:
     with pytest.raises(JobCancelledError):
         audio.decode(str(path), stop)
     assert list(spool.iterdir()) == [path]
+
+
+def test_decoding_can_be_stopped_before_the_first_sound(spool: Path) -> None:
+    def stop(_: float) -> None:
+        raise JobCancelledError
+
+    path = encode(spool / "film.mkv", "aac", tone(0.2), at=[(3, tone(0.2))], picture=4)
+    with pytest.raises(JobCancelledError):
+        audio.decode(str(path), stop)
+    damaged = AUDIO / "corrupt" / "made" / "bitrot.webm"
+    with pytest.raises(JobCancelledError):
+        audio.decode(str(damaged), stop)
 
 
 def test_a_file_that_never_stays_the_same_can_be_stopped_too(spool: Path) -> None:

@@ -93,16 +93,20 @@ def _decode_link(pcm: Pcm, file: BinaryIO, start: int, end: int, progress: Calla
 
 
 def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[float], None]) -> Fraction:
+    def alive() -> None:
+        progress(pcm.duration)
+
     def skipped() -> None:
         pcm.skipped_packets += 1
+        alive()
 
     sound = _Sound(pcm, FileClock(container, MAX_SECONDS))
-    for frame in frames(container, track, skipped):
+    for frame in frames(container, track, skipped, alive):
         if sound.push(frame):
             if pcm.duration > MAX_SECONDS:
                 message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
                 raise WorkerError("audio_too_long", message, "file")
-            progress(pcm.duration)
+            alive()
     sound.flush()
     return sound.heard
 

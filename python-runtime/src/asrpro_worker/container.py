@@ -87,13 +87,19 @@ def _simplify_layout(codec: Any) -> None:
         codec.layout = f"{channels} channels"
 
 
-def frames(container: Any, stream: Any, skipped: Callable[[], None]) -> Iterator[AudioFrame]:
-    """Decoded frames; what cannot be read or decoded is left out, and `skipped` is called for each such packet."""
+def frames(container: Any, track: Any, skipped: Callable[[], None], alive: Callable[[], None]) -> Iterator[AudioFrame]:
+    """Decoded frames; what cannot be read or decoded is left out, and `skipped` is called for each such packet.
+
+    `alive` is called at every other packet: an hour of film may come before the first sound.
+    """
     failures = 0
     while True:
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux():
                 failures = 0
+                if packet.stream.index != track.index:
+                    alive()
+                    continue
                 try:
                     decoded = packet.decode()
                 except DECODE_ERRORS:
@@ -106,4 +112,7 @@ def frames(container: Any, stream: Any, skipped: Callable[[], None]) -> Iterator
             skipped()
             if failures < _MAX_READ_ERRORS:
                 continue
+        except IndexError:
+            # at the end, after a track that the container did not announce
+            pass
         return
