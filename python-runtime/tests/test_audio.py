@@ -185,6 +185,16 @@ def test_a_file_that_never_stays_the_same_can_be_stopped_too(spool: Path) -> Non
     assert len(seen) >= len(rates) / 2
 
 
+def test_frames_with_absurd_claims_cost_only_themselves(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # what a damaged header can claim, no encoder writes: here 16 kHz is absurd
+    monkeypatch.setattr(audio, "_RATES", range(20_000, 50_000))
+    path = spool / "upload"
+    path.write_bytes(b"".join(mp3(noise(1, rate), rate) for rate in (22_050, 16_000, 22_050)))
+    samples, skipped = decode(path)
+    assert len(samples) / 16_000 == pytest.approx(2, abs=0.2)
+    assert skipped > 10
+
+
 def test_a_file_in_a_place_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch, spool: Path) -> None:
     path = write_wav(spool / "upload", noise(1))
     monkeypatch.setattr("asrpro_worker.audio.spool_directory", lambda _: spool / "no such directory")

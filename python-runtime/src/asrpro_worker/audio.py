@@ -102,7 +102,9 @@ def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[floa
 
     sound = _Sound(pcm, FileClock(container, MAX_SECONDS))
     for frame in frames(container, track, skipped, alive):
-        if sound.push(frame):
+        if not sound.takes(frame):
+            skipped()
+        elif sound.push(frame):
             if pcm.duration > MAX_SECONDS:
                 message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
                 raise WorkerError("audio_too_long", message, "file")
@@ -132,13 +134,14 @@ class _Sound:
         """Seconds of sound, exactly."""
         return sum((Fraction(count, rate) for rate, count in self._samples.items()), Fraction(0))
 
+    @staticmethod
+    def takes(frame: AudioFrame) -> bool:
+        """A damaged packet can claim any rate and number of channels; those around it are sound."""
+        return frame.samples > 0 and frame.sample_rate in _RATES and 1 <= frame.layout.nb_channels <= _MAX_CHANNELS
+
     def push(self, frame: AudioFrame) -> bool:
         """Take a frame; True when something was handed on to the PCM."""
         rate, channels = frame.sample_rate, frame.layout.nb_channels
-        if rate not in _RATES or not 1 <= channels <= _MAX_CHANNELS:
-            raise ValueError(f"{channels} channels at {rate} Hz")
-        if frame.samples == 0:
-            return False
         silence = self._clock.silence_before(frame, self._position)
         if silence > 0:
             self.flush()
