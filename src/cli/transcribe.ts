@@ -1,8 +1,7 @@
-import { accessSync, constants } from 'node:fs';
-import path from 'node:path';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import { collect, plain, verbose } from '../http/transcript.ts';
 import type { Transcript, TranscriptionRequest, TranscriptionService } from '../transcription/types.ts';
+import { openAudio } from './audio-input.ts';
 import type { Command, CommandContext } from './command.ts';
 
 const formats = ['text', 'json', 'verbose_json'] as const;
@@ -11,29 +10,41 @@ type Format = (typeof formats)[number];
 export const transcribe: Command = {
   name: 'transcribe',
   summary: 'text of audio files to stdout, without a server',
-  usage: 'transcribe FILE... [--model ID] [--language CODE] [--format text|json|verbose_json] [--words]',
+  usage: 'transcribe FILE|-... [--model ID] [--language CODE] [--format text|json|verbose_json] [--words]',
   options: {
     model: { type: 'string', short: 'm', description: 'ID of the model; the configured default when absent.' },
     language: { type: 'string', short: 'l', description: 'ISO-639-1 CODE of what is spoken; detected when absent.' },
     format: { type: 'string', short: 'f', description: 'text, json or verbose_json.' },
     words: { type: 'boolean', description: 'Times of the words too; implies verbose_json.' },
+    mock: { type: 'boolean', description: 'Built-in fake worker, no Python: for tests.' },
   },
   async run(context) {
     const { positionals: files, terminal } = context;
     if (files.length === 0) throw new AsrproError('usage', `Usage: asrpro ${transcribe.usage}`);
     const format = formatOf(context);
-    const { transcription } = await context.services();
+    const services = await context.services();
+    const copyTo = {
+      directory: services.run.spool,
+      maxBytes: context.config.server.maxUploadBytes,
+      signal: context.signal,
+    };
     const failures: AsrproError[] = [];
     for (const file of files) {
       if (context.signal.aborted) break;
       try {
-        const transcript = await transcribeFile(transcription, requestFor(file, context), context.signal);
-        terminal.out.write(`${rendered(transcript, format, context.flags.words === true)}\n`);
+        const audio = await openAudio(file, copyTo);
+        try {
+          const request = requestFor(audio.path, context);
+          const transcript = await transcribeFile(services.transcription, request, context.signal);
+          terminal.out.write(`${rendered(transcript, format, context.flags.words === true)}\n`);
+        } finally {
+          await audio.discard();
+        }
       } catch (thrown) {
         const error = asAsrproError(thrown);
         // With several files the others are still wanted; each failure names its file.
         if (files.length === 1) throw error;
-        terminal.err.write(`${file}: ${error.message}\n`);
+        terminal.err.write(error.message.startsWith(file) ? `${error.message}\n` : `${file}: ${error.message}\n`);
         failures.push(error);
       }
     }
@@ -53,19 +64,10 @@ function formatOf({ flags, terminal }: CommandContext): Format {
   return format;
 }
 
-function requestFor(file: string, { flags }: CommandContext): TranscriptionRequest {
-  try {
-    accessSync(file, constants.R_OK);
-  } catch (cause) {
-    throw new AsrproError('invalid_value', `${file} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, {
-      param: 'file',
-      cause,
-    });
-  }
+function requestFor(audioPath: string, { flags }: CommandContext): TranscriptionRequest {
   return {
     model: text(flags.model),
-    // The worker only reads it; a copy as for uploads is not needed.
-    audioPath: path.resolve(file),
+    audioPath,
     task: 'transcribe',
     language: text(flags.language)?.toLowerCase() ?? null,
     prompt: null,

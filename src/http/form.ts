@@ -16,7 +16,7 @@ const oneOf = (values: readonly string[]): string => `choose ${values.map((value
 
 const file = z
   .file()
-  .describe('The audio, in any container and codec that FFmpeg reads. Its name and content type do not matter.');
+  .describe('Sound or video in one of the kinds that docs/openai.md lists. Its name and content type do not matter.');
 const model = z
   .string()
   .optional()

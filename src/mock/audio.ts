@@ -12,7 +12,7 @@ export interface MockAudio {
 const COMPRESSED_BYTES_PER_SECOND = 4000;
 const SHORTEST_SECONDS = 0.1;
 
-/** First bytes of the containers that the real worker decodes. */
+/** First bytes of the usual containers that the real worker decodes. */
 const MAGIC = [
   /^fLaC/,
   /^OggS/,
@@ -22,6 +22,14 @@ const MAGIC = [
   /^.{4}ftyp/s,
   /^FORM.{4}AIF[FC]/s,
   /^caff/,
+  /^\.snd/,
+  /^#!AMR/,
+  /^(?:wvpk|TTA1|MAC |DSD |RF64|riff|FLV|NIST_1A|nut\/|\.RMF)/,
+  /^Creative Voice File/,
+  /^RIFF.{4}AVI /s,
+  // ASF, AC-3, MPEG program and transport streams, MXF
+  /^(?:0&\xb2u|[^ -~]w[^ -~]|[^ -~]{3}\xba|[^ -~]{2}\+4)/,
+  /^G.{187}G/s,
 ];
 
 /**

@@ -1,247 +1,169 @@
 """Any audio or video file to PCM, packet by packet, with FFmpeg's libraries inside PyAV.
 
 A loop of our own, because the ready-made ones stop silently at the first bad packet, follow a changed sample rate into
-noise, or allocate by what a hostile header claims.
+noise, forget when something was heard, or allocate by what a hostile header claims.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import av
-import numpy as np
-from av.audio.fifo import AudioFifo
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
-
+from asrpro_worker.container import DECODE_ERRORS, frames, open_container, tracks
 from asrpro_worker.errors import WorkerError
+from asrpro_worker.file_clock import FileClock
+from asrpro_worker.ogg_links import links
 from asrpro_worker.pcm import RATE, Pcm, spool_directory
+from asrpro_worker.resample import Resampler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from av.audio.frame import AudioFrame
 
 log = logging.getLogger(__name__)
 
 MIN_SECONDS = Fraction(1, 10)
 MAX_SECONDS = 12 * 3600
-_RATES = range(1_000, 768_001)
-# A file whose container cannot be read this often in a row has nothing more to give.
-_MAX_READ_ERRORS = 100
-# Two channels cancel when their mean keeps less than this part of their energy (-20 dB).
-_CANCELLED = 0.01
+# DSD files give 2.8 million samples a second.
+_RATES = range(1_000, 3_072_001)
+# libswresample takes no more.
+_MAX_CHANNELS = 64
 
-# Samples, of each channel, that are handled at once. Frames have about 1000; at 8 bytes and 64 channels it is 8 MB.
-_AT_ONCE = 16_384
-# Bytes in a packet of a WAV file, whose own packets are so small that half of the time goes into handling them.
-_WAV_PACKET = "65536"
-
-# Demuxers for files of sound. Playlists and scripts (hls, concat, dash …) are left out: they open further files.
-_FORMATS = (
-    "aac,ac3,adts,aiff,amr,ape,asf,au,avi,caf,dts,eac3,flac,flv,m4a,matroska,mov,mp3,mp4,mpeg,mpegts,mpc,mpc8,ogg,opus,"
-    "rm,tta,w64,wav,webm,wv,3gp,3g2,mj2,loas,latm,truehd,gsm,amrnb,amrwb"
-)
 _NOT_AUDIO = (
     "Invalid file format. Supported formats: ['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'webm']"
 )
-# What PyAV raises for bytes that are no audio. IndexError and ValueError come from odd stream tables and layouts.
-_DECODE_ERRORS = (av.error.FFmpegError, IndexError, ValueError)
-
-
-class _Source:
-    """A file as PyAV reads one; a seek to nowhere, which hostile offsets cause, fails there and not in PyAV."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.read = file.read
-        self.tell = file.tell
-
-    def seek(self, offset: int, whence: int) -> int:
-        try:
-            return self._file.seek(offset, whence)
-        except (OSError, ValueError):
-            return -1
 
 
 def decode(path: str, progress: Callable[[float], None]) -> Pcm:
-    """The sound of a file as PCM; the caller closes it.
+    """The sound of a file as PCM on the file's own clock: what starts late or has holes has silence there.
 
-    `progress` is called with the seconds decoded so far and may raise to stop. Raises WorkerError:
-    `invalid_file_format`, `audio_too_short` (under 0.1 s) or `audio_too_long`.
+    The caller closes it. `progress` is called with the seconds decoded so far and may raise to stop. Raises
+    WorkerError: `invalid_file_format`, `audio_too_short` (under 0.1 s), `audio_too_long` or `disk_full`.
     """
-    pcm, balance = _decode_into(path, progress, channel=None)
-    if balance.cancels:
-        # One channel is the other upside down (a recording made with a balanced cable): the mean is silence.
-        pcm.close()
-        pcm, balance = _decode_into(path, progress, channel=0)
-    if balance.seconds < MIN_SECONDS:
-        pcm.close()
-        if pcm.samples == 0 and balance.seconds == 0:
-            raise WorkerError("invalid_file_format", f"{_NOT_AUDIO}. The file holds no sound.", "file")
-        raise WorkerError("audio_too_short", "Audio file is too short. Minimum audio length is 0.1 seconds.", "file")
-    return pcm
-
-
-@dataclass
-class _Balance:
-    """Length of the source, samples by rate, and the energy of two channels beside that of their mean."""
-
-    samples: Counter[int] = field(default_factory=Counter)
-    channels: float = 0.0
-    mean: float = 0.0
-
-    @property
-    def seconds(self) -> Fraction:
-        return sum((Fraction(count, rate) for rate, count in self.samples.items()), Fraction(0))
-
-    @property
-    def cancels(self) -> bool:
-        return self.channels > 0 and self.mean < _CANCELLED * self.channels
-
-
-def _decode_into(path: str, progress: Callable[[float], None], channel: int | None) -> tuple[Pcm, _Balance]:
-    pcm, balance = Pcm(spool_directory(path)), _Balance()
+    pcm = Pcm(spool_directory(path))
     try:
         with Path(path).open("rb") as file:
-            _decode_file(file, pcm, balance, progress, channel)
-    except _DECODE_ERRORS as error:
+            heard = _decode_into(pcm, file, progress)
+    except DECODE_ERRORS as error:
         pcm.close()
         log.info("The file cannot be decoded: %s", type(error).__name__)
         raise WorkerError("invalid_file_format", _NOT_AUDIO, "file") from error
     except BaseException:
         pcm.close()
         raise
-    return pcm, balance
+    if heard < MIN_SECONDS:
+        pcm.close()
+        if heard == 0:
+            raise WorkerError("invalid_file_format", f"{_NOT_AUDIO}. The file holds no sound.", "file")
+        raise WorkerError("audio_too_short", "Audio file is too short. Minimum audio length is 0.1 seconds.", "file")
+    return pcm
 
 
-def _decode_file(
-    file: BinaryIO, pcm: Pcm, balance: _Balance, progress: Callable[[float], None], channel: int | None
-) -> None:
-    # A file object and no name: FFmpeg would take a name for a URL.
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none", "max_size": _WAV_PACKET}
-    with av.open(_Source(file), mode="r", metadata_errors="ignore", options=options) as container:
-        stream = _choose_stream(container.streams.audio)
-        sound = _Sound(pcm, balance, channel)
-        for frame in _frames(container, stream, pcm):
-            if frame.sample_rate not in _RATES:
-                raise ValueError(f"sample rate {frame.sample_rate}")
-            if sound.push(frame):
-                if balance.seconds > MAX_SECONDS:
-                    hours = MAX_SECONDS // 3600
-                    raise WorkerError("audio_too_long", f"The audio is longer than {hours} hours; split it.", "file")
-                progress(pcm.duration)
-        sound.flush()
-
-
-def _choose_stream(streams: Any) -> Any:
-    """The track that a player would play: the one marked as default, else the first."""
-    known = [stream for stream in streams if stream.codec_context is not None]
-    if not known:
-        raise IndexError("no audio stream")
-    return min(known, key=lambda stream: (not stream.disposition & stream.disposition.__class__.default, stream.index))
-
-
-def _frames(container: Any, stream: Any, pcm: Pcm) -> Iterator[AudioFrame]:
-    """Decoded frames; packets that cannot be read or decoded are counted and left out."""
-    failures = 0
-    while True:
+def _decode_into(pcm: Pcm, file: BinaryIO, progress: Callable[[float], None]) -> Fraction:
+    """The seconds of sound that were found."""
+    heard = Fraction(0)
+    failure: Exception | None = None
+    for start, end in links(file):
         try:
-            for packet in container.demux(stream):
-                failures = 0
-                try:
-                    frames = packet.decode()
-                except _DECODE_ERRORS:
-                    pcm.skipped_packets += 1
-                    continue
-                yield from frames
-        except av.error.FFmpegError:
-            # demux is a generator and over after an error; the container itself goes on behind the damage
-            failures += 1
-            pcm.skipped_packets += 1
-            if failures < _MAX_READ_ERRORS:
-                continue
-        return
+            heard += _decode_link(pcm, file, start, end, progress)
+        except DECODE_ERRORS as error:
+            failure = error
+    if failure is not None and heard == 0:
+        raise failure
+    return heard
 
 
-def _finite(frame: AudioFrame) -> AudioFrame:
-    """The frame without NaN and infinity, which float files can hold and which poison everything after them."""
-    if not frame.format.name.startswith(("flt", "dbl")):
-        return frame
-    samples: Any = frame.to_ndarray()
-    if np.isfinite(samples).all():
-        return frame
-    clean = AudioFrame.from_ndarray(
-        np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), format=frame.format.name, layout=frame.layout.name
-    )
-    clean.sample_rate = frame.sample_rate
-    return clean
+def _decode_link(pcm: Pcm, file: BinaryIO, start: int, end: int, progress: Callable[[float], None]) -> Fraction:
+    """The first track that has any sound."""
+    number = 0
+    while True:
+        # Opened anew for each track: not every container can go back.
+        with open_container(file, start, end) as container:
+            candidates = tracks(container)
+            if not candidates:
+                raise IndexError("no audio track")
+            heard = _decode_track(pcm, container, candidates[number], progress)
+        number += 1
+        if heard > 0 or number >= len(candidates):
+            return heard
 
 
-def _weigh(frame: AudioFrame, balance: _Balance) -> None:
-    if len(frame.layout.channels) != 2:  # noqa: PLR2004 - a pair
-        balance.channels = balance.mean = 0.0
-        return
-    samples = frame.to_ndarray().astype(np.float32)
-    left, right = samples if len(samples) == 2 else (samples[0, ::2], samples[0, 1::2])  # noqa: PLR2004
-    balance.channels += float(np.square(left).sum() + np.square(right).sum()) / 2
-    balance.mean += float(np.square((left + right) / 2).sum())
+def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[float], None]) -> Fraction:
+    def alive() -> None:
+        progress(pcm.duration)
+
+    def skipped() -> None:
+        pcm.skipped_packets += 1
+        alive()
+
+    sound = _Sound(pcm, FileClock(container, MAX_SECONDS))
+    for frame in frames(container, track, skipped, alive):
+        if not sound.takes(frame):
+            skipped()
+        elif sound.push(frame):
+            if pcm.duration > MAX_SECONDS:
+                message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
+                raise WorkerError("audio_too_long", message, "file")
+            alive()
+    sound.flush()
+    return sound.heard
 
 
 class _Sound:
-    """Decoded frames on their way into the PCM: gathered, checked, resampled to mono 16 kHz, written.
+    """Decoded frames on their way into the PCM.
 
-    Frames hold some hundredths of a second; handled one by one they would cost more than their decoding. What changes
-    its format, layout or rate on the way gets a new resampler. `channel` picks one of two instead of mixing.
+    What changes its format, layout or rate on the way gets a new resampler.
     """
 
-    def __init__(self, pcm: Pcm, balance: _Balance, channel: int | None) -> None:
+    def __init__(self, pcm: Pcm, clock: FileClock) -> None:
         self._pcm = pcm
-        self._balance = balance
-        self._channel = channel
-        self._source: tuple[str, str, int] | None = None
-        self._gathered = AudioFifo()
-        self._resampler = AudioResampler()
+        self._clock = clock
+        self._source: tuple[str, str, int, int] | None = None
+        self._resampler: Resampler | None = None
+        self._samples: Counter[int] = Counter()
+        # Where this track begins in the PCM, and the seconds that it has by now, with the silence before and in it.
+        self._start = pcm.samples
+        self._position = 0.0
+
+    @property
+    def heard(self) -> Fraction:
+        """Seconds of sound, exactly."""
+        return sum((Fraction(count, rate) for rate, count in self._samples.items()), Fraction(0))
+
+    @staticmethod
+    def takes(frame: AudioFrame) -> bool:
+        """A damaged packet can claim any rate and number of channels; those around it are sound."""
+        return frame.samples > 0 and frame.sample_rate in _RATES and 1 <= frame.layout.nb_channels <= _MAX_CHANNELS
 
     def push(self, frame: AudioFrame) -> bool:
         """Take a frame; True when something was handed on to the PCM."""
-        # The times of broken files make the resampler insert or drop sound.
-        frame.pts = None
-        rate = frame.sample_rate
-        source = (frame.format.name, frame.layout.name, rate)
-        changed = source != self._source
-        if changed:
+        rate, channels = frame.sample_rate, frame.layout.nb_channels
+        silence = self._clock.silence_before(frame, self._position)
+        if silence > 0:
             self.flush()
-            self._source, self._gathered = source, AudioFifo()
-            layout = "mono" if self._channel is None else "stereo"
-            self._resampler = AudioResampler(format="s16", layout=layout, rate=RATE)
-        self._balance.samples[rate] += frame.samples
-        self._gathered.write(frame)
-        enough = self._gathered.samples >= _AT_ONCE
+            self._position += silence
+            self._pcm.append_silence(self._start + round(self._position * RATE) - self._pcm.samples)
+        # The resampler would insert and drop sound by itself, wherever the times say so.
+        frame.pts = None
+        source = (frame.format.name, frame.layout.name, channels, rate)
+        changed = source != self._source
+        if changed or self._resampler is None:
+            self.flush()
+            self._source, self._resampler = source, Resampler(frame)
+        self._samples[rate] += frame.samples
+        self._position += frame.samples / rate
+        enough = self._resampler.add(frame)
         if enough:
-            self._hand_on()
+            self._pcm.append(self._resampler.take())
         return changed or enough
 
     def flush(self) -> None:
         """Write what is still on the way."""
-        if self._source is not None:
-            self._hand_on()
-            self._write(None)
-            self._source = None
-
-    def _hand_on(self) -> None:
-        frame = self._gathered.read()
-        if frame is None:
-            return
-        frame = _finite(frame)
-        if self._channel is None:
-            _weigh(frame, self._balance)
-        self._write(frame)
-
-    def _write(self, frame: AudioFrame | None) -> None:
-        for resampled in self._resampler.resample(frame):
-            samples: Any = resampled.to_ndarray().reshape(-1)
-            self._pcm.append(samples if self._channel is None else samples[self._channel :: 2])
+        if self._resampler is not None:
+            self._pcm.append(self._resampler.take())
+            self._pcm.append(self._resampler.rest())
+            self._resampler = None

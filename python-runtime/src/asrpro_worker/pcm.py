@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import logging
 import tempfile
 import threading
 from pathlib import Path
@@ -9,13 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asrpro_worker.errors import WorkerError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
+
 RATE = 16_000
 _BYTES = 2
+# No space, no more of the user's share, no larger file.
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
 
 class Pcm:
@@ -29,7 +39,8 @@ class Pcm:
         try:
             self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by __exit__
         except OSError:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+            with _disk_errors():
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115
         self._lock = threading.Lock()
         self.samples = 0
         # Damaged packets that decoding left out.
@@ -42,9 +53,20 @@ class Pcm:
 
     def append(self, samples: NDArray[np.int16]) -> None:
         """Add int16 samples of shape (n,) at the end."""
-        self._file.seek(0, 2)
-        self._file.write(np.ascontiguousarray(samples).data)
+        if len(samples) == 0:
+            return
+        with _disk_errors():
+            self._file.seek(self.samples * _BYTES)
+            self._file.write(np.ascontiguousarray(samples).data)
+            # Here and not in the next call, where the samples would have been counted already.
+            self._file.flush()
         self.samples += len(samples)
+
+    def append_silence(self, samples: int) -> None:
+        """Add so many zeros at the end; most file systems keep no blocks for them."""
+        with _disk_errors():
+            self._file.truncate((self.samples + samples) * _BYTES)
+        self.samples += samples
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples [start, stop) as float32 in -1 to 1; what lies outside of the audio is left away."""
@@ -57,13 +79,28 @@ class Pcm:
 
     def close(self) -> None:
         """Give the disk space back."""
-        self._file.close()
+        # What a full disk did not take is tried once more here.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Pcm:  # noqa: PYI034 - Self is not in Python 3.10
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        log.warning("The decoded audio cannot be written: %s", error)
+        if error.errno in _FULL:
+            message = "There is no disk space left for the decoded audio; it needs 115 MB for each hour."
+            raise WorkerError("disk_full", message) from error
+        message = f"The decoded audio cannot be written to the disk ({error.strerror})."
+        raise WorkerError("internal_error", message) from error
 
 
 def spool_directory(audio: str) -> Path:

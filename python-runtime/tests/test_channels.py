@@ -1,0 +1,120 @@
+"""No number of channels, and no order of them, ends the worker; what is spoken on any of them is heard."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from media import decode_elsewhere, encode, on_channel, tone, wav
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# As FFmpeg names them; other numbers have no layout with a name.
+LAYOUTS = {3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1", 10: "5.1.4", 12: "7.1.4", 16: "hexadecagonal"}
+CODECS: dict[str, tuple[str, dict[str, Any]]] = {
+    "flac": ("flac", {}),
+    "m4a": ("aac", {}),
+    "aac": ("aac", {"form": "adts"}),
+    "ts": ("aac", {"form": "mpegts"}),
+    "opus": ("libopus", {"rate": 48_000}),
+    "family255.opus": ("libopus", {"rate": 48_000, "options": {"mapping_family": "255"}}),
+    "ambisonic.opus": ("libopus", {"rate": 48_000, "options": {"mapping_family": "2"}}),
+    "ac3": ("ac3", {"rate": 48_000}),
+    "eac3": ("eac3", {"rate": 48_000}),
+    "alac.m4a": ("alac", {}),
+    "wv": ("wavpack", {}),
+    "planar.nut": ("pcm_s16le_planar", {}),
+}
+
+
+def is_heard(answer: Any) -> bool:
+    return isinstance(answer, list) and 0.2 < answer[0] < 0.5 and answer[1] > 0.015
+
+
+def silent(files: list[Path], answers: list[Any]) -> list[str]:
+    return [files[number].name for number, answer in enumerate(answers) if not is_heard(answer)]
+
+
+def test_every_number_of_channels_in_wav(tmp_path: Path) -> None:
+    files = []
+    for channels in range(1, 65):
+        sound = on_channel(channels - 1, channels, seconds=0.25)
+        mask = (1 << min(channels, 18)) - 1
+        files += [wav(tmp_path / f"{bits}_{channels}.wav", sound, bits) for bits in (8, 16, 24, 32)]
+        files += [wav(tmp_path / f"float{bits}_{channels}.wav", sound, bits, real=True) for bits in (32, 64)]
+        files += [wav(tmp_path / f"masked{bits}_{channels}.wav", sound, 16, mask=bits) for bits in (0, mask, mask << 2)]
+    answers = decode_elsewhere(files)
+    assert silent(files, answers) == []
+
+
+@pytest.mark.parametrize("kind", CODECS)
+def test_every_number_of_channels_that_a_codec_takes(tmp_path: Path, kind: str) -> None:
+    codec, how = CODECS[kind]
+    files = []
+    for channels in range(1, 65):
+        for layout in (None, LAYOUTS.get(channels)):
+            sound = on_channel(channels - 1, channels, how.get("rate", 16_000), 0.25)
+            path = tmp_path / f"{channels}_{layout}.{kind}"
+            try:
+                files.append(encode(path, codec, sound, layout=layout, **how))
+            except (ValueError, OSError):  # the codec does not take it
+                continue
+    assert len(files) >= 4
+    answers = decode_elsewhere(files)
+    assert silent(files, answers) == []
+
+
+@pytest.mark.parametrize("labels", [[2, 1], [1, 1, 1], [3, 45, 1, 2], [65536 + number for number in range(6)]])
+def test_an_order_of_channels_of_its_own(tmp_path: Path, labels: list[int]) -> None:
+    """Right before left, the same three times, an unknown one: PyAV frees such an order twice."""
+    channels = len(labels)
+    sound = np.repeat(tone(1), channels, axis=0)
+    order = struct.pack(">III", 0, 0, channels) + b"".join(struct.pack(">II12x", label, 0) for label in labels)
+    data = struct.pack(">I", 0) + (sound.T * 32767).astype(">i2").tobytes()
+    path = tmp_path / "sound.caf"
+    path.write_bytes(
+        b"caff" + struct.pack(">HH", 1, 0)
+        + b"desc" + struct.pack(">qd4sIIIII", 32, 16_000, b"lpcm", 0, 2 * channels, 1, channels, 16)
+        + b"chan" + struct.pack(">q", len(order)) + order
+        + b"data" + struct.pack(">q", len(data)) + data
+    )  # fmt: skip
+    assert decode_elsewhere([path]) == [[1.0, pytest.approx(0.5, abs=0.01)]]
+
+
+def test_channels_that_change_in_the_middle(tmp_path: Path) -> None:
+    parts = [
+        encode(tmp_path / f"{channels}.aac", "aac", on_channel(0, channels), form="adts", layout=layout)
+        for channels, layout in ((2, "stereo"), (8, "7.1"), (1, "mono"), (6, "5.1"))
+    ]
+    path = tmp_path / "joined.aac"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    [(seconds, peak)] = decode_elsewhere([path])
+    assert seconds == pytest.approx(4, abs=0.5)
+    assert peak > 0.1
+
+
+def test_links_of_an_ogg_file_that_are_unlike(tmp_path: Path) -> None:
+    kinds: list[tuple[str, str, int]] = [
+        ("libopus", "mono", 48_000),
+        ("flac", "stereo", 44_100),
+        ("libopus", "5.1", 48_000),
+    ]
+    parts = []
+    for number, (codec, layout, rate) in enumerate(kinds):
+        sound = np.repeat(tone(1, rate), {"mono": 1, "stereo": 2, "5.1": 6}[layout], axis=0)
+        parts.append(encode(tmp_path / str(number), codec, sound, form="ogg", layout=layout, rate=rate).read_bytes())
+    path = tmp_path / "joined.ogg"
+    path.write_bytes(b"".join(parts))
+    damaged = tmp_path / "damaged.ogg"
+    damaged.write_bytes(parts[0] + parts[1][:40] + bytes(50_000) + parts[2])
+    assert decode_elsewhere([path, damaged]) == [
+        [pytest.approx(3, abs=0.05), pytest.approx(0.5, abs=0.05)],
+        [pytest.approx(2, abs=0.05), pytest.approx(0.5, abs=0.05)],
+    ]
+
+
+def test_more_channels_than_can_be_mixed(tmp_path: Path) -> None:
+    assert decode_elsewhere([wav(tmp_path / "65.wav", on_channel(0, 65), 16)]) == ["invalid_file_format"]

@@ -1,0 +1,99 @@
+"""Several channels to one: nothing that is spoken cancels, drowns in silent channels, or clicks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from media import on_channel, tone, wav
+from sounds import noise
+
+from asrpro_worker.audio import decode
+from asrpro_worker.downmix import Downmix
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+FILM = ["FL", "FR", "FC", "LFE", "BL", "BR"]
+
+
+def level(samples: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
+def mixed(sound: NDArray[np.float32], names: list[str] | None = None) -> NDArray[np.float32]:
+    return Downmix(names or ["NONE"] * len(sound)).mix(np.ascontiguousarray(sound.T, np.float32))
+
+
+@pytest.mark.parametrize(("number", "channels"), [(2, 3), (3, 6), (3, 8), (40, 64), (0, 64)])
+def test_one_channel_of_many_keeps_its_level(number: int, channels: int) -> None:
+    names = FILM if channels == 6 else None
+    np.testing.assert_allclose(mixed(on_channel(number, channels), names), tone(1)[0], atol=1e-6)
+
+
+def test_silent_channels_may_be_noisy() -> None:
+    sound = np.random.default_rng(0).normal(0, 0.001, (64, 16_000)).astype(np.float32)
+    sound[40] += tone(1)[0]
+    assert level(mixed(sound)) == pytest.approx(level(tone(1)), rel=0.05)
+
+
+@pytest.mark.parametrize("part", [1.0, 0.95, 0.9, 0.8, 0.7, 0.5])
+def test_a_pair_that_cancels_to_any_degree(part: float) -> None:
+    sound = tone(1)[0]
+    assert level(mixed(np.stack([sound, -part * sound]))) > 0.2 * level(sound)
+    assert level(mixed(np.stack([part * sound, -sound]))) > 0.2 * level(sound)
+
+
+def test_a_pair_that_cancels_in_a_film() -> None:
+    sound = on_channel(0, 6)
+    sound[1] = -sound[0]
+    assert level(mixed(sound, FILM)) == pytest.approx(level(tone(1)), rel=0.01)
+
+
+def test_a_pair_that_cancels_beside_a_constant_offset() -> None:
+    sound = np.stack([tone(1)[0] + 0.4, -tone(1)[0] + 0.4])
+    heard = mixed(sound)
+    assert level(heard - heard.mean()) == pytest.approx(level(tone(1)), rel=0.01)
+
+
+def test_a_pair_that_cancels_in_the_middle_only_does_not_click() -> None:
+    sound = np.repeat(tone(3), 2, axis=0)
+    sound[1, 16_000:32_000] *= -1
+    heard = mixed(sound)
+    assert min(level(part) for part in heard.reshape(-1, 4000)) > 0.4 * level(tone(1))
+    steepest = np.abs(np.diff(tone(1)[0])).max()
+    # where the file itself jumps a step is its own
+    assert np.abs(np.diff(heard[100:15_900])).max() <= steepest
+    assert np.abs(np.diff(heard[16_400:31_900])).max() <= 1.1 * steepest
+    assert np.abs(np.diff(heard[32_400:])).max() <= 1.1 * steepest
+
+
+def test_a_pair_is_its_mean() -> None:
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 50_000)).astype(np.float32)
+    np.testing.assert_allclose(mixed(sound), sound.mean(axis=0), atol=1e-6)
+    sound[1] = 0
+    np.testing.assert_allclose(mixed(sound), sound[0] / 2, atol=1e-6)
+
+
+def test_speech_in_the_centre_of_a_film_is_louder_than_its_music() -> None:
+    rng = np.random.default_rng(0)
+    sound = rng.uniform(-0.1, 0.1, (6, 16_000)).astype(np.float32)
+    sound[2] = tone(1)[0]
+    assert level(mixed(sound, FILM)) > 0.25 * level(tone(1))
+
+
+def test_eight_bit_channels_that_cancel(tmp_path: Path) -> None:
+    with decode(str(wav(tmp_path / "file.wav", np.concatenate([tone(1), -tone(1)]), 8)), lambda _: None) as pcm:
+        assert level(pcm.read(0, pcm.samples)) == pytest.approx(level(tone(1)), rel=0.05)
+
+
+def test_channels_that_cancel_in_a_part_of_a_file(tmp_path: Path) -> None:
+    left = (noise(4) / 32768).astype(np.float32)
+    right = left.copy()
+    right[: 2 * 16_000] *= -1
+    with decode(str(wav(tmp_path / "file.wav", np.stack([left, right]), 16)), lambda _: None) as pcm:
+        parts = pcm.read(0, pcm.samples).reshape(-1, 8000)
+    assert min(level(part) for part in parts) > 0.7 * level(left)

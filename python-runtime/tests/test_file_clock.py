@@ -1,0 +1,128 @@
+"""Times are those of the file's own clock: what starts late, and every hole, is silence. Broken times cost nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from media import encode, tone
+from sounds import AUDIO
+
+from asrpro_worker.audio import decode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mkv": ("aac", {}),
+    "flac.mkv": ("flac", {}),
+    "webm": ("libopus", {"rate": 48_000}),
+    "mp4": ("aac", {}),
+    "fragmented.mp4": ("aac", {"muxing": {"movflags": "frag_keyframe+empty_moov"}}),
+    "mov": ("aac", {}),
+    "ts": ("aac", {}),
+    "mpg": ("mp2", {"form": "mpeg"}),
+    # a page is the finest that Ogg has times for; live recordings have small ones
+    "ogg": ("libopus", {"rate": 48_000, "muxing": {"page_duration": "20000"}}),
+    "flv": ("aac", {}),
+    "nut": ("aac", {}),
+}
+# The muxers of these write no picture of ours beside the sound, or not its start.
+NO_PICTURE = ("ogg", "flv", "nut")
+
+
+def heard(path: Path) -> tuple[float, list[tuple[float, float]]]:
+    """Seconds, and where (start, end) the tone is."""
+    with decode(str(path), lambda _: None) as pcm:
+        loud = np.abs(pcm.read(0, pcm.samples)) > 0.05
+        blocks = loud[: len(loud) // 160 * 160].reshape(-1, 160).any(axis=1).astype(np.int8)
+        edges = np.flatnonzero(np.diff(blocks, prepend=0, append=0)) / 100
+        return pcm.duration, list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def make(path: Path, pieces: list[tuple[float, float]], kind: str, **more: Any) -> Path:
+    """A file with the tone at each (start, seconds)."""
+    codec, how = KINDS[kind]
+    rate = how.get("rate", 16_000)
+    at = [(start, tone(seconds, rate)) for start, seconds in pieces]
+    return encode(path / f"file.{kind}", codec, tone(1, rate), at=at, **how, **more)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NO_PICTURE])
+def test_sound_that_starts_behind_the_picture(tmp_path: Path, kind: str) -> None:
+    seconds, parts = heard(make(tmp_path, [(4.98, 1)], kind, picture=7))
+    assert np.abs(np.subtract(parts, [(4.98, 5.98)])).max() < 0.25
+    assert seconds == pytest.approx(5.98, abs=0.3)
+
+
+@pytest.mark.parametrize("kind", ["ts", "mpg", "mp4", "mkv"])
+def test_sound_that_starts_a_minute_behind_the_picture(tmp_path: Path, kind: str) -> None:
+    _, parts = heard(make(tmp_path, [(63, 1)], kind, picture=65))
+    assert np.abs(np.subtract(parts, [(63, 64)])).max() < 0.25
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hole_is_silence(tmp_path: Path, kind: str) -> None:
+    seconds, parts = heard(make(tmp_path, [(0, 2), (8, 1), (10, 1)], kind))
+    wanted = [(0, 2), (8, 9), (10, 11)]
+    assert len(parts) == len(wanted)
+    assert np.abs(np.subtract(parts, wanted)).max() < 0.15
+    assert seconds == pytest.approx(11, abs=0.15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sound_alone_starts_at_once(tmp_path: Path, kind: str) -> None:
+    # a recording whose clock was running already, and what the encoder puts before the first sample
+    for start in (0, 5):
+        seconds, parts = heard(make(tmp_path, [(start, 1)], kind))
+        assert parts[0][0] <= 0.07
+        assert seconds <= 1.15
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "wav", "mp3", "aac"])
+def test_a_jump_of_ten_hours_is_not_believed(tmp_path: Path, kind: str) -> None:
+    pieces = [(0, tone(2, 48_000)), (36_000, tone(1, 48_000))]
+    codec, how = KINDS.get(kind, ({"wav": "pcm_s16le", "mp3": "mp3", "aac": "aac"}.get(kind, ""), {}))
+    path = encode(tmp_path / f"file.{kind}", codec, tone(1, 48_000), **{**how, "rate": 48_000, "at": pieces})
+    assert heard(path)[0] == pytest.approx(3, abs=0.15)
+
+
+def test_a_clock_with_a_broken_unit_makes_no_hours_of_silence(tmp_path: Path) -> None:
+    # each frame of some hundredths of a second claims to be ten minutes behind the one before
+    at = [(600 * number, tone(0.064)) for number in range(60)]
+    assert heard(encode(tmp_path / "file.mkv", "flac", tone(1), at=at))[0] < 4000
+
+
+@pytest.mark.parametrize("kind", ["ts", "mpg", "webm", "ogg"])
+def test_a_clock_that_begins_anew_adds_nothing(tmp_path: Path, kind: str) -> None:
+    once = make(tmp_path, [(0, 2)], kind).read_bytes()
+    path = tmp_path / "twice"
+    path.write_bytes(once * 2)
+    seconds, _ = heard(path)
+    assert seconds == pytest.approx(4, abs=0.3)
+
+
+def test_a_clock_of_33_bits_that_overflows(tmp_path: Path) -> None:
+    end = 2**33 / 90_000
+    _, parts = heard(make(tmp_path, [(end - 2, 1), (end + 4, 1)], "ts"))
+    assert np.abs(np.subtract(parts, [(0, 1), (6, 7)])).max() < 0.15
+
+
+@pytest.mark.parametrize("name", ["zeroed_middle.ogg", "zeroed_middle.webm", "bitrot.webm", "zeroed_middle.m4a"])
+def test_what_is_behind_damage_keeps_its_time(name: str) -> None:
+    with decode(str(AUDIO / "formats" / "derived_1272-128104-0000" / "s16_8k.wav"), lambda _: None) as pcm:
+        whole = pcm.read(0, pcm.samples)
+    with decode(str(AUDIO / "corrupt" / "made" / name), lambda _: None) as pcm:
+        end = pcm.read(75_000, 91_000)
+    place = np.correlate(whole[60_000:], end, "valid").argmax() + 60_000
+    assert place == pytest.approx(75_000, abs=800)
+
+
+@pytest.mark.skipif(not hasattr(os.stat_result, "st_blocks"), reason="the system does not tell")
+def test_silence_takes_no_room_on_the_disk(tmp_path: Path) -> None:
+    path = make(tmp_path, [(0, 1), (3000, 1)], "mkv")
+    with decode(str(path), lambda _: None) as pcm:
+        assert pcm.duration == pytest.approx(3001, abs=0.2)
+        assert os.fstat(pcm._file.fileno()).st_blocks * 512 < 1_000_000  # noqa: SLF001
