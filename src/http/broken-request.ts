@@ -25,9 +25,10 @@ export function answerBrokenRequest(
     socket.destroy();
     return;
   }
-  const open = response !== undefined && !response.writableFinished;
-  if (open) {
+  if (response !== undefined && !(response.writableFinished && response.req.complete)) {
     if (!response.headersSent) response.setHeader('connection', 'close');
+    if (response.writableFinished) socket.destroySoon();
+    else response.once('close', () => socket.destroySoon());
     if (!response.req.complete) breakOffBody(response.req, 'its framing is broken');
     return;
   }

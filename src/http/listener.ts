@@ -105,7 +105,9 @@ export function createListener(handle: RequestListener): Listener {
 
 const ABSENT: ReadonlySet<string | undefined> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']);
 
+/** Browsers and resolvers differ in which of its two addresses `localhost` is, whatever the hosts file says. */
 async function addressesOf(host: string): Promise<string[]> {
+  if (host.toLowerCase() === 'localhost') return ['127.0.0.1', '::1'];
   const found = await lookup(host, { all: true });
   return [...new Set(found.map(({ address }) => address))];
 }

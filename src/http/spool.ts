@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fs, { createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { finished } from 'node:stream/promises';
 import { AsrproError } from '../errors.ts';
@@ -41,10 +41,13 @@ export function spool(directory: string, onFailure: (error: AsrproError) => void
     },
     async close() {
       writer.end();
-      await finished(writer).catch((error: unknown) => {
+      try {
+        await finished(writer);
+        // Asked of the disk: a file that was taken away while it was written is no fault of the audio.
+        return (await stat(file)).size;
+      } catch (error) {
         throw spoolError(error);
-      });
-      return writer.bytesWritten;
+      }
     },
     async discard() {
       writer.destroy();

@@ -1,6 +1,4 @@
 import { connect } from 'node:net';
-import { wav } from '../setup/wav.ts';
-import { field, multipart, speech } from './multipart.ts';
 
 /** Largest body. */
 const MAX_BYTES = 3_000_000;
@@ -111,8 +109,3 @@ export function sendRaw(port: number, { bytes, leavesAfter }: Omit<BadUpload, 'k
     else socket.write(bytes.subarray(0, leavesAfter), () => socket.destroy());
   });
 }
-
-/** A request that is answered with 200. */
-export const goodUpload = (): { body: Buffer; headers: Record<string, string> } =>
-  multipart([field('model', 'mock-echo'), speech]);
-void wav;
