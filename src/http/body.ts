@@ -70,12 +70,19 @@ export function readBody(
 
     request.on('error', () => undefined);
     if (signal?.aborted) return onAbort();
+    if (!hasKnownEnd(request)) return fail(broken('nothing says where it ends'));
     if (request.readableEnded) return onEnd();
     if (request.destroyed) return onClose();
     readers.set(request, (reason) => fail(broken(reason)));
     signal?.addEventListener('abort', onAbort);
     request.on('data', onData).once('end', onEnd).once('close', onClose);
   });
+}
+
+/** false for a `Transfer-Encoding` other than `chunked`: such a body would go on until the connection ends. */
+export function hasKnownEnd({ headers }: IncomingMessage): boolean {
+  const coding = headers['transfer-encoding'];
+  return coding === undefined || /(?:^|,)\s*chunked\s*$/i.test(coding);
 }
 
 /** Ends the reading of a body that Node cannot parse any further; false when nobody reads it. */

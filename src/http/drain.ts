@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { hasKnownEnd } from './body.ts';
 
 /** A client that has not read its answer after so much, or so long, will not. */
 const MAX_BYTES = 1024 * 1024 * 1024;
@@ -12,7 +13,8 @@ const draining = new WeakMap<IncomingMessage, Promise<void>>();
  */
 export function drainBody(request: IncomingMessage): Promise<void> {
   const { socket } = request;
-  if (request.complete || request.destroyed || socket.readableEnded) return Promise.resolve();
+  const over = request.complete || request.destroyed || socket.readableEnded;
+  if (over || !hasKnownEnd(request)) return Promise.resolve();
   const known = draining.get(request);
   if (known !== undefined) return known;
   const drained = new Promise<void>((resolve) => {
@@ -21,18 +23,18 @@ export function drainBody(request: IncomingMessage): Promise<void> {
       socket.destroy();
     };
     const timer = setTimeout(stop, MAX_MS).unref();
-    const over = (): void => {
+    const end = (): void => {
       clearTimeout(timer);
-      socket.off('end', over);
+      socket.off('end', end);
       resolve();
     };
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > MAX_BYTES) stop();
     });
-    request.once('end', over).once('close', over);
+    request.once('end', end).once('close', end);
     // The body was cut short: the request itself never hears of it.
-    socket.once('end', over);
+    socket.once('end', end);
     request.on('error', () => undefined);
     request.resume();
   });

@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { createServer, request as httpRequest } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
+import { z } from 'zod';
 import { AsrproError } from '../../src/errors.ts';
 import { type Pace, readBody } from '../../src/http/body.ts';
+import { readJson } from '../../src/http/json-body.ts';
 import { call } from '../setup/api.ts';
 import { mockGateway } from './mock-gateway.ts';
 import { ask, expectError, multipart, speech } from './multipart.ts';
@@ -90,6 +92,20 @@ test('a body that drips, or never comes, is given up; one that moves is read to 
   expect(await outcome(pace, () => undefined)).toBe('invalid_body');
   expect(await outcome(pace, every(20, 1))).toBe('invalid_body');
   expect(await outcome(pace, every(20, 150))).toBe('whole');
+});
+
+test('a JSON body that does not come is given up', async () => {
+  const server = createServer();
+  const ended = once(server, 'request').then(([request]) =>
+    readJson(request, z.unknown(), { windowMs: 50, minBytes: 65_536 }).catch((error: AsrproError) => error.message),
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{"a":');
+  expect(await ended).toContain('too slowly');
+  socket.destroy();
+  server.close();
 });
 
 test('a body whose reader waits is not given up for that', async () => {

@@ -64,6 +64,17 @@ test('a chunk that is none ends the request with one answer', async () => {
   await nothingIsHeld();
 });
 
+test.each(['identity', 'xchunked'])(
+  'a body in the transfer encoding %s, whose end nobody knows, is refused',
+  async (coding) => {
+    const type = 'multipart/form-data; boundary=x';
+    const head = `POST /v1/audio/transcriptions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: ${type}`;
+    const answer = await converse(port(), `${head}\r\ntransfer-encoding: ${coding}\r\n\r\n--x\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    await nothingIsHeld();
+  },
+);
+
 test('what follows a whole request does not get in before its answer', async () => {
   const get = 'GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n';
   const answer = await converse(port(), `${get}nonsense\r\n\r\n`, { end: true });
