@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { TranscriptionRun } from '../../transcription/types.ts';
 import type { HttpServerDeps } from '../deps.ts';
 import { allowBody, disconnectSignal } from '../disconnect.ts';
-import { createEntrance, type Entrance } from '../entrance.ts';
+import { createEntrance, type Entry } from '../entrance.ts';
 import { eventFrames, streamEvent, transcriptEvents } from '../event-stream.ts';
 import {
   type AnswerWish,
@@ -28,7 +28,7 @@ const errors = [400, 404, 413, 503];
 
 /** Speech to text: the two calls of OpenAI's audio API. */
 export function audioRoutes(deps: Deps): Operation[] {
-  const entrance = createEntrance(deps.transcription, deps.config.server);
+  const enter = createEntrance(deps);
   return [
     {
       method: 'POST',
@@ -48,7 +48,7 @@ export function audioRoutes(deps: Deps): Operation[] {
         },
       ],
       errors,
-      handler: (request, reply) => answerAudio(deps, entrance, request, reply, transcriptionOrder),
+      handler: (request, reply) => answerAudio(deps, enter, request, reply, transcriptionOrder),
     },
     {
       method: 'POST',
@@ -64,7 +64,7 @@ export function audioRoutes(deps: Deps): Operation[] {
         },
       ],
       errors,
-      handler: (request, reply) => answerAudio(deps, entrance, request, reply, translationOrder),
+      handler: (request, reply) => answerAudio(deps, enter, request, reply, translationOrder),
     },
   ];
 }
@@ -72,17 +72,17 @@ export function audioRoutes(deps: Deps): Operation[] {
 /** The file goes away whatever happens, and the place in the queue is given back. A client that leaves takes its job with it. */
 async function answerAudio(
   deps: Deps,
-  entrance: Entrance,
+  enter: () => Entry,
   request: FastifyRequest,
   reply: FastifyReply,
   read: (upload: Upload) => AudioOrder,
 ): Promise<unknown> {
   const { config, log, spoolDirectory } = deps;
   const stages = timeStages(log, request.id);
-  const entry = entrance.enter();
+  const entry = enter();
   const gone = disconnectSignal(reply.raw);
   try {
-    const limits = { directory: spoolDirectory, maxBytes: config.server.maxUploadBytes, pace: entrance.pace };
+    const limits = { directory: spoolDirectory, maxBytes: config.server.maxUploadBytes, pace: entry.pace };
     const upload = await receiveUpload(request.raw, limits, () => allowBody(reply.raw));
     stages.end('upload');
     try {
