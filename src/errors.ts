@@ -95,6 +95,8 @@ export const errorKinds = {
   checksum_mismatch: broken('A file has the wrong size or hash; it was removed, try again.', { retryable: true }),
   disk_full: broken('Not enough free disk space; the message says what is needed and what is free.'),
 
+  spool_failed: broken("The upload cannot be written to disk; the message has the system's code, the log the path."),
+
   // Engines
   engine_not_found: bad('No such engine environment; there are `core` and `nemo`.', { status: 404 }),
   engine_not_installed: bad('The engine environment that this model needs is not installed.', { exitCode: 4 }),

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 /** Aborts when the client goes away before it has its whole answer: there is no other way for it to say "stop". */
 export function disconnectSignal(response: ServerResponse): AbortSignal {
   const gone = new AbortController();
+  if (response.destroyed) gone.abort();
   response.once('close', () => {
     if (!response.writableFinished) gone.abort();
   });

@@ -48,8 +48,5 @@ export function requestError(error: unknown): AsrproError {
   if (code.startsWith('FST_ERR_CTP')) {
     return new Failure('unsupported_content_type', 'The content type of the request is not one this call takes.');
   }
-  if (code === 'ENOSPC') {
-    return new Failure('disk_full', 'There is no disk space left for the upload.', { cause: error });
-  }
   return asAsrproError(error);
 }

@@ -2,13 +2,20 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config/schema.ts';
 import { AsrproError } from '../errors.ts';
+import { isLoopback } from './loopback.ts';
 
 const EXPOSED = 'x-request-id, retry-after, openai-processing-ms';
 const PREFLIGHT_SECONDS = '600';
 
 /**
+ * What browsers say of requests that a page of elsewhere began, `same-site` being another port or subdomain. An image, a
+ * frame or a link carries no Origin, and `<img src=".../v1/devices?refresh=true">` made the machine work.
+ */
+const OTHER_SITES: ReadonlySet<unknown> = new Set(['cross-site', 'same-site']);
+
+/**
  * Whom the server talks to, decided from the headers alone, before a byte of the body is read. A web page must not reach
- * it through a name that points to this machine (Host) or by a request from a browser (Origin).
+ * it through a name that points to this machine (Host) or by a request from a browser (Origin, Sec-Fetch-Site).
  */
 export interface Guard {
   /**
@@ -33,12 +40,9 @@ export function createGuard({ allowedHosts, allowedOrigins, apiKey }: Config['se
         });
       }
       const origin = request.headers.origin;
+      if (origin === undefined && OTHER_SITES.has(request.headers['sec-fetch-site'])) throw forbiddenOrigin();
       if (origin !== undefined && origin.toLowerCase() !== `http://${host}`) {
-        if (!origins.has(origin.toLowerCase())) {
-          throw new AsrproError('forbidden_origin', 'Web pages of this origin may not use this server.', {
-            hint: 'Add the origin to `server.allowedOrigins` to allow it.',
-          });
-        }
+        if (!origins.has(origin.toLowerCase())) throw forbiddenOrigin();
         allowPage(request, reply, origin);
         if (request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined) return true;
       }
@@ -46,6 +50,12 @@ export function createGuard({ allowedHosts, allowedOrigins, apiKey }: Config['se
       return false;
     },
   };
+}
+
+function forbiddenOrigin(): AsrproError {
+  return new AsrproError('forbidden_origin', 'Web pages of this origin may not use this server.', {
+    hint: 'Add the origin to `server.allowedOrigins` to allow it; a link can be opened by typing its address.',
+  });
 }
 
 /** Grants the headers that the page asks for: the SDKs send many, and other names with every release. */
@@ -86,8 +96,4 @@ function masked(key: string): string {
 /** Without the port; IPv6 in brackets keeps them. */
 function hostName(host: string): string {
   return host.replace(/:\d*$/, '');
-}
-
-function isLoopback(name: string): boolean {
-  return name === 'localhost' || name === '[::1]' || /^127(\.\d{1,3}){3}$/.test(name);
 }

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { AsrproError } from '../errors.ts';
 import type { HttpServerDeps } from './deps.ts';
-import { drainBody } from './drain.ts';
+import { drainBody, heldOpen } from './drain.ts';
 import { envelope, requestError, retryHeaders } from './error-reply.ts';
 import { createGuard } from './guard.ts';
-import { normalisePath } from './model-paths.ts';
+import { createListener } from './listener.ts';
 import { allowedMethods, type Operation } from './operation.ts';
+import { likelyPath, normalisePath } from './paths.ts';
 import { operations } from './routes/all.ts';
 
 export type { HttpServerDeps } from './deps.ts';
@@ -27,6 +28,7 @@ const MAX_PATH = 16 * 1024;
 /** For answers to go out after the last job has ended. */
 const CLOSE_GRACE_MS = 1_000;
 
+/** Fastify routes the requests; the sockets are the listener's. */
 export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer> {
   const { config, log } = deps;
   const routes = operations(deps);
@@ -38,13 +40,12 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
     routerOptions: { maxParamLength: MAX_PATH },
     // A job that is refused while stopping gets an error of ours.
     return503OnClosing: false,
-    frameworkErrors: (_error, request, reply) => sendError(unknownUrl(request), request as FastifyRequest, reply),
-    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
+    frameworkErrors: (_error, request, reply) =>
+      sendError(unknownUrl(routes, request), request as FastifyRequest, reply),
     // No route has a schema for fastify: what it would check and write them with is not even loaded.
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
-    // The guard looks at Host.
-    http: { requireHostHeader: false },
   });
+  const listener = createListener((request, response) => app.routing(request, response));
 
   function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const error = requestError(thrown);
@@ -57,16 +58,19 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
 
   guardRequests(app, deps, routes);
   app.setErrorHandler(sendError);
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', async (request, reply, payload) => {
     reply.header('openai-version', API_VERSION);
     reply.header('openai-processing-ms', String(Math.round(reply.elapsedTime)));
     if (closing) reply.header('connection', 'close');
     log.debug({ request: request.id, status: reply.statusCode }, `${request.method} ${request.url}`);
+    if (request.raw.complete || typeof payload !== 'string' || request.method === 'HEAD') return payload;
+    reply.header('content-length', Buffer.byteLength(payload));
+    return Readable.from(heldOpen(payload, request.raw), { objectMode: false });
   });
   app.addHook('onResponse', async (request) => {
-    drainBody(request.raw);
+    void drainBody(request.raw);
     // A connection that was busy when the server stopped would be kept open for its next request.
-    if (closing) setImmediate(() => app.server.closeIdleConnections());
+    if (closing) setImmediate(() => listener.closeIdle());
   });
 
   // Bodies are read by the handlers, after every check on the headers.
@@ -76,28 +80,18 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
     app.route({ method, url: path.replaceAll(/\{(\w+)\}/g, ':$1'), handler });
   }
   await app.ready();
-  app.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
-    app.routing(request, response),
-  );
-  app.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
-    app.routing(request, response),
-  );
 
   return {
     async listen() {
-      const { host, port } = config.server;
-      await app.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
-        throw listenError(error, host, port);
-      });
-      const bound = (app.server.address() as AddressInfo).port;
-      return { url: `http://${reachable(host)}:${bound}`, host, port: bound };
+      keepHeapSmall();
+      const { host } = config.server;
+      const port = await listener.listen(host, config.server.port);
+      return { url: `http://${reachable(host)}:${port}`, host, port };
     },
     async close() {
       closing = true;
-      const limit = config.server.drainSeconds * 1000 + CLOSE_GRACE_MS;
-      const late = setTimeout(() => app.server.closeAllConnections(), limit);
+      await listener.close(config.server.drainSeconds * 1000 + CLOSE_GRACE_MS);
       await app.close();
-      clearTimeout(late);
     },
   };
 }
@@ -118,7 +112,7 @@ function guardRequests(app: FastifyInstance, { config }: HttpServerDeps, routes:
 /** No route: another method of a known path, or nothing that exists. */
 function answerUnrouted(routes: readonly Operation[], request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const methods = allowedMethods(routes, pathOf(request));
-  if (methods.length === 0) throw unknownUrl(request);
+  if (methods.length === 0) throw unknownUrl(routes, request);
   reply.header('allow', methods.join(', '));
   if (request.method === 'OPTIONS') return reply.code(204).send();
   throw new AsrproError('method_not_allowed', `Not allowed to ${request.method} on ${shortPath(request)}.`, {
@@ -126,34 +120,29 @@ function answerUnrouted(routes: readonly Operation[], request: FastifyRequest, r
   });
 }
 
-/** What Node could not parse, or gave up waiting for; there is no request, only a socket. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const failure = new AsrproError('invalid_body', 'The request is not valid HTTP, or its headers are too long.');
-  const body = JSON.stringify(envelope(failure));
-  const head = [
-    'HTTP/1.1 400 Bad Request',
-    'content-type: application/json; charset=utf-8',
-    `content-length: ${Buffer.byteLength(body)}`,
-    `x-request-id: ${randomUUID()}`,
-    'x-should-retry: false',
-    'connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
-}
-
 /** The text is OpenAI's. */
-function unknownUrl(request: { method: string; originalUrl: string }): AsrproError {
+function unknownUrl(routes: readonly Operation[], request: { method: string; originalUrl: string }): AsrproError {
+  const meant = likelyPath(
+    shortPath(request),
+    routes.map(({ path }) => path),
+  );
+  const all = 'GET /openapi.json lists all calls.';
   return new AsrproError('unknown_url', `Invalid URL (${request.method} ${shortPath(request)})`, {
-    hint: 'GET /openapi.json lists all calls.',
+    hint: meant === undefined ? all : `Did you mean ${meant}? ${all}`,
   });
 }
 
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?')[0]!;
+}
+
+/**
+ * V8 lets the heap of a busy server grow to 180 MB for 18 MB that are in use, and gives nothing back without a pause that a
+ * gateway may never have. Measured over 2000 malformed uploads: 141 MB private before and 184 after; with this flag 72 and 74, in
+ * the same time. Set late, so that no start is slower for it.
+ */
+function keepHeapSmall(): void {
+  setFlagsFromString('--optimize-for-size');
 }
 
 function noCompiler(): never {
@@ -162,23 +151,6 @@ function noCompiler(): never {
 
 function shortPath({ originalUrl }: { originalUrl: string }): string {
   return originalUrl.split('?')[0]!.slice(0, 200);
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): AsrproError {
-  if (error.code === 'EADDRINUSE') {
-    return new AsrproError('address_in_use', `Another program listens on ${host}:${port}.`, {
-      hint: 'Choose another port with --port, or 0 for any free one.',
-      cause: error,
-    });
-  }
-  return new AsrproError(
-    'address_unavailable',
-    `Cannot listen on ${host}:${port} (${error.code ?? 'unknown reason'}).`,
-    {
-      hint: 'Choose an address of this machine with --host, and a port above 1023.',
-      cause: error,
-    },
-  );
 }
 
 /** An address for clients on this machine. */

@@ -1,14 +1,18 @@
 import type { IncomingMessage } from 'node:http';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy';
 import { AsrproError } from '../errors.ts';
-import { drainBody } from './drain.ts';
+import { type Pace, readBody } from './body.ts';
 import { type SpooledFile, spool } from './spool.ts';
 
 /** Longest text field in bytes; what follows is cut off and reported. A prompt that a model can use has about 1 kB. */
 const MAX_FIELD_BYTES = 256 * 1024;
 const MAX_FIELDS = 200;
-/** An upload that stands still for so long is given up. */
-const STALLED_MS = 60_000;
+/** Of all text fields together, in characters: they are kept in memory. */
+const MAX_TEXT = 1024 * 1024;
+/** What the parser may keep for later. It waits for nobody, so more than a piece or two says that it is stuck. */
+const MAX_BACKLOG = 1024 * 1024;
+const CUT_SHORT = 'it ends too early or is not well-formed';
 
 export interface TextField {
   name: string;
@@ -32,54 +36,86 @@ export interface UploadLimits {
   directory: string;
   /** Of the whole body. */
   maxBytes: number;
+  pace: Pace;
 }
 
 /**
  * Reads a multipart body straight from the socket: text fields into memory, the part `file` into a private file, in any
- * order. `onAccepted` is called once nothing in the headers speaks against the body. Throws `unsupported_content_type`, `invalid_multipart`, `file_too_large`, `invalid_value` (two files),
- * `client_closed`; then nothing is left on disk, and the rest of the body is read and dropped.
+ * order. `onAccepted` is called once nothing in the headers speaks against the body. Throws `unsupported_content_type`,
+ * `invalid_multipart`, `file_too_large`, `invalid_value` (two files), `client_closed`, `disk_full` and `spool_failed`, each as
+ * soon as it is known; then nothing is left on disk.
  */
 export async function receiveUpload(
   request: IncomingMessage,
-  limits: UploadLimits,
+  { directory, maxBytes, pace }: UploadLimits,
   onAccepted: () => void,
 ): Promise<Upload> {
-  checkSize(Number(request.headers['content-length'] ?? 0), limits.maxBytes);
+  checkSize(Number(request.headers['content-length'] ?? 0), maxBytes);
   const parser = createParser(request.headers);
   onAccepted();
+  const failure = new AbortController();
+  const parts = collectParts(parser, directory, (error) => failure.abort(error));
+  let bytes = 0;
+  try {
+    await readBody(request, { pace, broken: malformed, signal: failure.signal }, (chunk) => {
+      bytes += chunk.length;
+      checkSize(bytes, maxBytes);
+      if (!parser.write(chunk)) throw malformed(CUT_SHORT);
+      return parts.drained();
+    });
+    parser.end();
+    // The parser waits for nobody: what it makes of the end it has said before the next turn of the event loop. Of some
+    // ends it makes nothing at all, neither `finish` nor `error`.
+    await nextTurn();
+    failure.signal.throwIfAborted();
+    return await parts.upload();
+  } catch (error) {
+    await parts.discard();
+    throw error;
+  }
+}
+
+/** Puts what the parser finds where it belongs, and tells `fail` of the first thing that is wrong. */
+function collectParts(parser: BusboyInstance, directory: string, fail: (error: AsrproError) => void) {
   const fields: TextField[] = [];
   const otherFiles: string[] = [];
-  let spooled: SpooledFile | null = null;
-  let second: AsrproError | null = null;
+  let file: SpooledFile | undefined;
+  let text = 0;
+  let complete = false;
 
   parser.on('field', (name, value, _nameTruncated, truncated) => {
     fields.push({ name: String(name), value, truncated });
+    text += value.length;
+    if (text > MAX_TEXT) fail(malformed('its text fields are too long'));
   });
   parser.on('file', (name, stream: BusboyFileStream) => {
+    // The parser itself fails as well.
     stream.on('error', () => undefined);
-    if (baseName(String(name)) === 'file' && spooled === null) {
-      spooled = spool(stream, limits.directory);
+    const isOurs = baseName(String(name)) === 'file';
+    if (isOurs && file === undefined) {
+      file = spool(directory, fail);
+      stream.on('data', file.write);
       return;
     }
-    if (baseName(String(name)) === 'file') {
-      second ??= new AsrproError('invalid_value', "Only one 'file' can be sent in a request.", { param: 'file' });
-    } else otherFiles.push(String(name));
     stream.resume();
+    if (!isOurs) otherFiles.push(String(name));
+    else fail(new AsrproError('invalid_value', "Only one 'file' can be sent in a request.", { param: 'file' }));
+  });
+  parser.on('error', () => fail(malformed(CUT_SHORT)));
+  for (const event of ['fieldsLimit', 'partsLimit'] as const) parser.on(event, () => fail(malformed('too many parts')));
+  parser.on('finish', () => {
+    complete = true;
   });
 
-  const discard = async (): Promise<void> => await spooled?.discard();
-  try {
-    await readAll(request, parser, limits.maxBytes);
-    if (second !== null) throw second;
-    // The compiler does not see the assignment in the callback.
-    const written = spooled as SpooledFile | null;
-    const file = written === null ? null : { path: written.path, size: await written.written };
-    return { fields, file, otherFiles, discard };
-  } catch (error) {
-    drainBody(request);
-    await discard();
-    throw error;
-  }
+  const discard = async (): Promise<void> => await file?.discard();
+  return {
+    drained: () => file?.drained(),
+    discard,
+    async upload(): Promise<Upload> {
+      if (!complete) throw malformed(CUT_SHORT);
+      return { fields, otherFiles, file: file ? { path: file.path, size: await file.close() } : null, discard };
+    },
+  };
 }
 
 /** `a`, `a[]`, `a[0]` and `a[b]` are one field. */
@@ -95,59 +131,20 @@ function createParser(headers: IncomingMessage['headers']): BusboyInstance {
   try {
     return new Busboy({
       headers: headers as BusboyHeaders,
+      highWaterMark: MAX_BACKLOG,
       // A few clients label every part as octet-stream; only of `file` does that make a file.
       isPartAFile: (name, type, fileName) =>
         fileName !== undefined || (type === 'application/octet-stream' && baseName(name ?? '') === 'file'),
       limits: { fieldSize: MAX_FIELD_BYTES, fields: MAX_FIELDS, parts: 2 * MAX_FIELDS },
     });
   } catch {
-    throw malformed('the boundary is missing');
+    throw malformed('the boundary is missing or too long');
   }
 }
 
-/** Resolves at the end of the body. Never destroys the request: an answer has to go out on its socket. */
-function readAll(request: IncomingMessage, parser: BusboyInstance, maxBytes: number): Promise<void> {
-  let bytes = 0;
-  return new Promise<void>((resolve, reject) => {
-    const count = (chunk: Buffer): void => {
-      bytes += chunk.length;
-      if (bytes > maxBytes) fail(tooLarge(maxBytes));
-    };
-    // A request that was received whole closes as well, often before the parser is done with it.
-    const closed = (): void => {
-      if (!request.complete) fail(new AsrproError('client_closed', 'The client went away during the upload.'));
-    };
-    const leave = (): void => {
-      request.setTimeout(0);
-      request.off('data', count);
-      request.off('close', closed);
-    };
-    const fail = (error: AsrproError): void => {
-      leave();
-      request.unpipe(parser);
-      reject(error);
-    };
-    request.on('error', () => undefined);
-    request.on('data', count);
-    request.once('close', closed);
-    request.setTimeout(STALLED_MS, () => fail(malformed('no more data arrives')));
-    parser.on('error', () => fail(malformed('it ends too early or is not well-formed')));
-    for (const event of ['fieldsLimit', 'partsLimit'] as const)
-      parser.on(event, () => fail(malformed('too many parts')));
-    parser.on('finish', () => {
-      leave();
-      resolve();
-    });
-    request.pipe(parser);
-  });
-}
-
-function checkSize(contentLength: number, maxBytes: number): void {
-  if (contentLength > maxBytes) throw tooLarge(maxBytes);
-}
-
-function tooLarge(maxBytes: number): AsrproError {
-  return new AsrproError('file_too_large', `Maximum content size limit (${maxBytes}) exceeded.`, {
+function checkSize(bytes: number, maxBytes: number): void {
+  if (bytes <= maxBytes) return;
+  throw new AsrproError('file_too_large', `Maximum content size limit (${maxBytes}) exceeded.`, {
     param: 'file',
     hint: 'Split the audio, or raise `server.maxUploadBytes`.',
   });

@@ -33,6 +33,9 @@ test('81, 82, 83: an API key, where one is configured', async () => {
   expect((await models(`bearer ${key}`)).status).toBe(200);
   expect((await call(gateway.url, '/health')).status).toBe(200);
   expectError(await ask(gateway.url, ['model=mock-echo']), 401, null, null);
+  for (const path of ['//v1/models', '/v1/v1/models', '//health/../v1/models', '/v1//v1//models/']) {
+    expect((await call(gateway.url, path)).status, path).not.toBe(200);
+  }
   await using open = await mockGateway();
   expect((await call(open.url, '/v1/models', { headers: { authorization: 'Bearer x' } })).status).toBe(200);
 });
@@ -55,6 +58,45 @@ test('97: only names of this machine, and only allowed pages', async () => {
   for (const origin of ['https://evil.example', 'null', 'http://127.0.0.1:1', 'https://app.example.evil']) {
     expect(await withHeaders(models, { origin }), origin).toBe(403);
   }
+});
+
+test('a page of elsewhere starts nothing with an image, a frame or a link, which carry no Origin', async () => {
+  await using gateway = await mockGateway({ server: { allowedOrigins: ['https://app.example'] } });
+  const report = vi.spyOn(gateway.services.devices, 'report');
+  const devices = `${gateway.url}/v1/devices?refresh=true`;
+  for (const site of ['cross-site', 'same-site']) {
+    for (const url of [devices, `${gateway.url}/docs`, `${gateway.url}//v1/v1/devices?refresh=true`]) {
+      for (const method of ['GET', 'HEAD']) {
+        expect(await withHeaders(url, { 'sec-fetch-site': site, 'sec-fetch-mode': 'no-cors' }, method), url).toBe(403);
+      }
+    }
+    const evil = { 'sec-fetch-site': site, origin: 'https://evil.example' };
+    expect(await withHeaders(devices, evil)).toBe(403);
+  }
+  expect(report).not.toHaveBeenCalled();
+  expect(await withHeaders(devices, { 'sec-fetch-site': 'cross-site', origin: 'https://app.example' })).toBe(200);
+  expect(await withHeaders(devices, { 'sec-fetch-site': 'same-origin' })).toBe(200);
+  expect(await withHeaders(`${gateway.url}/docs`, { 'sec-fetch-site': 'none', 'sec-fetch-mode': 'navigate' })).toBe(
+    200,
+  );
+});
+
+test('however many ask to test the devices again, they are tested once at a time', async () => {
+  await using gateway = await mockGateway();
+  const { devices } = gateway.services;
+  const known = await devices.report();
+  let finish = (): void => undefined;
+  const tested = new Promise<typeof known>((resolve) => {
+    finish = () => resolve(known);
+  });
+  const report = vi.spyOn(devices, 'report').mockReturnValue(tested);
+  const asked = Array.from({ length: 20 }, () => call(gateway.url, '/v1/devices?refresh=true'));
+  await vi.waitFor(() => expect(report).toHaveBeenCalled());
+  finish();
+  for (const answer of await Promise.all(asked)) expect(answer.status).toBe(200);
+  expect(report).toHaveBeenCalledTimes(1);
+  await call(gateway.url, '/v1/devices?refresh=true');
+  expect(report).toHaveBeenCalledTimes(2);
 });
 
 test('97: a preflight of an allowed page is granted the headers that it asks for', async () => {

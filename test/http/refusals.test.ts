@@ -109,7 +109,7 @@ test('2 GiB announced is refused before a byte of it is read', async () => {
   expect(status).toBe(413);
 });
 
-test('70, 71: ten thousand malformed requests give no 5xx but the documented 503, and cost no memory', {
+test('70, 71: two thousand malformed requests give no 5xx but the documented 503, and cost no memory', {
   timeout: 120_000,
 }, async () => {
   await using target = await mockGateway({ models: { default: 'mock-echo' } });
@@ -142,7 +142,7 @@ test('70, 71: ten thousand malformed requests give no 5xx but the documented 503
   };
   await Promise.all(Array.from({ length: 8 }, () => client(125)));
   const before = liveBytes();
-  await Promise.all(Array.from({ length: 8 }, () => client(1125)));
+  await Promise.all(Array.from({ length: 8 }, () => client(125)));
   expect(bad).toEqual([]);
   // What sockets and finalizers still hold goes within a few turns; what leaks stays.
   await vi.waitFor(() => expect(liveBytes() - before).toBeLessThan(10_000_000), 10_000);

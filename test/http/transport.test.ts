@@ -47,6 +47,34 @@ test('4: an unknown path is 404 and named', async () => {
   expect(answer.json.error.message).toContain('POST /v1/nope');
 });
 
+test('a base URL and a path that were joined wrongly are understood', async () => {
+  const { body, headers } = multipart([field('model', 'mock-echo'), speech]);
+  const init = { method: 'POST', headers, body: new Uint8Array(body), redirect: 'error' } as const;
+  for (const route of ['/v1//audio/transcriptions', '//v1/audio/transcriptions', '/v1/v1/audio//transcriptions/']) {
+    expect((await call(gateway.url, route, init)).status, route).toBe(200);
+  }
+  expect((await call(gateway.url, '/v1/v1//models/mock-echo')).json.id).toBe('mock-echo');
+});
+
+test.each([
+  ['/audio/transcriptions', '/v1/audio/transcriptions'],
+  ['/api/v1/models', '/v1/models'],
+  ['/v1/audio/transcriptions/audio/transcriptions', '/v1/audio/transcriptions'],
+  ['/v1/audio/transcription', '/v1/audio/transcriptions'],
+  ['/V1/Audio/Transcriptions', '/v1/audio/transcriptions'],
+  ['/healthz', '/health'],
+])('%s: the right path is named', async (wrong, right) => {
+  const answer = await call(gateway.url, wrong, { method: 'POST' });
+  expectError(answer, 404, null, 'unknown_url');
+  expect(answer.json.error.message).toContain(`Did you mean ${right}?`);
+});
+
+test('what is like no path gets no guess', async () => {
+  for (const wrong of ['/v1/chat/completions', '/favicon.ico', `/${'x'.repeat(3_000)}`]) {
+    expect((await call(gateway.url, wrong)).json.error.message, wrong).not.toContain('Did you mean');
+  }
+});
+
 test('5: every answer has a request id of its own', async () => {
   const routes = ['/health', '/v1/models', '/v1/nope', '/v1/models/none', '/v1/settings/model'];
   const ids = await Promise.all(

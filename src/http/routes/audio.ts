@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { TranscriptionRun } from '../../transcription/types.ts';
 import type { HttpServerDeps } from '../deps.ts';
 import { allowBody, disconnectSignal } from '../disconnect.ts';
+import { createEntrance, type Entry } from '../entrance.ts';
 import { eventFrames, streamEvent, transcriptEvents } from '../event-stream.ts';
 import {
   type AnswerWish,
@@ -27,6 +28,7 @@ const errors = [400, 404, 413, 503];
 
 /** Speech to text: the two calls of OpenAI's audio API. */
 export function audioRoutes(deps: Deps): Operation[] {
+  const enter = createEntrance(deps);
   return [
     {
       method: 'POST',
@@ -46,7 +48,7 @@ export function audioRoutes(deps: Deps): Operation[] {
         },
       ],
       errors,
-      handler: (request, reply) => answerAudio(deps, request, reply, transcriptionOrder),
+      handler: (request, reply) => answerAudio(deps, enter, request, reply, transcriptionOrder),
     },
     {
       method: 'POST',
@@ -62,32 +64,30 @@ export function audioRoutes(deps: Deps): Operation[] {
         },
       ],
       errors,
-      handler: (request, reply) => answerAudio(deps, request, reply, translationOrder),
+      handler: (request, reply) => answerAudio(deps, enter, request, reply, translationOrder),
     },
   ];
 }
 
-/**
- * A place in the queue comes first, so that a full queue costs no upload; the file goes away whatever happens. A client
- * that leaves takes its job with it.
- */
+/** The file goes away whatever happens, and the place in the queue is given back. A client that leaves takes its job with it. */
 async function answerAudio(
   deps: Deps,
+  enter: () => Entry,
   request: FastifyRequest,
   reply: FastifyReply,
   read: (upload: Upload) => AudioOrder,
 ): Promise<unknown> {
-  const { config, log, transcription, spoolDirectory } = deps;
+  const { config, log, spoolDirectory } = deps;
   const stages = timeStages(log, request.id);
-  const admission = transcription.admit();
+  const entry = enter();
   const gone = disconnectSignal(reply.raw);
   try {
-    const limits = { directory: spoolDirectory, maxBytes: config.server.maxUploadBytes };
+    const limits = { directory: spoolDirectory, maxBytes: config.server.maxUploadBytes, pace: entry.pace };
     const upload = await receiveUpload(request.raw, limits, () => allowBody(reply.raw));
     stages.end('upload');
     try {
       const { request: order, answer } = read(upload);
-      const run = await admission.start({ ...order, audioPath: upload.file?.path ?? '' }, gone);
+      const run = await entry.admit().start({ ...order, audioPath: upload.file?.path ?? '' }, gone);
       // The queue, a load where one is needed, and the way to the engine's first sign.
       stages.end('start');
       if (answer.stream) return await sendEvents(deps, run, answer, reply);
@@ -99,7 +99,7 @@ async function answerAudio(
       await upload.discard();
     }
   } finally {
-    admission.release();
+    entry.leave();
   }
 }
 

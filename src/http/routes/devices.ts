@@ -34,6 +34,14 @@ const reportQuery = z.object({
 });
 
 export function deviceRoutes({ devices }: Pick<HttpServerDeps, 'devices'>): Operation[] {
+  let refreshing: Promise<DeviceReport> | null = null;
+  /** Everybody who asks while it runs gets the same: each one takes all cores for seconds. */
+  const refresh = (): Promise<DeviceReport> => {
+    refreshing ??= devices.report({ refresh: true }).finally(() => {
+      refreshing = null;
+    });
+    return refreshing;
+  };
   return [
     {
       method: 'GET',
@@ -46,7 +54,7 @@ export function deviceRoutes({ devices }: Pick<HttpServerDeps, 'devices'>): Oper
       handler: async (request) => {
         const query = reportQuery.safeParse(request.query, { reportInput: true });
         if (!query.success) throw mistakeOf(query.error);
-        return reportJson(await devices.report({ refresh: query.data.refresh === 'true' }));
+        return reportJson(await (query.data.refresh === 'true' ? refresh() : devices.report()));
       },
     },
   ];
