@@ -10,6 +10,7 @@ import { mainProgram } from '../test/setup/checkout.ts';
 import { createHome } from '../test/setup/create-home.ts';
 import { installForTests, sharedHome } from '../test/setup/shared-home.ts';
 import { downloads } from './downloads.ts';
+import { find } from './find.ts';
 import { lifeAfterApp } from './kill.ts';
 import { fixedCost } from './measures/fixed-cost.ts';
 import { longFile } from './measures/long-file.ts';
@@ -37,6 +38,7 @@ const measures: Record<string, (around: Surroundings) => Promise<Measured>> = {
 const others: Record<string, () => Promise<void>> = {
   wer: wordErrorRate,
   downloads,
+  find,
   start,
   kill: lifeAfterApp,
   overhead,

@@ -1,3 +1,4 @@
+import { inFolder } from './config/own-folder.ts';
 import type { Paths } from './config/paths.ts';
 import type { Config } from './config/schema.ts';
 import { lastCrash, selectedModel } from './config/store.ts';
@@ -60,7 +61,7 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
   const { config, paths, log } = parts;
   const swept = sweepRunDirectories(paths.run);
   if (swept > 0) log.info({ folders: swept }, 'removed what a crash had left');
-  const run = createRunDirectory(paths.run);
+  const run = inFolder(paths.run, parts.environment, () => createRunDirectory(paths.run));
   const removeRun = (): void => run.remove();
   process.once('exit', removeRun);
 
@@ -85,10 +86,13 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
       if (environment !== null) await engines.interpreter(environment);
     },
     loadSettings: async (model) => loadSettings(model, config, devices),
-    onSelected: (model) =>
+    onLoadFailed: (model, failure) => library.noteLoad(model, failure),
+    onSelected: (model) => {
+      library.noteLoad(model, null);
       void selected
         .set(model.id)
-        .catch((error: unknown) => log.warn({ err: error }, 'the selected model is not remembered')),
+        .catch((error: unknown) => log.warn({ err: error }, 'the selected model is not remembered'));
+    },
   });
 
   return {

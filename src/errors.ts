@@ -93,6 +93,7 @@ export const errorKinds = {
   hub_forbidden: broken('The token may not read this repository.'),
   hub_rate_limited: broken('The hub asks to wait; try again later.', { retryable: true }),
   checksum_mismatch: broken('A file has the wrong size or hash; it was removed, try again.', { retryable: true }),
+  folder_unusable: broken('A folder of asrpro cannot be read or written; the message names it and the cause.'),
   disk_full: broken('Not enough free disk space; the message says what is needed and what is free.'),
 
   spool_failed: broken("The upload cannot be written to disk; the message has the system's code, the log the path."),

@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts';
 import { findSetting, type Setting, settings } from '../config/settings.ts';
 import { setConfigValue, unknownSetting } from '../config/store.ts';
 import { AsrproError } from '../errors.ts';
+import { catalogueIds } from '../models/catalogue.ts';
 import type { Command, CommandContext } from './command.ts';
 
 interface Action {
@@ -37,8 +38,7 @@ function show(context: CommandContext): void {
   const loaded = load(context);
   const rows = settings.map((setting) => ({
     key: setting.key,
-    // The output ends up in bug reports.
-    value: setting.name === 'apiKey' && loaded.config.server.apiKey ? '***' : settingValue(loaded.config, setting),
+    value: settingValue(withoutSecret(loaded.config), setting),
     source: loaded.sources[setting.key]!,
   }));
   if (context.terminal.json) {
@@ -51,17 +51,17 @@ function show(context: CommandContext): void {
   }
 }
 
-/** The value in force as JSON; of a key, or of a whole section. */
+/** The value in force as JSON; of a key, or of a whole section. Whoever asks for the API key by its name gets it. */
 function get(context: CommandContext, key: string): void {
   const { config } = load(context);
   const setting = findSetting(key);
   if (!setting && !Object.hasOwn(config, key)) throw unknownSetting(key);
-  const value = setting ? settingValue(config, setting) : config[key as keyof Config];
+  const value = setting ? settingValue(config, setting) : withoutSecret(config)[key as keyof Config];
   context.terminal.out.write(`${JSON.stringify(value)}\n`);
 }
 
 async function set({ paths, terminal }: CommandContext, key: string, value: string): Promise<void> {
-  await setConfigValue(paths.configFile, key, value);
+  await setConfigValue(paths.configFile, key, value, catalogueIds);
   if (!terminal.quiet) terminal.err.write(`Stored in ${paths.configFile}; a running server has to be restarted.\n`);
 }
 
@@ -70,8 +70,14 @@ function validate(context: CommandContext): void {
   if (!context.terminal.quiet) context.terminal.err.write('The configuration is valid.\n');
 }
 
-function load({ paths, environment }: CommandContext): LoadedConfig {
-  return loadConfig({ file: paths.configFile, environment, flags: [] });
+function load({ paths, environment, flags }: CommandContext): LoadedConfig {
+  const fileRequired = typeof flags.config === 'string';
+  return loadConfig({ file: paths.configFile, fileRequired, environment, flags: [], catalogueIds });
+}
+
+/** What shows more than one key ends up in bug reports. */
+function withoutSecret(config: Config): Config {
+  return config.server.apiKey === null ? config : { ...config, server: { ...config.server, apiKey: '***' } };
 }
 
 function settingValue(config: Config, { section, name }: Setting): unknown {

@@ -1,10 +1,14 @@
+import path from 'node:path';
 import type { Services } from '../app.ts';
+import { lendHome } from '../config/home.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
-import { resolvePaths } from '../config/paths.ts';
+import { requireFolder } from '../config/own-folder.ts';
+import { givenPath, resolvePaths } from '../config/paths.ts';
 import { defaultConfig } from '../config/schema.ts';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import { createLog } from '../log.ts';
+import { catalogueIds } from '../models/catalogue.ts';
 import { version } from '../version.ts';
 import type { Command, CommandContext, Terminal } from './command.ts';
 import { commands } from './commands.ts';
@@ -73,11 +77,13 @@ async function runCommand(
 
 function configure(command: Command, flags: Flags, environment: NodeJS.ProcessEnv) {
   const paths = resolvePaths(environment);
+  lendHome(environment, paths.data);
   const named = typeof flags.config === 'string';
-  if (named) paths.configFile = flags.config as string;
+  if (named) paths.configFile = path.resolve(givenPath(flags.config as string, '--config', environment));
   if (command.withoutConfig) return { paths, loaded: { config: defaultConfig, sources: {} } };
+  requireFolder(paths.data, environment);
   const overrides = configOverrides(flags, command.options);
-  const origin = { file: paths.configFile, fileRequired: named, environment, flags: overrides };
+  const origin = { file: paths.configFile, fileRequired: named, environment, flags: overrides, catalogueIds };
   return { paths, loaded: loadConfig(origin) };
 }
 

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { AsrproError } from '../errors.ts';
+import { inWords, withoutMark } from './foreign-file.ts';
 
 /** The content of a configuration file: section, key, value. */
 export type Sections = Record<string, Record<string, unknown>>;
@@ -9,17 +10,26 @@ export type Sections = Record<string, Record<string, unknown>>;
  * Throws `invalid_config`.
  */
 export function readConfigFile(file: string, required = false): Sections {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(file, 'utf8');
+    bytes = readBytes(file, required);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT' && !required) return {};
-    throw new AsrproError('invalid_config', `The configuration file ${file} cannot be read (${code}).`, { cause });
+    if ((code === 'ENOENT' || code === 'ENOTDIR') && !required) return {};
+    throw new AsrproError('invalid_config', `The configuration file ${file} cannot be read: ${inWords(cause)}.`, {
+      cause,
+    });
+  }
+  // The ASCII letters of UTF-16 have zeros between them; a file of nothing but zeros is what a power loss leaves.
+  const start = bytes.subarray(0, 4);
+  if (start.includes(0) && start.some((byte) => byte !== 0)) {
+    throw new AsrproError('invalid_config', `${file} is UTF-16 and not UTF-8.`, {
+      hint: 'Save it as UTF-8; it was not changed.',
+    });
   }
   let content: unknown;
   try {
-    content = JSON.parse(text);
+    content = JSON.parse(withoutMark(bytes.toString('utf8')));
   } catch (cause) {
     throw new AsrproError('invalid_config', `${file} is not valid JSON: ${(cause as Error).message}.`, {
       cause,
@@ -33,11 +43,17 @@ export function readConfigFile(file: string, required = false): Sections {
   const { $schema: _, ...sections } = content;
   for (const [section, values] of Object.entries(sections)) {
     if (isObject(values)) continue;
-    throw new AsrproError('invalid_config', `${section} (file): ${JSON.stringify(values)} is not an object.`, {
+    throw new AsrproError('invalid_config', `${section} (${file}): ${JSON.stringify(values)} is not an object.`, {
       param: section,
     });
   }
   return sections as Sections;
+}
+
+/** One that the user named may be a pipe, as in `--config <(…)`; at the usual place one would only block the start. */
+function readBytes(file: string, named: boolean): Buffer {
+  if (!named && statSync(file).isFIFO()) throw new Error('it is a pipe');
+  return readFileSync(file);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

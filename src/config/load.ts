@@ -1,5 +1,6 @@
 import { AsrproError } from '../errors.ts';
 import { readConfigFile, type Sections } from './file.ts';
+import { expandHome } from './home.ts';
 import { nearest } from './nearest.ts';
 import { type Config, configSchema } from './schema.ts';
 import { allowedValues, findSetting, jsonTypes, type Setting, sections, settings } from './settings.ts';
@@ -15,7 +16,7 @@ export interface Override {
 
 export interface LoadedConfig {
   config: Config;
-  /** By key (`server.port`): `flag --port`, `environment ASRPRO_SERVER_PORT`, `file` or `default`. */
+  /** By key (`server.port`): `flag --port`, `environment ASRPRO_SERVER_PORT`, the path of the file, or `default`. */
   sources: Record<string, string>;
 }
 
@@ -25,6 +26,8 @@ export interface ConfigOrigin {
   fileRequired?: boolean;
   environment: NodeJS.ProcessEnv;
   flags: Override[];
+  /** Ids of the catalogue, which no model of the user's own may take. */
+  catalogueIds?: readonly string[];
 }
 
 /**
@@ -35,29 +38,33 @@ export function loadConfig(origin: ConfigOrigin): LoadedConfig {
   const merged = readConfigFile(origin.file, origin.fileRequired);
   const sources: Record<string, string> = {};
   for (const { key, section, name } of settings) {
-    sources[key] = merged[section]?.[name] === undefined ? 'default' : 'file';
+    sources[key] = merged[section]?.[name] === undefined ? 'default' : origin.file;
   }
   for (const override of [...environmentOverrides(origin.environment), ...origin.flags]) {
     const setting = findSetting(override.key)!;
     merged[setting.section] = { ...merged[setting.section], [setting.name]: parseSetting(setting, override.value) };
     sources[setting.key] = override.source;
   }
-  return { config: validateConfig(merged, sources), sources };
+  const config = validateConfig(merged, { ...origin, sources });
+  return { config: withHome(config, origin.environment), sources };
 }
 
-/**
- * Checks a whole configuration. `sources` says where the values came from; what it does not name came from the file.
- * Throws `invalid_config` for the first mistake.
- */
-export function validateConfig(content: Sections, sources: Record<string, string> = {}): Config {
+/** `sources` says where the values came from; what it does not name came from the file. */
+type Validation = Pick<ConfigOrigin, 'file' | 'catalogueIds'> & { sources: Record<string, string> };
+
+/** Checks a whole configuration. Throws `invalid_config` for the first mistake. */
+export function validateConfig(content: Sections, { file, sources, catalogueIds = [] }: Validation): Config {
   const parsed = configSchema.safeParse(content);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    requireOwnIds(parsed.data, catalogueIds, sources['models.custom'] ?? file);
+    return parsed.data;
+  }
   const issue = parsed.error.issues[0]!;
   const key = issue.path.join('.');
   const setting = findSetting(issue.path.slice(0, 2).join('.'));
-  const source = (setting && sources[setting.key]) ?? 'file';
+  const source = (setting && sources[setting.key]) ?? file;
   if (issue.code === 'unrecognized_keys') throw unknownKey(issue.path.map(String), issue.keys[0]!, source);
-  const whole = setting && key === setting.key;
+  const whole = setting && key === setting.key && issue.code !== 'custom';
   const value = issue.path.reduce<unknown>((part, step) => (part as Sections)?.[String(step)], content);
   throw new AsrproError(
     'invalid_config',
@@ -66,6 +73,39 @@ export function validateConfig(content: Sections, sources: Record<string, string
       : `${key} (${source}): ${shown(value)} is not allowed: ${issue.message}.`,
     { param: key, hint: setting?.description },
   );
+}
+
+/** Two models of one name: only one of them could ever be reached. */
+function requireOwnIds({ models }: Config, catalogueIds: readonly string[], source: string): void {
+  const taken = new Set(catalogueIds);
+  for (const [index, { id }] of models.custom.entries()) {
+    const key = `models.custom.${index}.id`;
+    const owner = catalogueIds.includes(id) ? 'the catalogue has' : 'the list has';
+    if (taken.has(id)) {
+      const message = `${key} (${source}): "${id}" is not allowed: ${owner} another model of this id.`;
+      throw new AsrproError('invalid_config', message, { param: key, hint: 'Give the model another id.' });
+    }
+    taken.add(id);
+  }
+}
+
+/** The settings that are paths, with `~` replaced. */
+function withHome(config: Config, environment: NodeJS.ProcessEnv): Config {
+  const expanded = (given: string): string => expandHome(given, environment);
+  const orNull = (given: string | null): string | null => (given === null ? null : expanded(given));
+  const { models, worker } = config;
+  return {
+    ...config,
+    models: {
+      ...models,
+      directory: orNull(models.directory),
+      searchDirectories: models.searchDirectories.map(expanded),
+      custom: models.custom.map((model) =>
+        model.path === undefined ? model : { ...model, path: expanded(model.path) },
+      ),
+    },
+    worker: { ...worker, python: orNull(worker.python) },
+  };
 }
 
 /** A value given as text (flag, environment, `config set`), as the JSON value that the key takes. */

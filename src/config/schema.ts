@@ -3,7 +3,10 @@
  * (`npm run schema`), environment names and the README's table too.
  */
 import { z } from 'zod';
+import { namesOtherHome, ONLY_OWN_HOME } from './home.ts';
 
+/** A file or folder; load.ts replaces `~`. */
+const place = z.string().refine((given) => !namesOtherHome(given), ONLY_OWN_HOME);
 const bytes = z.number().int().positive();
 const seconds = z.number().positive();
 const computeType = z.enum([
@@ -40,7 +43,7 @@ const customModel = z
       .optional()
       .describe('Hub repository, `owner/name`.'),
     revision: z.string().optional().describe('Commit, tag or branch of the repository; main when absent.'),
-    path: z.string().optional().describe('Folder (or .nemo file) on this machine, instead of `repo`.'),
+    path: place.optional().describe('Folder (or .nemo file) on this machine, instead of `repo`.'),
     quantization: z.string().optional().describe('onnx-asr only: file suffix, for example int8.'),
     name: z.string().optional(),
     languages: z.array(z.string()).optional().describe('ISO-639-1 codes.'),
@@ -66,8 +69,8 @@ export const configSchema = z.strictObject({
   models: z
     .strictObject({
       default: z.string().min(1).nullable().default('whisper-base').describe('Model for requests that name none.'),
-      directory: z.string().nullable().default(null).describe('Where models are stored; null: the data directory.'),
-      searchDirectories: z.array(z.string()).default([]).describe('Folders in which models are looked for.'),
+      directory: place.nullable().default(null).describe('Where models are stored; null: the data directory.'),
+      searchDirectories: z.array(place).default([]).describe('Folders in which models are looked for.'),
       useHuggingFaceCache: z
         .boolean()
         .default(true)
@@ -108,8 +111,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   worker: z
     .strictObject({
-      python: z
-        .string()
+      python: place
         .nullable()
         .default(null)
         .describe('Python interpreter for engine environments; null: look for one.'),

@@ -1,7 +1,9 @@
+import { mkdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { AsrproError } from '../errors.ts';
 import { readConfigFile } from './file.ts';
+import { inWords, readJsonObject, statOf, withoutMark } from './foreign-file.ts';
 import { jsonOrText, parseSetting, validateConfig } from './load.ts';
 import { nearest } from './nearest.ts';
 import type { Paths } from './paths.ts';
@@ -10,9 +12,14 @@ import { findSetting, settings } from './settings.ts';
 /**
  * Writes one key into the configuration file, atomically, after the whole file would pass validation with it.
  * `key` is `section.name`, or reaches into `models.settings` as `models.settings.ID.NAME`.
- * Throws `invalid_config`; the file is then unchanged.
+ * Throws `invalid_config`, or `folder_unusable` where it cannot be written; the file is then unchanged.
  */
-export async function setConfigValue(file: string, key: string, value: string): Promise<void> {
+export async function setConfigValue(
+  file: string,
+  key: string,
+  value: string,
+  catalogueIds: readonly string[] = [],
+): Promise<void> {
   const content = readConfigFile(file);
   const [section, name, ...inner] = key.split('.');
   const setting = findSetting(`${section}.${name}`);
@@ -21,9 +28,15 @@ export async function setConfigValue(file: string, key: string, value: string): 
   if (inner.length > 0) values[setting.name] = withModelSetting(values[setting.name], inner, value, key);
   else values[setting.name] = parseSetting(setting, value);
   const changed = { ...content, [setting.section]: values };
-  validateConfig(changed, { [setting.key]: `config set ${key}` });
-  const store = await openStore(file, false);
-  store.store = { ...store.store, ...changed };
+  validateConfig(changed, { file, sources: { [setting.key]: `config set ${key}` }, catalogueIds });
+  try {
+    const store = await openStore(file, false);
+    store.store = { ...store.store, ...changed };
+  } catch (cause) {
+    throw new AsrproError('folder_unusable', `The configuration file ${file} cannot be written: ${inWords(cause)}.`, {
+      cause,
+    });
+  }
 }
 
 /** Model ids hold dots, so the last part is the setting's name and all before it the id. */
@@ -54,7 +67,7 @@ export function selectedModel(paths: Pick<Paths, 'data'>): SelectedModel {
   const file = path.join(paths.data, 'state.json');
   return {
     async get() {
-      const { selectedModel } = (await openStore(file, true)).store;
+      const selectedModel = readJsonObject(file)?.selectedModel;
       return typeof selectedModel === 'string' ? selectedModel : null;
     },
     async set(id) {
@@ -75,7 +88,7 @@ export function lastCrash(paths: Pick<Paths, 'data'>) {
   const file = path.join(paths.data, 'state.json');
   return {
     async get(): Promise<LastCrash | null> {
-      const { lastCrash: found } = (await openStore(file, true)).store;
+      const found = readJsonObject(file)?.lastCrash;
       return typeof found === 'object' && found !== null ? (found as LastCrash) : null;
     },
     async set(crash: LastCrash): Promise<void> {
@@ -84,8 +97,13 @@ export function lastCrash(paths: Pick<Paths, 'data'>) {
   };
 }
 
-/** Loaded on use: most commands read the configuration and write nothing. `disposable`: a broken file starts afresh. */
+/**
+ * Loaded on use: most commands read the configuration and write nothing. `disposable`: a broken file starts afresh. The
+ * file is its owner's alone, since the API key may be in it.
+ */
 async function openStore(file: string, disposable: boolean) {
+  if (statOf(file)?.isFIFO()) throw new Error('it is a pipe');
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   const Conf = await importConf();
   const extension = path.extname(file);
   return new Conf<Record<string, unknown>>({
@@ -93,6 +111,8 @@ async function openStore(file: string, disposable: boolean) {
     configName: path.basename(file, extension),
     fileExtension: extension.slice(1),
     clearInvalidConfig: disposable,
+    configFileMode: 0o600,
+    deserialize: (text) => JSON.parse(withoutMark(text)),
     projectName: 'asrpro',
   });
 }

@@ -19,15 +19,27 @@ export interface MockLibrary extends ModelLibrary {
 /** The scenarios as a list of models. The configured default stands for itself where it names one, else for mock-echo. */
 export function createMockLibrary(config: Config): MockLibrary {
   const installed = new Set(scenarios.filter(({ download }) => download === 'installed').map(({ id }) => id));
-  const list = (): Model[] => scenarios.map((scenario) => modelOf(scenario, installed.has(scenario.id)));
+  const broken = new Map<string, string>();
+  const list = (): Model[] =>
+    scenarios.map((scenario) => {
+      const model = modelOf(scenario, installed.has(scenario.id));
+      const reason = broken.get(scenario.id);
+      return reason === undefined ? model : { ...model, ready: false, broken: true, reason };
+    });
   const byId = (id: string): Model | undefined => list().find((model) => model.id === id);
   const fallback = (): Model | undefined =>
     config.models.default === null ? undefined : (byId(config.models.default) ?? byId('mock-echo'));
 
   return {
     list: async () => list(),
+    anyReady: async () => list().some(({ ready }) => ready),
     find: async (reference) => (OPENAI_NAMES.includes(reference) ? fallback() : byId(reference)),
     default: async () => fallback(),
+    noteLoad({ id }, failure) {
+      if (failure === null) broken.delete(id);
+      else if (failure.code === 'model_broken') broken.set(id, failure.message);
+    },
+    problems: () => [],
     install: (id) => void installed.add(id),
     async remove(id) {
       if (!installed.delete(id))

@@ -35,6 +35,8 @@ const entry = z.object({
 });
 export type CatalogueModel = z.infer<typeof entry>;
 
+export const catalogueIds: readonly string[] = catalogue.models.map(({ id }) => id);
+
 /** The pinned list. Values come from the hub's own manifests; where a size or hash is null it was not known. */
 export function catalogueModels(): readonly CatalogueModel[] {
   checked ??= z.array(entry).parse(catalogue.models);
@@ -62,4 +64,9 @@ export function aliasesOf({ id, repo }: CatalogueModel): string[] {
     'distil-whisper-small.en': ['distil-small.en'],
   };
   return [...short, ...(named[id] ?? []), repo];
+}
+
+/** Repositories that hold its files. */
+export function reposOf({ repo, alternate_repos }: CatalogueModel): string[] {
+  return [repo, ...alternate_repos];
 }

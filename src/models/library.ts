@@ -4,12 +4,12 @@ import type { Config } from '../config/schema.ts';
 import type { EngineStatus, EnvironmentId } from '../engines/types.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { capabilitiesOf } from './capabilities.ts';
-import { aliasesOf, CATALOGUE_CREATED, type CatalogueModel, catalogueModels, totalSize } from './catalogue.ts';
-import { Discovery, type Found } from './discovery.ts';
-import type { Model, ModelEngine, ModelLibrary } from './model.ts';
-import type { Recognised } from './recognise.ts';
-import { damagedFile, modelFolder, readInstalled, removeInstalled } from './store.ts';
+import { aliasesOf, catalogueModels, reposOf } from './catalogue.ts';
+import { type Candidate, Discovery } from './discovery.ts';
+import { LoadFailures } from './load-failures.ts';
+import type { Model, ModelLibrary } from './model.ts';
+import { catalogueRow, customRow, foundRow, type Lookups } from './rows.ts';
+import { readInstalled, removeInstalled } from './store.ts';
 
 export interface LibraryOptions {
   config: Config;
@@ -19,56 +19,112 @@ export interface LibraryOptions {
   engineStatus(id: EnvironmentId): Promise<EngineStatus>;
 }
 
-type CustomModel = Config['models']['custom'][number];
-/** Why an engine cannot run; null when it can. */
-type EngineReason = (engine: ModelEngine) => string | null;
-
 /** Names of OpenAI's models that clients have built in: they stand for the configured default. */
 const OPENAI_NAMES = ['whisper-1', 'gpt-4o-transcribe', 'gpt-4o-mini-transcribe', 'gpt-transcribe'];
+/** No id and no alias is longer: those of folders have the length of a file name, those of the hub twice that. */
+const LONGEST_NAME = 512;
+
+/** A model whose id is known before the disk is looked at. */
+interface Named {
+  id: string;
+  aliases: readonly string[];
+  row(): Promise<Model>;
+}
 
 /** One list of everything: the catalogue, what the user configured, what lies in folders and in the hub's cache. */
-export function createModelLibrary({ config, paths, environment, engineStatus }: LibraryOptions): ModelLibrary {
+export function createModelLibrary(options: LibraryOptions): ModelLibrary {
+  const { config, paths, log, environment, engineStatus } = options;
   const { searchDirectories, useHuggingFaceCache, custom } = config.models;
   const models = config.models.directory === null ? paths.models : path.resolve(config.models.directory);
-  const discovery = new Discovery();
+  const discovery = new Discovery(environment, log);
+  const failures = new LoadFailures();
+  const lookups: Lookups = {
+    models,
+    at: (place) => discovery.at(place),
+    shared: (name) => (useHuggingFaceCache ? discovery.repository(name) : null),
+    /** What keeps a model with all its files from being used. */
+    async usable(engine, place) {
+      const failed = place === null ? null : failures.reason(place);
+      const reason = failed ?? (await engineStatus(engine === 'nemo' ? 'nemo' : 'core')).reason;
+      return { ready: reason === null, reason, ...(failed === null ? {} : { broken: true }) };
+    },
+  };
 
-  async function rows(): Promise<Model[]> {
-    const [core, nemo] = await Promise.all([engineStatus('core'), engineStatus('nemo')]);
-    const engineReason: EngineReason = (engine) => (engine === 'nemo' ? nemo : core).reason;
-    const cached = useHuggingFaceCache ? discovery.inHubCache(environment) : [];
-    const named = [
-      ...catalogueModels().map((entry) => catalogueRow(entry, models, cached, engineReason)),
-      ...custom.map((entry) => customRow(entry, models, discovery, engineReason)),
+  let list: readonly Named[] | undefined;
+  const named = (): readonly Named[] => {
+    list ??= [
+      ...catalogueModels().map((entry) => ({
+        id: entry.id,
+        aliases: aliasesOf(entry),
+        row: () => catalogueRow(entry, lookups),
+      })),
+      ...custom.map((entry) => ({
+        id: entry.id,
+        aliases: entry.repo === undefined ? [] : [entry.repo],
+        row: () => customRow(entry, lookups),
+      })),
     ];
-    const names = new Set(named.flatMap(({ id, aliases }) => [id, ...aliases]));
-    const found = [
-      ...searchDirectories
-        .flatMap((folder) => discovery.inFolder(path.resolve(folder)))
-        .map((model) => foundRow({ ...model, name: idOf(model.name) }, 'folder', engineReason)),
-      ...cached
-        .filter(({ name }) => !catalogueModels().some((entry) => reposOf(entry).includes(name)))
-        .map((model) => foundRow(model, 'huggingface-cache', engineReason)),
-    ];
-    return [...named, ...found.map((row) => ({ ...row, id: freeName(row.id, names) }))];
+    return list;
+  };
+
+  function* candidates(): Generator<Candidate & { source: 'folder' | 'huggingface-cache' }> {
+    for (const folder of searchDirectories) {
+      for (const one of discovery.inFolder(path.resolve(folder))) {
+        yield { ...one, name: idOf(one.name), source: 'folder' };
+      }
+    }
+    if (!useHuggingFaceCache) return;
+    const ours = new Set(catalogueModels().flatMap(reposOf));
+    for (const one of discovery.inHubCache()) {
+      if (!ours.has(one.name)) yield { ...one, source: 'huggingface-cache' };
+    }
+  }
+
+  /** Models that were found; of one family of names, or all. Only these are looked at. */
+  async function* found(family?: string): AsyncGenerator<Model> {
+    const taken = new Set(named().flatMap(({ id, aliases }) => [id, ...aliases]));
+    for (const { name, source, look } of candidates()) {
+      if (family !== undefined && familyOf(name) !== family) continue;
+      const recognised = look();
+      if (recognised !== null)
+        yield await foundRow({ ...recognised, id: freeName(name, taken), name, source }, lookups);
+    }
+  }
+
+  async function findAmongFound(id: string): Promise<Model | undefined> {
+    for await (const model of found(familyOf(id))) if (model.id === id) return model;
+    return undefined;
   }
 
   const library: ModelLibrary = {
-    list: rows,
+    async list() {
+      const rows = await Promise.all(named().map(({ row }) => row()));
+      for await (const model of found()) rows.push(model);
+      return rows;
+    },
+    async anyReady() {
+      for (const { row } of named()) if ((await row()).ready) return true;
+      for await (const { ready } of found()) if (ready) return true;
+      return false;
+    },
     async find(reference) {
-      if (OPENAI_NAMES.includes(reference)) return library.default();
-      const list = await rows();
-      return (
-        list.find(({ id }) => id === reference) ??
-        list.find(({ id, aliases }) => id === reference.toLowerCase() || aliases.includes(reference))
-      );
+      if (reference.length > LONGEST_NAME) return undefined;
+      const lower = reference.toLowerCase();
+      const exact = named().find(({ id }) => id === reference);
+      if (exact !== undefined) return await exact.row();
+      if (OPENAI_NAMES.includes(reference)) return await library.default();
+      const other = named().find(({ id, aliases }) => id === lower || aliases.includes(reference));
+      if (other !== undefined) return await other.row();
+      return (await findAmongFound(reference)) ?? (lower === reference ? undefined : await findAmongFound(lower));
     },
     async default() {
       const name = config.models.default;
-      return name === null || OPENAI_NAMES.includes(name) ? undefined : library.find(name);
+      if (name === null || (OPENAI_NAMES.includes(name) && !custom.some(({ id }) => id === name))) return undefined;
+      return await library.find(name);
     },
     async remove(id) {
       if (readInstalled(models, id) !== null) return removeInstalled(models, id);
-      const model = (await rows()).find((row) => row.id === id);
+      const model = await library.find(id);
       if (!model?.downloaded) {
         throw new AsrproError('model_not_found', `The model '${id}' is not downloaded.`, { param: 'model' });
       }
@@ -78,102 +134,13 @@ export function createModelLibrary({ config, paths, environment, engineStatus }:
         hint: 'Delete them there, or stop listing them in the configuration.',
       });
     },
+    noteLoad: (model, failure) => failures.note(model, failure),
+    problems: () => discovery.problems,
   };
+  // What is wrong with a folder is said at the start, not when somebody misses a model.
+  discovery.check(models);
+  for (const folder of searchDirectories) discovery.inFolder(path.resolve(folder));
   return library;
-}
-
-/** Our own copy, else a whole one in the hub's cache, else what could be downloaded. */
-function catalogueRow(
-  entry: CatalogueModel,
-  models: string,
-  cached: readonly Found[],
-  engineReason: EngineReason,
-): Model {
-  const { id, engine, name, description, languages, license } = entry;
-  const installed = readInstalled(models, id);
-  const shared =
-    installed === null
-      ? cached.find((found) => reposOf(entry).includes(found.name) && found.engine === engine && found.reason === null)
-      : undefined;
-  const damaged = installed && damagedFile(models, installed);
-  const downloaded = installed !== null || shared !== undefined;
-  const reason = !downloaded
-    ? `It is not downloaded: run \`asrpro pull ${id}\` or POST /v1/models/${id}/download.`
-    : damaged !== null
-      ? `Its file '${damaged}' is missing or damaged: run \`asrpro pull ${id}\` to repair it.`
-      : engineReason(engine);
-  const ownSize = installed?.files.reduce((sum, { size }) => sum + size, 0);
-  return {
-    ...{ id, name, description, engine, languages, license, downloaded, reason },
-    sizeBytes: ownSize ?? shared?.sizeBytes ?? totalSize(entry.files),
-    capabilities: capabilitiesOf(engine, id, languages),
-    source: shared === undefined ? 'catalogue' : 'huggingface-cache',
-    created: installed?.installed ?? CATALOGUE_CREATED,
-    ready: reason === null,
-    path: installed === null ? (shared?.path ?? null) : modelFolder(models, id),
-    quantization: shared?.quantization ?? entry.quantization,
-    aliases: aliasesOf(entry),
-  };
-}
-
-/** What the user configured: a folder or file, or a repository that is downloaded like one of the catalogue. */
-function customRow(entry: CustomModel, models: string, discovery: Discovery, engineReason: EngineReason): Model {
-  const { id, repo } = entry;
-  const installed = repo === undefined ? null : readInstalled(models, id);
-  const place = entry.path === undefined ? modelFolder(models, id) : path.resolve(entry.path);
-  const recognised = repo === undefined || installed !== null ? discovery.at(place) : null;
-  const damaged = installed && damagedFile(models, installed);
-  const engine = entry.engine ?? recognised?.engine ?? 'faster-whisper';
-  const downloaded = installed !== null || recognised !== null;
-  const reason =
-    repo !== undefined && installed === null
-      ? `It is not downloaded: run \`asrpro pull ${id}\` or POST /v1/models/${id}/download.`
-      : damaged !== null
-        ? `Its file '${damaged}' is missing or damaged: run \`asrpro pull ${id}\` to repair it.`
-        : (recognitionReason(recognised, entry.engine) ?? engineReason(engine));
-  const languages = entry.languages ?? recognised?.languages ?? [];
-  return {
-    ...{ id, engine, languages, downloaded, reason },
-    name: entry.name ?? id,
-    description: repo === undefined ? 'A model of your own.' : `From the hub repository ${repo}.`,
-    sizeBytes: recognised?.sizeBytes ?? null,
-    license: null,
-    capabilities: capabilitiesOf(engine, id, languages),
-    source: 'custom',
-    created: installed?.installed ?? CATALOGUE_CREATED,
-    ready: reason === null,
-    path: recognised?.path ?? null,
-    quantization: entry.quantization ?? recognised?.quantization ?? null,
-    aliases: repo === undefined ? [] : [repo],
-  };
-}
-
-function recognitionReason(recognised: Recognised | null, engine: ModelEngine | undefined): string | null {
-  if (recognised === null) return 'There is no speech model at its path: correct `models.custom`.';
-  if (engine !== undefined && engine !== recognised.engine) {
-    return `Its files are for ${recognised.engine}, not for ${engine}: correct \`models.custom\`.`;
-  }
-  return recognised.reason;
-}
-
-function foundRow(found: Found, source: 'folder' | 'huggingface-cache', engineReason: EngineReason): Model {
-  const { name, engine, languages, sizeBytes, quantization } = found;
-  const reason = found.reason ?? engineReason(engine);
-  return {
-    ...{ id: name, name, engine, languages, sizeBytes, quantization, source, reason },
-    description: source === 'folder' ? 'Found in a folder of yours.' : 'Found in the Hugging Face cache.',
-    license: null,
-    capabilities: capabilitiesOf(engine, name, languages),
-    created: CATALOGUE_CREATED,
-    downloaded: true,
-    ready: reason === null,
-    path: found.path,
-    aliases: [],
-  };
-}
-
-function reposOf({ repo, alternate_repos }: CatalogueModel): string[] {
-  return [repo, ...alternate_repos];
 }
 
 /** A name that can stand in a path: lower case letters, digits, dots, dashes. */
@@ -192,4 +159,9 @@ function freeName(name: string, taken: Set<string>): string {
   for (let number = 2; taken.has(free); number += 1) free = `${name}-${number}`;
   taken.add(free);
   return free;
+}
+
+/** Names that `freeName` may give to the same models: `large-2` may be a second `large`. */
+function familyOf(name: string): string {
+  return name.replace(/(-\d+)+$/, '');
 }

@@ -1,4 +1,6 @@
+import type { AsrproError } from '../errors.ts';
 import type { Capabilities } from '../wire/messages.ts';
+import type { FolderProblem } from './discovery.ts';
 
 export type ModelEngine = 'faster-whisper' | 'onnx-asr' | 'nemo' | 'mock';
 
@@ -27,6 +29,8 @@ export interface Model {
   ready: boolean;
   /** Why it is not ready and what to do, as one sentence; null when ready. */
   reason: string | null;
+  /** The engine found its files damaged when it last loaded them; whoever asks for it by name may try it again. */
+  broken?: boolean;
   /** Absolute path to load; null when not downloaded. Never leaves the process. */
   path: string | null;
   /** onnx-asr: the file suffix. */
@@ -37,12 +41,24 @@ export interface Model {
 
 /** The list of models: catalogue, discovered and custom, as one. */
 export interface ModelLibrary {
-  /** Every known model, sorted for people. Cheap: a scan is cached and renewed when folders change. */
+  /** Every known model, sorted for people. What lies on the disk is looked at again only where it has changed. */
   list(): Promise<Model[]>;
-  /** By id, alias or hub name; undefined when unknown. Names of OpenAI's models stand for the configured default. */
+  /** Whether some model can be loaded now. Stops at the first. */
+  anyReady(): Promise<boolean>;
+  /**
+   * By id, alias or hub name; undefined when unknown. Names of OpenAI's models stand for the configured default. Looks at
+   * the files of that model only, however many others there are.
+   */
   find(reference: string): Promise<Model | undefined>;
   /** The id in `models.default`, resolved; undefined when it names nothing known. */
   default(): Promise<Model | undefined>;
   /** Deletes a model's own files. Throws `model_not_found`, `model_not_deletable`. The caller unloads it first. */
   remove(id: string): Promise<void>;
+  /**
+   * How a load ended; null: well. A model whose files the engine found damaged (`model_broken`) is not ready until they
+   * change.
+   */
+  noteLoad(model: Model, failure: AsrproError | null): void;
+  /** Folders that cannot be listed, so that models in them are missed. */
+  problems(): FolderProblem[];
 }

@@ -1,5 +1,6 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
+import { readJsonObject, readText, statOf, whyUnreadable } from '../config/foreign-file.ts';
 import { languageCodes } from './languages.ts';
 import type { ModelEngine } from './model.ts';
 
@@ -15,6 +16,8 @@ export interface Recognised {
   quantization: string | null;
   /** Why it cannot be loaded, as one sentence; null when all that is needed is there. */
   reason: string | null;
+  /** What all this was told by, besides the names in the folder: absolute paths. */
+  files: string[];
 }
 
 /** By `model_type` of an ONNX export's config.json, its graphs without quantization. */
@@ -24,6 +27,8 @@ const ONNX_GRAPHS: Record<string, string[]> = {
   'nemo-conformer-tdt': ['encoder-model', 'decoder_joint-model'],
   whisper: ['encoder_model', 'decoder_model_merged'],
 };
+/** Its graph is called `model`, as that of any program. */
+const CTC = 'nemo-conformer-ctc';
 /** Token that an English-only Whisper begins to suppress at; a multilingual one has one token more. */
 const ENGLISH_END_OF_TEXT = 50256;
 const ENGLISH_VOCABULARY = 51864;
@@ -36,79 +41,103 @@ export function recognise(place: string): Recognised | null {
   const names = namesIn(place);
   const nemo = names.find((name) => name.endsWith('.nemo'));
   if (nemo !== undefined) return nemoFile(path.join(place, nemo));
-  const config = readJson(path.join(place, 'config.json'));
-  const onnx = typeof config?.model_type === 'string' ? ONNX_GRAPHS[config.model_type] : undefined;
-  if (onnx !== undefined && names.some((name) => name.endsWith('.onnx') || name === 'onnx')) {
-    return onnxFolder(place, names, config!, onnx);
-  }
+  const config = readJsonObject(path.join(place, 'config.json'));
+  const inside = [...names, ...namesIn(path.join(place, 'onnx')).map((name) => `onnx/${name}`)];
+  const kind = onnxKind(inside, names.includes('config.json') ? config : undefined);
+  if (kind !== null) return onnxFolder(place, inside, kind, config);
   if (names.includes('model.bin')) return ctranslate2Folder(place, names, config);
   return null;
 }
 
+/**
+ * The `model_type` of an ONNX export. Where there is a config.json that cannot be read (null), a folder with all graphs of
+ * a kind is listed with that reason; without any (undefined) it is no model.
+ */
+function onnxKind(inside: string[], config: Record<string, unknown> | null | undefined): string | null {
+  const kinds = Object.keys(ONNX_GRAPHS).filter((kind) => config === null || config?.model_type === kind);
+  const has = (graph: string): boolean => inside.some((name) => graphPattern(graph).test(name));
+  if (config === null) return kinds.findLast((kind) => kind !== CTC && ONNX_GRAPHS[kind]!.every(has)) ?? null;
+  return inside.some((name) => name === 'onnx' || name.endsWith('.onnx')) ? (kinds[0] ?? null) : null;
+}
+
+function graphPattern(graph: string): RegExp {
+  return new RegExp(`(?:^|/)${graph}(?:[._](\\w+))?\\.onnx$`);
+}
+
 function nemoFile(file: string): Recognised {
   const base = { engine: 'nemo' as const, path: file, languages: [], quantization: null };
-  return { ...base, sizeBytes: sizeOf(file), reason: damage(path.dirname(file), [path.basename(file)]) };
+  return { ...base, sizeBytes: sizeOf(file), reason: damage(path.dirname(file), [path.basename(file)]), files: [file] };
 }
 
 function ctranslate2Folder(folder: string, names: string[], config: Record<string, unknown> | null): Recognised {
   const vocabulary = names.find((name) => /^vocabulary\.(txt|json)$/.test(name)) ?? 'vocabulary.txt';
   const begin = Array.isArray(config?.suppress_ids_begin) ? config.suppress_ids_begin : [];
+  const needed = ['model.bin', 'config.json', 'tokenizer.json', vocabulary];
   return {
     engine: 'faster-whisper',
     path: folder,
     sizeBytes: totalOf(folder, names),
     languages: begin.includes(ENGLISH_END_OF_TEXT) ? ['en'] : [...languageCodes],
     quantization: null,
-    reason: damage(folder, ['model.bin', 'config.json', 'tokenizer.json', vocabulary]),
+    reason: damage(folder, needed) ?? wrongConfig(config),
+    files: needed.map((name) => path.join(folder, name)),
   };
 }
 
-function onnxFolder(folder: string, names: string[], config: Record<string, unknown>, graphs: string[]): Recognised {
-  const inside = [...names, ...namesIn(path.join(folder, 'onnx')).map((name) => `onnx/${name}`)];
-  const [first] = graphs;
-  const found = inside.map((name) => new RegExp(`(?:^|/)${first}(?:[._](\\w+))?\\.onnx$`).exec(name)).filter(Boolean);
+function onnxFolder(
+  folder: string,
+  inside: string[],
+  kind: string,
+  config: Record<string, unknown> | null,
+): Recognised {
+  const graphs = ONNX_GRAPHS[kind]!;
+  const found = inside.map((name) => graphPattern(graphs[0]!).exec(name)).filter((match) => match !== null);
   // The plain one where there is a choice.
-  const match = found.find((one) => one![1] === undefined) ?? found[0];
+  const match = found.find((one) => one[1] === undefined) ?? found[0];
   const quantization = match?.[1] ?? null;
   const wanted = graphs.map((graph) => {
     const spelled = quantization === null ? [''] : [`.${quantization}`, `_${quantization}`];
     const present = spelled.flatMap((q) => [`${graph}${q}.onnx`, `onnx/${graph}${q}.onnx`]);
     return present.find((name) => inside.includes(name)) ?? `${graph}${spelled[0]}.onnx`;
   });
-  const isWhisper = config.model_type === 'whisper';
+  const isWhisper = kind === 'whisper';
   const tokens = isWhisper ? ['vocab.json', 'added_tokens.json'] : ['vocab.txt'];
-  const english = config.vocab_size === ENGLISH_VOCABULARY;
+  const english = config?.vocab_size === ENGLISH_VOCABULARY;
+  const needed = ['config.json', ...wanted, ...tokens];
   return {
     engine: 'onnx-asr',
     path: folder,
     sizeBytes: totalOf(folder, inside),
     languages: isWhisper ? (english ? ['en'] : [...languageCodes]) : [],
     quantization,
-    reason: damage(folder, [...wanted, ...tokens]),
+    reason: damage(folder, needed) ?? wrongConfig(config),
+    files: [path.join(folder, 'onnx'), ...needed.map((name) => path.join(folder, name))],
   };
 }
 
-/** The first file that is missing, empty or only a pointer to its content. */
+/** The first file that is missing, unreadable, empty or only a pointer to its content. */
 function damage(folder: string, needed: string[]): string | null {
   for (const name of needed) {
     const file = path.join(folder, name);
-    const size = sizeOf(file);
-    if (size === 0) return `Its file '${name}' is missing or empty: put the whole model there.`;
-    if (size < 1024 && head(file).startsWith(POINTER)) {
+    const stat = statOf(file);
+    const unreadable = whyUnreadable(file, 'file');
+    const missing = stat === null && unreadable?.includes('ENOENT');
+    if (missing && name.includes('\uFFFD')) return 'The name of its file is no valid text: rename it.';
+    if (missing || (stat?.isFile() && stat.size === 0)) {
+      return `Its file '${name}' is missing or empty: put the whole model there.`;
+    }
+    if (unreadable !== null || stat === null)
+      return `Its file '${name}' cannot be read: ${unreadable}. Correct that or replace the file.`;
+    if (stat.size < 1024 && readText(file)?.startsWith(POINTER)) {
       return `Its file '${name}' is only a pointer of Git LFS: fetch its content with \`git lfs pull\`.`;
     }
   }
   return null;
 }
 
-function head(file: string): string {
-  const handle = openSync(file, 'r');
-  try {
-    const start = Buffer.alloc(POINTER.length);
-    return start.subarray(0, readSync(handle, start)).toString('latin1');
-  } finally {
-    closeSync(handle);
-  }
+/** The file is there and can be read, as `damage` has found. */
+function wrongConfig(config: Record<string, unknown> | null): string | null {
+  return config === null ? "Its file 'config.json' is not the JSON of a model: put the whole model there." : null;
 }
 
 function totalOf(folder: string, names: string[]): number {
@@ -117,23 +146,16 @@ function totalOf(folder: string, names: string[]): number {
 
 /** 0 for what is no file, or not there. */
 function sizeOf(file: string): number {
-  const stat = statSync(file, { throwIfNoEntry: false });
+  const stat = statOf(file);
   return stat?.isFile() ? stat.size : 0;
 }
 
+/** Empty for what is no folder, or cannot be listed. */
 export function namesIn(folder: string): string[] {
+  if (!statOf(folder)?.isDirectory()) return [];
   try {
     return readdirSync(folder).filter((name) => !name.startsWith('.'));
   } catch {
     return [];
-  }
-}
-
-function readJson(file: string): Record<string, unknown> | null {
-  try {
-    const content: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    return typeof content === 'object' && content !== null ? (content as Record<string, unknown>) : null;
-  } catch {
-    return null;
   }
 }

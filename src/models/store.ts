@@ -1,6 +1,7 @@
-import { existsSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { entryExists, readJsonObject, statOf, whyUnreadable } from '../config/foreign-file.ts';
 
 /** Written last into a model's folder: only with it the folder counts as a model. */
 const MARKER = '.asrpro.json';
@@ -35,11 +36,8 @@ export function markerPath(models: string, id: string): string {
 
 /** null when the model is not installed, or not completely. */
 export function readInstalled(models: string, id: string): InstalledModel | null {
-  try {
-    return markerSchema.parse(JSON.parse(readFileSync(markerPath(models, id), 'utf8')));
-  } catch {
-    return null;
-  }
+  const marker = readJsonObject(markerPath(models, id));
+  return marker === null ? null : (markerSchema.safeParse(marker).data ?? null);
 }
 
 /** Makes the folder a model: after all its files are on disk under their final names. */
@@ -49,13 +47,21 @@ export function writeInstalled(models: string, installed: InstalledModel): void 
   renameSync(`${marker}.new`, marker);
 }
 
+/** Why nothing can be installed there, or what is installed not be read; null when the folder is absent or in order. */
+export function folderProblem(models: string, id: string): string | null {
+  const folder = modelFolder(models, id);
+  const marker = markerPath(models, id);
+  if (!entryExists(folder)) return null;
+  const problem = whyUnreadable(folder, 'folder');
+  if (problem !== null || !entryExists(marker)) return problem;
+  const inMarker = whyUnreadable(marker, 'file');
+  return inMarker && `its file '${MARKER}' cannot be read, ${inMarker}`;
+}
+
 /** The first of its files that is gone or has another size; null when all are as installed. */
 export function damagedFile(models: string, { id, files }: InstalledModel): string | null {
   const folder = modelFolder(models, id);
-  const damaged = files.find(({ path: name, size }) => {
-    const file = path.join(folder, name);
-    return !existsSync(file) || statSync(file).size !== size;
-  });
+  const damaged = files.find(({ path: name, size }) => statOf(path.join(folder, name))?.size !== size);
   return damaged?.path ?? null;
 }
 

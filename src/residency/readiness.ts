@@ -3,14 +3,20 @@ import type { Model, ModelEngine } from '../models/model.ts';
 
 /**
  * Refuses a model that cannot be loaded before anything else is given up for it. Throws `model_not_found` when it is not
- * downloaded, `engine_not_installed`, `model_not_ready` when it is incomplete.
+ * downloaded, `engine_not_installed`, `model_not_ready` when it is incomplete, `model_broken` when the engine found its
+ * files damaged and they are still the same: only `again`, for whoever asked for it by name, it is tried once more.
  */
-export async function requireReady(model: Model, requireEngine: (engine: ModelEngine) => Promise<void>): Promise<void> {
-  if (model.ready) return;
+export async function requireReady(
+  model: Model,
+  requireEngine: (engine: ModelEngine) => Promise<void>,
+  { again = false } = {},
+): Promise<void> {
+  if (model.ready || (model.broken && again)) return;
   const reason = model.reason ?? 'its files are incomplete';
   if (!model.downloaded) {
     throw new AsrproError('model_not_found', `The model '${model.id}' cannot be used: ${reason}`, { param: 'model' });
   }
   await requireEngine(model.engine);
+  if (model.broken) throw new AsrproError('model_broken', reason, { param: 'model' });
   throw new AsrproError('model_not_ready', `The model '${model.id}' cannot be used: ${reason}`, { param: 'model' });
 }

@@ -72,7 +72,7 @@ export class ModelResidency implements Residency, Jobs {
 
   load(model: Model): Promise<LoadReport> {
     return this.#command({ kind: 'load', model: model.id, target: model }, async () => {
-      await requireReady(model, this.#options.requireEngine);
+      await requireReady(model, this.#options.requireEngine, { again: true });
       this.#resident.forgive(model.id);
       const report = await this.#resident.load(model);
       this.#options.onSelected(model);

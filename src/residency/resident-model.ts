@@ -15,6 +15,8 @@ export interface ResidentModelOptions {
   stopSeconds: number;
   /** Device, number format and threads to load with. Throws `device_unavailable`. */
   loadSettings(model: Model): Promise<Pick<LoadMessage, 'device' | 'compute_type' | 'threads' | 'concurrency'>>;
+  /** An attempt to load it failed, whatever is tried next. */
+  onLoadFailed?(model: Model, failure: AsrproError): void;
   /** The loaded worker has gone by itself, or was ended because a job did not stop. */
   onGone(): void;
 }
@@ -191,6 +193,7 @@ export class ResidentModel {
       void worker.exited.then(() => this.#onExit(worker));
       log.info({ model: model.id, device: loaded.device, computeType: loaded.compute_type, seconds }, 'model loaded');
     } catch (error) {
+      this.#options.onLoadFailed?.(model, asAsrproError(error));
       await worker.stop(shortLadder);
       throw error;
     }

@@ -38,7 +38,8 @@ function checkLanguage(language: string, model: Model): void {
       { param: 'language' },
     );
   }
-  if (!model.languages.includes(language)) {
+  // An empty list means that the files do not say, not that the model knows none.
+  if (model.languages.length > 0 && !model.languages.includes(language)) {
     throw new AsrproError('unsupported_language', `The model '${model.id}' does not know the language '${language}'.`, {
       param: 'language',
       hint: 'GET /v1/models lists the languages of each model.',

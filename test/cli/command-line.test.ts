@@ -68,7 +68,7 @@ test('an invalid configuration stops a command with exit code 2, but not its rep
   writeFileSync(path.join(home, 'config.json'), '{"server":{"port":"x"}}');
   const refused = await runCli(home, ['models']);
   expect(refused).toMatchObject({ code: 2, out: '' });
-  expect(refused.err).toContain('server.port (file): "x" is not allowed');
+  expect(refused.err).toContain(`server.port (${path.join(home, 'config.json')}): "x" is not allowed`);
   expect((await runCli(home, ['config', 'validate'])).code).toBe(2);
   expect((await runCli(home, ['config', 'set', 'server.port', '9000'])).code).toBe(0);
   expect(await runCli(home, ['config', 'get', 'server.port'])).toMatchObject({ code: 0, out: '9000' });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -26,7 +27,7 @@ test('a flag wins over the environment, that over the file, that over the defaul
   expect(sources).toMatchObject({
     'server.port': 'flag --port',
     'server.maxQueue': 'environment ASRPRO_SERVER_MAX_QUEUE',
-    'server.drainSeconds': 'file',
+    'server.drainSeconds': expect.stringMatching(/^\/.*config\.json$/),
     'server.queueSeconds': 'default',
   });
 });
@@ -60,19 +61,25 @@ test.each<[string, unknown, NodeJS.ProcessEnv, Override[], RegExp]>([
     { server: { port: 'x' } },
     {},
     [],
-    /^server\.port \(file\): "x" .*a whole number from 0 to/,
+    /^server\.port \(\S+config\.json\): "x" .*a whole number from 0 to/,
   ],
-  ['out of range', { server: { maxQueue: 0 } }, {}, [], /^server\.maxQueue \(file\): 0 .*from 1 to 10000/],
+  ['out of range', { server: { maxQueue: 0 } }, {}, [], /^server\.maxQueue \(\S+config\.json\): 0 .*from 1 to 10000/],
   ['wrong environment', {}, { ASRPRO_SERVER_PORT: 'x' }, [], /^server\.port \(environment ASRPRO_SERVER_PORT\): "x"/],
   ['wrong flag', {}, { ASRPRO_SERVER_PORT: '1' }, [portFlag('70000')], /^server\.port \(flag --port\): 70000/],
   ['wrong choice', { log: { level: 'loud' } }, {}, [], /one of trace, debug, info, warn, error, silent/],
-  ['unknown key', { server: { prot: 1 } }, {}, [], /^server\.prot \(file\).*did you mean port\?/],
-  ['unknown section', { sever: {} }, {}, [], /^sever \(file\).*did you mean server\?/],
-  ['deep key', { models: { settings: { a: { beamSize: 'x' } } } }, {}, [], /^models\.settings\.a\.beamSize \(file\)/],
+  ['unknown key', { server: { prot: 1 } }, {}, [], /^server\.prot \(\S+config\.json\).*did you mean port\?/],
+  ['unknown section', { sever: {} }, {}, [], /^sever \(\S+config\.json\).*did you mean server\?/],
+  [
+    'deep key',
+    { models: { settings: { a: { beamSize: 'x' } } } },
+    {},
+    [],
+    /^models\.settings\.a\.beamSize \(\S+config\.json\)/,
+  ],
   ['unknown variable', {}, { ASRPRO_SERVER_PROT: '1' }, [], /ASRPRO_SERVER_PROT .*did you mean ASRPRO_SERVER_PORT\?/],
   ['no JSON', '{"server": {', {}, [], /is not valid JSON/],
   ['no object', '[]', {}, [], /holds no JSON object/],
-  ['section no object', '{"server": 1}', {}, [], /^server \(file\): 1 is not an object/],
+  ['section no object', '{"server": 1}', {}, [], /^server \(\S+config\.json\): 1 is not an object/],
 ])('%s is an error that names key, source and what is allowed', (_name, content, environment, flags, message) => {
   expect(() => load(content, environment, flags)).toThrow(
     expect.objectContaining({ code: 'invalid_config', message: expect.stringMatching(message) }),
@@ -93,4 +100,47 @@ test('a broken file is left as it is', () => {
   writeFileSync(file, '{"server"');
   expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow();
   expect(readFileSync(file, 'utf8')).toBe('{"server"');
+});
+
+test('a byte order mark is no part of the file', () => {
+  expect(load('\uFEFF{"server":{"port":1}}').config.server.port).toBe(1);
+});
+
+test.each(['utf16le', 'swapped'])('a file in UTF-16 gets a sentence: %s', (kind) => {
+  const file = path.join(temporaryHome(), 'config.json');
+  const bytes = Buffer.from('{"server":{}}', 'utf16le');
+  writeFileSync(file, kind === 'swapped' ? Buffer.concat([Buffer.from([0xfe, 0xff]), bytes.swap16()]) : bytes);
+  expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow(
+    expect.objectContaining({ code: 'invalid_config', message: `${file} is UTF-16 and not UTF-8.` }),
+  );
+});
+
+test('at the usual place a pipe or a folder is an error at once', () => {
+  const home = temporaryHome();
+  const file = path.join(home, 'config.json');
+  execFileSync('mkfifo', [file]);
+  expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow(/config\.json cannot be read: it is a pipe/);
+  expect(() => loadConfig({ file: home, environment: {}, flags: [] })).toThrow(/cannot be read: it is a folder/);
+});
+
+test.each([
+  ['one of the catalogue', [{ id: 'whisper-base', repo: 'a/b' }], 'models.custom.0.id', 'the catalogue has'],
+  [
+    'another one',
+    [
+      { id: 'x', repo: 'a/b' },
+      { id: 'x', path: '/c' },
+    ],
+    'models.custom.1.id',
+    'the list has',
+  ],
+])('a model of the user may not have the id of %s', (_whose, custom, key, owner) => {
+  const file = path.join(temporaryHome(), 'config.json');
+  writeFileSync(file, JSON.stringify({ models: { custom } }));
+  expect(() => loadConfig({ file, environment: {}, flags: [], catalogueIds: ['whisper-base'] })).toThrow(
+    expect.objectContaining({
+      code: 'invalid_config',
+      message: `${key} (${file}): "${custom[0]!.id}" is not allowed: ${owner} another model of this id.`,
+    }),
+  );
 });

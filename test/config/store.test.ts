@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { selectedModel, setConfigValue } from '../../src/config/store.ts';
+import { lastCrash, selectedModel, setConfigValue } from '../../src/config/store.ts';
 import { temporaryHome } from '../setup/home.ts';
 
 const newFile = () => path.join(temporaryHome(), 'config.json');
@@ -56,4 +57,48 @@ test('the selected model survives a restart; a damaged state file counts as none
   expect(await selectedModel({ data }).get()).toBeNull();
   writeFileSync(path.join(data, 'state.json'), '{"sel');
   expect(await selectedModel({ data }).get()).toBeNull();
+});
+
+const modeOf = (place: string) => (statSync(place).mode & 0o777).toString(8);
+
+test('what may hold a key is readable by its owner only, and so are the folders', async () => {
+  const folder = path.join(temporaryHome(), 'config', 'asrpro');
+  const file = path.join(folder, 'config.json');
+  await setConfigValue(file, 'server.apiKey', 'secret');
+  await selectedModel({ data: folder }).set('whisper-base');
+  expect([folder, path.dirname(folder), file, path.join(folder, 'state.json')].map(modeOf)).toEqual([
+    '700',
+    '700',
+    '600',
+    '600',
+  ]);
+  chmodSync(file, 0o644);
+  await setConfigValue(file, 'server.port', '1');
+  expect(modeOf(file)).toBe('600');
+});
+
+test('a byte order mark does not keep a file from being changed', async () => {
+  const file = newFile();
+  writeFileSync(file, '\uFEFF{"$schema":"x"}');
+  await setConfigValue(file, 'server.port', '1');
+  expect(read(file)).toEqual({ $schema: 'x', server: { port: 1 } });
+});
+
+test('a file that cannot be written is named', async () => {
+  const file = path.join(newFile(), 'config.json');
+  writeFileSync(path.dirname(file), 'a file where the folder should be');
+  await expect(setConfigValue(file, 'server.port', '1')).rejects.toMatchObject({
+    code: 'folder_unusable',
+    message: expect.stringContaining(`The configuration file ${file} cannot be written`),
+  });
+});
+
+test('a state that cannot be read counts as none, whatever it is, and is not waited for', async () => {
+  for (const make of [(file: string) => mkdirSync(file), (file: string) => execFileSync('mkfifo', [file])]) {
+    const data = temporaryHome();
+    make(path.join(data, 'state.json'));
+    expect(await selectedModel({ data }).get()).toBeNull();
+    expect(await lastCrash({ data }).get()).toBeNull();
+    await expect(selectedModel({ data }).set('whisper-base')).rejects.toThrow();
+  }
 });

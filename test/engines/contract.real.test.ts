@@ -202,6 +202,9 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
       expect(json.error.message).not.toContain(gateway.home);
     }
     expect((await call(gateway.url, '/v1/settings/model')).json).toMatchObject({ model: before, status: 'loaded' });
+    const listed = (await call(gateway.url, `/v1/models/${broken}`)).json;
+    expect(listed).toMatchObject({ ready: false, downloaded: true });
+    expect(json.error.message).toContain(listed.reason);
   });
 
   /** The same model under the name of another of its engine, of the right size and with garbage in one file. */

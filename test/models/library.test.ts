@@ -1,38 +1,9 @@
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { resolvePaths } from '../../src/config/paths.ts';
-import { configSchema } from '../../src/config/schema.ts';
-import type { EngineStatus } from '../../src/engines/types.ts';
-import { createLog } from '../../src/log.ts';
-import { createModelLibrary } from '../../src/models/library.ts';
 import { temporaryHome } from '../setup/home.ts';
+import { libraryIn, whisper, write } from './library.ts';
 
-const ready = { reason: null } as EngineStatus;
-const notInstalled = { reason: 'The engine nemo is not installed: run `asrpro setup nemo`.' } as EngineStatus;
-
-function libraryIn(home: string, models: object = {}, environment: NodeJS.ProcessEnv = {}) {
-  return createModelLibrary({
-    config: configSchema.parse({ models }),
-    paths: resolvePaths({ ASRPRO_HOME: home }),
-    log: createLog({ level: 'silent', format: 'json' }),
-    environment: { HF_HUB_CACHE: path.join(home, 'hub'), ...environment },
-    engineStatus: async (id) => (id === 'nemo' ? notInstalled : ready),
-  });
-}
-
-function write(folder: string, files: Record<string, string>): string {
-  mkdirSync(folder, { recursive: true });
-  for (const [name, content] of Object.entries(files)) writeFileSync(path.join(folder, name), content);
-  return folder;
-}
-
-const whisper = (english = false) => ({
-  'model.bin': 'weights',
-  'config.json': JSON.stringify({ suppress_ids_begin: [220, english ? 50256 : 50257] }),
-  'tokenizer.json': '{}',
-  'vocabulary.txt': 'a',
-});
 const tdt = {
   'config.json': '{"model_type":"nemo-conformer-tdt"}',
   'encoder-model.int8.onnx': 'x',

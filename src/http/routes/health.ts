@@ -72,21 +72,23 @@ function kindOf(device: string): (typeof deviceKinds)[number] {
 /** How old the knowledge of the model list may be. */
 const FRESH_MS = 5_000;
 
-/** Whether some model can be loaded, as of a moment ago: reading folders must not delay the answer. */
+/**
+ * Whether some model can be loaded, as of a moment ago. A timer that a request starts looks at the disk, never the request
+ * itself, and while nobody asks nobody looks.
+ */
 function createReadiness({ library }: Deps): () => boolean {
   let ready = true;
-  let askedAt = Number.NEGATIVE_INFINITY;
+  let renewing = false;
+  let renewedAt = Number.NEGATIVE_INFINITY;
+  const renew = async (): Promise<void> => {
+    ready = await library.anyReady().catch(() => false);
+    renewedAt = performance.now();
+    renewing = false;
+  };
   return () => {
-    if (performance.now() - askedAt > FRESH_MS) {
-      askedAt = performance.now();
-      library.list().then(
-        (models) => {
-          ready = models.some((model) => model.ready);
-        },
-        () => {
-          ready = false;
-        },
-      );
+    if (!renewing && performance.now() - renewedAt > FRESH_MS) {
+      renewing = true;
+      setTimeout(renew, 0).unref();
     }
     return ready;
   };

@@ -1,0 +1,138 @@
+import path from 'node:path';
+import { whyUnreadable } from '../config/foreign-file.ts';
+import type { Config } from '../config/schema.ts';
+import { capabilitiesOf } from './capabilities.ts';
+import { aliasesOf, CATALOGUE_CREATED, type CatalogueModel, reposOf, totalSize } from './catalogue.ts';
+import type { Model, ModelEngine } from './model.ts';
+import type { Recognised } from './recognise.ts';
+import { damagedFile, folderProblem, type InstalledModel, modelFolder, readInstalled } from './store.ts';
+
+type CustomModel = Config['models']['custom'][number];
+
+/** What a row is made from, besides its own entry. */
+export interface Lookups {
+  /** Our own models. */
+  models: string;
+  at(place: string): Recognised | null;
+  /** A repository of the Hugging Face cache. */
+  shared(name: string): Recognised | null;
+  usable(engine: ModelEngine, place: string | null): Promise<Pick<Model, 'ready' | 'reason' | 'broken'>>;
+}
+
+/** Our own copy, else a whole one in the hub's cache, else what could be downloaded. */
+export async function catalogueRow(entry: CatalogueModel, lookups: Lookups): Promise<Model> {
+  const { id, engine, name, description, languages, license } = entry;
+  const installed = readInstalled(lookups.models, id);
+  const shared = installed === null ? sharedCopy(entry, lookups) : undefined;
+  const place = installed === null ? (shared?.path ?? null) : modelFolder(lookups.models, id);
+  const downloaded = place !== null;
+  const reason = downloaded ? damageReason(installed, lookups.models) : notDownloaded(id, lookups.models);
+  const ownSize = installed?.files.reduce((sum, { size }) => sum + size, 0);
+  return {
+    ...{ id, name, description, engine, languages, license, downloaded },
+    sizeBytes: ownSize ?? shared?.sizeBytes ?? totalSize(entry.files),
+    capabilities: capabilitiesOf(engine, id, languages),
+    source: shared === undefined ? 'catalogue' : 'huggingface-cache',
+    created: installed?.installed ?? CATALOGUE_CREATED,
+    path: place,
+    quantization: shared?.quantization ?? entry.quantization,
+    aliases: aliasesOf(entry),
+    ...(await readiness(reason, engine, place, lookups)),
+  };
+}
+
+function sharedCopy(entry: CatalogueModel, { shared }: Lookups): Recognised | undefined {
+  for (const repo of reposOf(entry)) {
+    const copy = shared(repo);
+    if (copy?.engine === entry.engine && copy.reason === null) return copy;
+  }
+  return undefined;
+}
+
+/** What the user configured: a folder or file, or a repository that is downloaded like one of the catalogue. */
+export async function customRow(entry: CustomModel, lookups: Lookups): Promise<Model> {
+  const { id, repo } = entry;
+  const installed = repo === undefined ? null : readInstalled(lookups.models, id);
+  const place = entry.path === undefined ? modelFolder(lookups.models, id) : path.resolve(entry.path);
+  const recognised = repo === undefined || installed !== null ? lookups.at(place) : null;
+  const engine = entry.engine ?? recognised?.engine ?? 'faster-whisper';
+  const reason =
+    repo !== undefined && installed === null
+      ? notDownloaded(id, lookups.models)
+      : (damageReason(installed, lookups.models) ?? recognitionReason(recognised, entry.engine, place));
+  const languages = entry.languages ?? recognised?.languages ?? [];
+  return {
+    ...{ id, engine, languages },
+    name: entry.name ?? id,
+    description: repo === undefined ? 'A model of your own.' : `From the hub repository ${repo}.`,
+    sizeBytes: recognised?.sizeBytes ?? null,
+    license: null,
+    capabilities: capabilitiesOf(engine, id, languages),
+    source: 'custom',
+    created: installed?.installed ?? CATALOGUE_CREATED,
+    downloaded: installed !== null || recognised !== null,
+    path: recognised?.path ?? null,
+    quantization: entry.quantization ?? recognised?.quantization ?? null,
+    aliases: repo === undefined ? [] : [repo],
+    ...(await readiness(reason, engine, recognised?.path ?? null, lookups)),
+  };
+}
+
+/** `reason`: what is wrong with the files as far as that can be seen. */
+async function readiness(
+  reason: string | null,
+  engine: ModelEngine,
+  place: string | null,
+  { usable }: Lookups,
+): Promise<Pick<Model, 'ready' | 'reason' | 'broken'>> {
+  return reason === null ? await usable(engine, place) : { ready: false, reason };
+}
+
+function notDownloaded(id: string, models: string): string {
+  const remedy = `run \`asrpro pull ${id}\` or POST /v1/models/${id}/download`;
+  const problem = folderProblem(models, id);
+  return problem === null
+    ? `It is not downloaded: ${remedy}.`
+    : `Its folder in the models directory cannot be used: ${problem}. Remove it, then ${remedy}.`;
+}
+
+function damageReason(installed: InstalledModel | null, models: string): string | null {
+  const damaged = installed && damagedFile(models, installed);
+  return damaged && `Its file '${damaged}' is missing or damaged: run \`asrpro pull ${installed.id}\` to repair it.`;
+}
+
+function recognitionReason(
+  recognised: Recognised | null,
+  engine: ModelEngine | undefined,
+  place: string,
+): string | null {
+  if (recognised === null) {
+    const why = whyUnreadable(place, 'folder');
+    return `There is no speech model at its path${why === null ? '' : `: ${why}`}. Correct \`models.custom\`.`;
+  }
+  if (engine !== undefined && engine !== recognised.engine) {
+    return `Its files are for ${recognised.engine}, not for ${engine}: correct \`models.custom\`.`;
+  }
+  return recognised.reason;
+}
+
+interface Found extends Recognised {
+  id: string;
+  name: string;
+  source: 'folder' | 'huggingface-cache';
+}
+
+export async function foundRow(found: Found, lookups: Lookups): Promise<Model> {
+  const { id, name, engine, languages, sizeBytes, quantization, source } = found;
+  return {
+    ...{ id, name, engine, languages, sizeBytes, quantization, source },
+    description: source === 'folder' ? 'Found in a folder of yours.' : 'Found in the Hugging Face cache.',
+    license: null,
+    capabilities: capabilitiesOf(engine, id, languages),
+    created: CATALOGUE_CREATED,
+    downloaded: true,
+    path: found.path,
+    aliases: [],
+    ...(await readiness(found.reason, engine, found.path, lookups)),
+  };
+}

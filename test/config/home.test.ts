@@ -1,0 +1,97 @@
+import os from 'node:os';
+import path from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { findHome, lendHome } from '../../src/config/home.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { resolvePaths } from '../../src/config/paths.ts';
+import { temporaryHome } from '../setup/home.ts';
+
+const load = (environment: NodeJS.ProcessEnv) =>
+  loadConfig({ file: path.join(temporaryHome(), 'config.json'), environment, flags: [] }).config;
+
+/** As for a uid without an entry in the user database. */
+function nobody(): void {
+  const spy = vi.spyOn(os, 'userInfo').mockImplementation(() => {
+    throw Object.assign(new Error('uv_os_get_passwd returned ENOENT'), { code: 'ERR_SYSTEM_ERROR' });
+  });
+  onTestFinished(() => spy.mockRestore());
+}
+
+test('a home that nobody knows is missed only where something would be below it', () => {
+  nobody();
+  expect(findHome({ HOME: '/home/me' })).toBe('/home/me');
+  for (const environment of [{}, { HOME: '' }, { HOME: 'relative' }]) {
+    expect(findHome(environment)).toBeNull();
+    expect(() => resolvePaths(environment)).toThrow(
+      expect.objectContaining({ code: 'folder_unusable', hint: expect.stringContaining('ASRPRO_HOME') }),
+    );
+    expect(() => resolvePaths({ ...environment, ASRPRO_HOME: '~/x' })).toThrow(/no home directory/);
+    expect(resolvePaths({ ...environment, ASRPRO_HOME: '/srv/asrpro' })).toMatchObject({
+      configFile: '/srv/asrpro/config.json',
+      models: '/srv/asrpro/models',
+    });
+  }
+});
+
+test('what asrpro starts has a home too', () => {
+  nobody();
+  const environment = { ASRPRO_HOME: '/srv/asrpro' };
+  lendHome(environment, '/srv/asrpro');
+  expect(environment).toEqual({ ASRPRO_HOME: '/srv/asrpro', HOME: '/srv/asrpro' });
+  const own = { HOME: '/home/me' };
+  lendHome(own, '/srv/asrpro');
+  expect(own).toEqual({ HOME: '/home/me' });
+});
+
+test('without HOME the user database is asked', () => {
+  expect(findHome({})).toBe(os.userInfo().homedir);
+});
+
+test('the usual directories are those of the environment that is given', () => {
+  const { configFile, data, cache } = resolvePaths({
+    HOME: '/home/me',
+    XDG_DATA_HOME: '/data',
+    XDG_CACHE_HOME: 'relative',
+  });
+  expect([configFile, data, cache]).toEqual([
+    '/home/me/.config/asrpro/config.json',
+    '/data/asrpro',
+    '/home/me/.cache/asrpro',
+  ]);
+});
+
+test('~ is the home directory in ASRPRO_HOME', () => {
+  expect(resolvePaths({ HOME: '/home/me', ASRPRO_HOME: '~' }).data).toBe('/home/me');
+  expect(resolvePaths({ HOME: '/home/me', ASRPRO_HOME: '~/a b' }).data).toBe('/home/me/a b');
+  expect(() => resolvePaths({ HOME: '/home/me', ASRPRO_HOME: '~bob/x' })).toThrow(/your own home directory only/);
+});
+
+test('~ is the home directory in every setting that is a path', () => {
+  const { models, worker } = load({
+    HOME: '/home/me',
+    ASRPRO_MODELS_DIRECTORY: '~/m',
+    ASRPRO_MODELS_SEARCH_DIRECTORIES: '~,~/s,/a/~/b',
+    ASRPRO_MODELS_CUSTOM: '[{"id":"mine","path":"~/w"},{"id":"theirs","repo":"a/b"}]',
+    ASRPRO_WORKER_PYTHON: '~/venv/bin/python',
+  });
+  expect(models).toMatchObject({
+    directory: '/home/me/m',
+    searchDirectories: ['/home/me', '/home/me/s', '/a/~/b'],
+    custom: [{ path: '/home/me/w' }, { repo: 'a/b' }],
+  });
+  expect(worker.python).toBe('/home/me/venv/bin/python');
+});
+
+test.each([
+  ['ASRPRO_MODELS_DIRECTORY', '~bob/m', 'models.directory'],
+  ['ASRPRO_MODELS_SEARCH_DIRECTORIES', '/a,~bob', 'models.searchDirectories.1'],
+  ['ASRPRO_MODELS_CUSTOM', '[{"id":"mine","path":"~bob/w"}]', 'models.custom.0.path'],
+  ['ASRPRO_WORKER_PYTHON', '~bob/python', 'worker.python'],
+])('the home of somebody else is refused by name: %s=%s', (name, value, key) => {
+  expect(() => load({ [name]: value })).toThrow(
+    expect.objectContaining({
+      code: 'invalid_config',
+      message: expect.stringMatching(`^${key} .*${name}.*~bob.*your own home directory only`),
+    }),
+  );
+});

@@ -1,0 +1,93 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { temporaryHome } from '../setup/home.ts';
+import { libraryIn, whisper, write } from './library.ts';
+
+/** Places that the program looked at, each with the call; the calls themselves are the real ones. */
+const calls = vi.hoisted(() => [] as { call: string; place: string }[]);
+vi.mock('node:fs', async (original) => {
+  const fs = await original<typeof import('node:fs')>();
+  const traced = Object.fromEntries(
+    (['statSync', 'lstatSync', 'readdirSync', 'openSync', 'readFileSync', 'existsSync'] as const).map((call) => [
+      call,
+      (...args: never[]) => {
+        calls.push({ call, place: String(args[0]) });
+        return (fs[call] as (...all: never[]) => unknown)(...args);
+      },
+    ]),
+  );
+  return { ...fs, ...traced };
+});
+beforeEach(() => void calls.splice(0));
+
+/** Repositories of other programs, and one model among them. */
+function homeWithCache(count: number): string {
+  const home = temporaryHome();
+  for (let index = 0; index < count; index += 1) {
+    const repository = path.join(home, 'hub', `models--foreign--llm-${index}`);
+    write(path.join(repository, 'refs'), { main: 'aaaa' });
+    write(path.join(repository, 'snapshots', 'aaaa'), {
+      'config.json': '{"model_type":"llama"}',
+      'a.safetensors': 'x',
+    });
+  }
+  write(path.join(home, 'hub', 'models--someone--fine-tuned', 'snapshots', 'aaaa'), whisper());
+  write(path.join(home, 'mine', 'my-own'), whisper());
+  write(path.join(home, 'mine', 'other'), whisper());
+  return home;
+}
+
+/** File times are coarse, so what is fresh is not remembered: for these tests it is a minute later. */
+function aMinuteLater(): void {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
+  onTestFinished(() => void vi.useRealTimers());
+}
+
+test.each([
+  ['whisper-base', 'whisper-base'],
+  ['Systran/faster-whisper-base', 'whisper-base'],
+  ['whisper-1', 'whisper-base'],
+  ['mine', 'mine'],
+  ['my-own', 'my-own'],
+  ['someone/fine-tuned', 'someone/fine-tuned'],
+  ['none-such', undefined],
+  ['someone/none-such', undefined],
+])('asking for %s looks at no other model', async (reference, id) => {
+  const home = homeWithCache(20);
+  const library = libraryIn(home, {
+    searchDirectories: [path.join(home, 'mine')],
+    custom: [{ id: 'mine', path: path.join(home, 'mine', 'my-own') }],
+  });
+  calls.splice(0);
+  expect((await library.find(reference))?.id).toBe(id);
+  const places = calls.map(({ place }) => place);
+  expect(places.filter((place) => /foreign|other/.test(place))).toEqual([]);
+});
+
+test('what is no model is not read again until it has changed', async () => {
+  const home = homeWithCache(20);
+  aMinuteLater();
+  const library = libraryIn(home, { searchDirectories: [path.join(home, 'mine')] });
+  const before = await library.list();
+  calls.splice(0);
+  expect(await library.list()).toEqual(before);
+  const read = calls.filter(({ call }) => call === 'readdirSync' || call === 'openSync' || call === 'readFileSync');
+  expect(read).toEqual([]);
+  write(path.join(home, 'hub', 'models--foreign--llm-7', 'snapshots', 'aaaa'), whisper());
+  expect(await library.find('foreign/llm-7')).toMatchObject({ ready: true });
+  mkdirSync(path.join(home, 'hub', 'models--foreign--late', 'snapshots', 'aaaa'), { recursive: true });
+  write(path.join(home, 'hub', 'models--foreign--late', 'snapshots', 'aaaa'), whisper());
+  expect(await library.find('foreign/late')).toMatchObject({ ready: true });
+});
+
+test('a config.json that is written late into a known folder is seen', async () => {
+  const home = temporaryHome();
+  const files = { 'encoder-model.onnx': 'x', 'decoder_joint-model.onnx': 'x', 'vocab.txt': 'a' };
+  const folder = write(path.join(home, 'mine', 'parakeet'), { ...files, 'config.json': '{}' });
+  aMinuteLater();
+  const library = libraryIn(home, { searchDirectories: [path.join(home, 'mine')] });
+  expect(await library.find('parakeet')).toBeUndefined();
+  writeFileSync(path.join(folder, 'config.json'), '{"model_type":"nemo-conformer-tdt"}');
+  expect(await library.find('parakeet')).toMatchObject({ ready: true });
+});
