@@ -20,6 +20,7 @@ const layers = [
   ['wire'],
   ['log'],
   ['config'],
+  ['disk-error', 'python-environment'],
   ['errors', 'version', 'package-files', 'process-identity'],
 ];
 
