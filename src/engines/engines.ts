@@ -164,9 +164,9 @@ export function createEngines(options: EnginesOptions): Engines {
       return { python: interpreterIn(folder), env: libraryPath(folder, marker.libraryFolders, environment) };
     },
     async pip() {
-      if (status('core').installed) return { python: interpreterIn(folderOf('core')) };
-      const { findPython } = await import('./find-python.ts');
-      return { python: (await findPython(config.worker.python, environment)).command };
+      const { pythonWithPip } = await import('./pip.ts');
+      const core = status('core').installed ? interpreterIn(folderOf('core')) : null;
+      return { python: await pythonWithPip(core, config.worker.python, environment) };
     },
     async close() {
       for (const [id, job] of jobs) if (!hasEnded(job.status)) await engines.cancel(id);

@@ -1,4 +1,6 @@
+import { AsrproError } from '../errors.ts';
 import { pythonEnvironment } from '../python-environment.ts';
+import { findPython } from './find-python.ts';
 import { runProgram } from './run-program.ts';
 
 /** What pip's configuration files say, as pip itself finds and reads them. A newer pip groups the values by file. */
@@ -70,4 +72,21 @@ export async function pipOf(
   const [, major, minor] = /^pip (\d+)(?:\.(\d+))?/m.exec(stdout) ?? [];
   const there = !failed && major !== undefined;
   return { there, installsElsewhere: there && Number(major) * 100 + Number(minor ?? 0) >= 2203 };
+}
+
+/**
+ * A Python with pip: the given one, which has none where uv made it or the system had none for it, else one of the machine.
+ * Throws `python_not_found`, `python_too_old`.
+ */
+export async function pythonWithPip(
+  first: string | null,
+  configured: string | null,
+  environment: NodeJS.ProcessEnv,
+): Promise<string> {
+  if (first !== null && (await pipOf(first, environment)).there) return first;
+  const { command } = await findPython(configured, environment);
+  if ((await pipOf(command, environment)).there) return command;
+  throw new AsrproError('python_not_found', 'The Python of this machine has no pip.', {
+    hint: 'Install it, on Debian and Ubuntu with `sudo apt install python3-pip`.',
+  });
 }
