@@ -83,6 +83,12 @@ const CONNECTION: Record<string, string> = {
   ERR_TOO_MANY_REDIRECTS: 'it redirects without end',
 };
 
+/** What an error of a connection says of the other side, as the end of a sentence. */
+export function connectionWords(code: string | undefined): string {
+  const why = CONNECTION[code ?? ''];
+  return why === undefined ? code || 'no answer' : `${why} (${code})`;
+}
+
 function connectionError(thrown: RequestError): AsrproError {
   const code = thrown.code ?? '';
   const address = thrown.options?.url?.toString();
@@ -102,9 +108,7 @@ function connectionError(thrown: RequestError): AsrproError {
       cause: thrown,
     });
   }
-  const why = CONNECTION[code];
-  const said = why === undefined ? code || 'no answer' : `${why} (${code})`;
-  return new AsrproError('hub_unreachable', `The model hub${where} cannot be reached: ${said}.`, {
+  return new AsrproError('hub_unreachable', `The model hub${where} cannot be reached: ${connectionWords(code)}.`, {
     hint: 'Check the network, the proxy and `download.endpoint`.',
     cause: thrown,
   });

@@ -3,6 +3,7 @@ import { Agent as TlsAgent, type AgentOptions as TlsOptions } from 'node:https';
 import { BlockList, isIP, type Socket } from 'node:net';
 import { HttpProxyAgent, HttpsProxyAgent } from 'hpagent';
 import { AsrproError } from '../errors.ts';
+import { connectionWords } from './hub-error.ts';
 
 /**
  * The proxy that the environment names for an address, as curl understands it: small letters before capital ones, ALL_PROXY for
@@ -130,10 +131,8 @@ function proxyError(error: Error, proxy: URL): Error {
     const message = `${where} refuses the way to the model hub with ${status}.`;
     return new AsrproError('proxy_failed', message, { hint, cause: error });
   }
-  const code = (error as NodeJS.ErrnoException).code;
-  const why = code === undefined ? error.message : code;
-  return new AsrproError('hub_unreachable', `${where} does not let through to the model hub: ${why}.`, {
-    hint,
-    cause: error,
-  });
+  // SOCKS tells the code in its message alone.
+  const code = (error as NodeJS.ErrnoException).code ?? /\bE[A-Z]{4,}\b/.exec(error.message)?.[0];
+  const why = code === undefined ? error.message.toLowerCase() : connectionWords(code);
+  return new AsrproError('hub_unreachable', `${where} cannot be used: ${why}.`, { hint, cause: error });
 }

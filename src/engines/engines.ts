@@ -70,7 +70,7 @@ export function createEngines(options: EnginesOptions): Engines {
     job.changes.emit('change', job.status);
   }
 
-  async function install(id: EnvironmentId, job: Job): Promise<void> {
+  async function install(id: EnvironmentId, job: Job, reinstall: boolean): Promise<void> {
     const folder = folderOf(id);
     mkdirSync(paths.engines, { recursive: true });
     const { default: lockfile } = await import('proper-lockfile');
@@ -82,7 +82,7 @@ export function createEngines(options: EnginesOptions): Engines {
       onCompromised: (error) => log.warn({ err: error }, 'the lock of the installation was lost'),
     });
     try {
-      if (!isComplete(id) && !job.abort.signal.aborted) {
+      if ((reinstall || !isComplete(id)) && !job.abort.signal.aborted) {
         const { installEnvironment } = await import('./installer.ts');
         await installEnvironment({
           lock: lockOf(id),
@@ -101,9 +101,9 @@ export function createEngines(options: EnginesOptions): Engines {
     }
   }
 
-  async function run(id: EnvironmentId, job: Job): Promise<void> {
+  async function run(id: EnvironmentId, job: Job, reinstall: boolean): Promise<void> {
     try {
-      await install(id, job);
+      await install(id, job, reinstall);
       if (job.abort.signal.aborted)
         throw new AsrproError('engine_install_cancelled', 'The installation was cancelled.');
       change(job, { status: 'installed', step: null, packagesDone: job.status.packagesTotal ?? 0 });
@@ -126,13 +126,13 @@ export function createEngines(options: EnginesOptions): Engines {
   const engines: Engines = {
     list: async () => IDS.map(status),
     status: async (id) => status(id),
-    async install(id) {
-      if (isComplete(id)) return finished(id);
+    async install(id, { reinstall = false } = {}) {
+      if (!reinstall && isComplete(id)) return finished(id);
       const running = jobs.get(id);
       if (running && !hasEnded(running.status)) return running.status;
       const job: Job = { status: queued(id, lockOf(id)), changes: new EventEmitter(), abort: new AbortController() };
       jobs.set(id, job);
-      void run(id, job);
+      void run(id, job, reinstall);
       return job.status;
     },
     job: async (id) => jobs.get(id)?.status ?? (status(id).installed ? finished(id) : undefined),

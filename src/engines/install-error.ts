@@ -77,6 +77,12 @@ export function installError(ended: Ended, { tool, building, place, platform }: 
     /No matching distribution found for (\S+?)(?:[ ;]|$)/m.exec(output)?.[1] ??
     /(?:there (?:is|are) no (?:version|wheels?) (?:of|for)|no version of) (\S+)/.exec(output)?.[1] ??
     /([\w.-]+(?:==[\w.]+)?) has no wheels with a matching/.exec(output)?.[1];
+  // pip does not say that it reached no index: then it has seen no version of the first package.
+  const nothing = says(/\(from versions: none\)/) && !says(/^\s*(Downloading|Using cached|Processing) /m);
+  if (lacking !== undefined && nothing && !platform.includes('musl')) {
+    const hint = `Check the network, the proxy and ${settings}.`;
+    return failed(`The package index has no ${lacking}, or it cannot be reached.`, hint, ended);
+  }
   if (lacking !== undefined) {
     return failed(`The package index has no ${lacking} for ${platform}.`, lackingHint(platform, settings), ended);
   }
