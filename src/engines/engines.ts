@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
+import { onDisk } from '../disk-error.ts';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { environmentFolder, interpreterIn, readMarker, removeOthers } from './environment.ts';
@@ -72,7 +73,8 @@ export function createEngines(options: EnginesOptions): Engines {
 
   async function install(id: EnvironmentId, job: Job, reinstall: boolean): Promise<void> {
     const folder = folderOf(id);
-    mkdirSync(paths.engines, { recursive: true });
+    const { enginesPlace, installEnvironment } = await import('./installer.ts');
+    await onDisk(enginesPlace(paths.engines), () => mkdirSync(paths.engines, { recursive: true }));
     const { default: lockfile } = await import('proper-lockfile');
     const release = await lockfile.lock(paths.engines, {
       lockfilePath: path.join(paths.engines, `${id}.lock`),
@@ -83,7 +85,6 @@ export function createEngines(options: EnginesOptions): Engines {
     });
     try {
       if ((reinstall || !isComplete(id)) && !job.abort.signal.aborted) {
-        const { installEnvironment } = await import('./installer.ts');
         await installEnvironment({
           lock: lockOf(id),
           folder,

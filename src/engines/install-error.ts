@@ -13,8 +13,8 @@ export interface Attempt {
   platform: string;
 }
 
-const failed = (message: string, hint: string, cause: unknown): AsrproError =>
-  new AsrproError('engine_install_failed', message, { hint, cause });
+const failed = (message: string, hint: string, ended: Ended): AsrproError =>
+  new AsrproError('engine_install_failed', message, { hint, cause: lastWords(ended) });
 
 /**
  * Why pip or uv failed, in one sentence. The causes that they tell of in passing (a full disk, a certificate, a proxy) are
@@ -29,7 +29,7 @@ export function installError(ended: Ended, { tool, building, place, platform }: 
 
   if (says(/No space left on device|ENOSPC|\[Errno 28\]|os error 28\b/i)) return full('ENOSPC', place, ended);
   if (says(/Disk quota exceeded|\[Errno 122\]|os error 122\b/i)) return full('EDQUOT', place, ended);
-  if (says(/HASHES? (ARE|DO) NOT MATCH|hash mismatch/i)) {
+  if (says(/DO NOT MATCH THE HASHES|hash mismatch/i)) {
     const package_ = /^\s*([\w.-]+==[\w.]+|[\w.-]+) from /m.exec(output)?.[1];
     const which = package_ ? `'${package_}'` : 'a package';
     return failed(`The index has ${which} with another content than the locked one.`, `Check ${settings}.`, ended);
@@ -89,7 +89,7 @@ export function installError(ended: Ended, { tool, building, place, platform }: 
   const wheel = /([\w.-]+\.whl) is not a supported wheel/.exec(output)?.[1];
   if (wheel !== undefined) return failed(`${wheel} does not fit ${platform}.`, lackingHint(platform, settings), ended);
   const hint = 'The log has all that it wrote; `asrpro setup` tries again.';
-  return failed(`${tool} failed: ${ended.cause ?? hidePaths(reasonIn(output), building)}`, hint, ended);
+  return failed(`${tool} failed: ${ended.cause ?? presentable(reasonIn(output), building)}`, hint, ended);
 }
 
 function lackingHint(platform: string, settings: string): string {
@@ -100,12 +100,21 @@ function lackingHint(platform: string, settings: string): string {
 function full(code: string, place: Place, ended: Ended): AsrproError {
   const error = diskError(Object.assign(new Error('the installer had no space'), { code }), place);
   const hint = `${error.hint} The cache of the installer may be on another disk (PIP_CACHE_DIR, UV_CACHE_DIR).`;
-  return new AsrproError(error.code, error.message, { hint, cause: ended });
+  return new AsrproError(error.code, error.message, { hint, cause: lastWords(ended) });
 }
 
 function local(code: string, place: Place, ended: Ended): AsrproError {
   const { message, hint } = diskError(Object.assign(new Error('the installer could not write'), { code }), place);
-  return new AsrproError('disk_failed', message, { ...(hint === null ? {} : { hint }), cause: ended });
+  return new AsrproError('disk_failed', message, { ...(hint === null ? {} : { hint }), cause: lastWords(ended) });
+}
+
+/** For the log: the end of what the program wrote. */
+export function lastWords({ output, cause }: Ended): Error {
+  return new Error(withoutLogin(`${output.slice(-4000)}${cause === null ? '' : `\n${cause}`}`));
+}
+
+function withoutLogin(text: string): string {
+  return text.replace(/:\/\/[^/@\s]*@/g, '://');
 }
 
 /** ` (index.example)` of the address that failed. */
@@ -134,10 +143,10 @@ export function reasonIn(output: string): string {
   return (last(/^[\w.]*(Error|Exception|Interrupt)\b.*/) ?? lines.at(-1) ?? 'it said nothing').slice(0, 300);
 }
 
-/** Messages hold no paths of this machine, only the names at their ends. */
-export function hidePaths(text: string, building: string): string {
+/** Messages hold no paths of this machine, only the names at their ends, and no passwords. */
+export function presentable(text: string, building: string): string {
   const roots = [building, os.tmpdir(), process.env.HOME].filter((root) => root && root.length > 1) as string[];
-  let result = text;
+  let result = withoutLogin(text);
   for (const root of roots) {
     const pattern = new RegExp(`${root.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}[^\\s'"\`,:]*`, 'g');
     result = result.replace(pattern, (found) => found.split(/[\\/]/).filter(Boolean).at(-1) ?? '');

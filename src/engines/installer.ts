@@ -5,7 +5,7 @@ import { AsrproError } from '../errors.ts';
 import { pythonEnvironment } from '../python-environment.ts';
 import { interpreterIn, MARKER, type Marker } from './environment.ts';
 import { findPython, type Python } from './find-python.ts';
-import { installError } from './install-error.ts';
+import { installError, lastWords } from './install-error.ts';
 import type { Lock } from './lock.ts';
 import { isNoexec } from './noexec.ts';
 import { pipEnvironment, pipOf } from './pip.ts';
@@ -90,11 +90,14 @@ export async function installEnvironment(given: InstallerOptions): Promise<void>
   }
 }
 
+/** The folder of all engines, as messages name it. */
+export function enginesPlace(folder: string): Place {
+  return { name: 'the folder of the engines', folder, remedy: 'set ASRPRO_HOME to a folder on another disk' };
+}
+
 function placeOf({ folder, lock, nvidia }: InstallerOptions): Place {
   return {
-    name: 'the folder of the engines',
-    folder: path.dirname(folder),
-    remedy: 'set ASRPRO_HOME to a folder on another disk',
+    ...enginesPlace(path.dirname(folder)),
     neededBytes: (nvidia ? lock.cudaSizeBytes : lock.sizeBytes) + SPARE_BYTES,
   };
 }
@@ -182,7 +185,7 @@ async function makeEnvironment(options: Running, python: Python): Promise<Pick<P
   const debian = /apt(?:-get)? install (\S+)/.exec(made.output)?.[1] ?? `python${version}-venv`;
   throw new AsrproError('engine_install_failed', `Python ${version} of this system can make no environments.`, {
     hint: `Install what it lacks, on Debian and Ubuntu \`sudo apt install ${debian}\`, or install \`uv\`.`,
-    cause: made,
+    cause: lastWords(made),
   });
 }
 

@@ -1,5 +1,5 @@
 import { AsrproError } from '../errors.ts';
-import { hidePaths, reasonIn } from './install-error.ts';
+import { lastWords, presentable, reasonIn } from './install-error.ts';
 import { type Ended, runProgram } from './run-program.ts';
 
 /** The first import compiles thousands of files, on a slow disk in minutes. In milliseconds. */
@@ -31,7 +31,7 @@ export function importError(ended: Ended, building: string): AsrproError {
   const [why, hint] = meaning();
   return new AsrproError('engine_install_failed', `The installed packages cannot be imported: ${why}.`, {
     hint,
-    cause: ended,
+    cause: lastWords(ended),
   });
 
   function meaning(): [string, string] {
@@ -80,7 +80,7 @@ export function importError(ended: Ended, building: string): AsrproError {
     if (/[Cc]annot allocate memory|MemoryError|bad_alloc/.test(output)) {
       return ['there is not enough memory', 'Free some memory, then try again.'];
     }
-    return [hidePaths(reasonIn(output), building).replace(/\.$/, ''), again];
+    return [presentable(reasonIn(output), building).replace(/\.$/, ''), again];
   }
 }
 
