@@ -34,7 +34,7 @@ export function createHubClient(hub: HubSettings, environment: NodeJS.ProcessEnv
   let context: ReturnType<typeof trustedContext> | undefined;
   const agentsFor = (url: URL): Agents => {
     const proxy = proxyFor(url, environment);
-    if (url.protocol === 'https:') context ??= trustedContext(environment);
+    if (url.protocol === 'https:' || proxy?.protocol === 'https:') context ??= trustedContext(environment);
     const tls = context ? { secureContext: context } : {};
     const through = `${proxy?.href ?? 'direct'} ${url.protocol}`;
     if (agents?.through !== through) {
@@ -48,7 +48,7 @@ export function createHubClient(hub: HubSettings, environment: NodeJS.ProcessEnv
     dropToken(failure) {
       if (!(failure instanceof HTTPError) || !isRefusal(failure)) return false;
       // Several requests may have been under way with it.
-      if (failure.request.options.headers.authorization === undefined) return false;
+      if (!isOurs(failure.request.options.headers.authorization)) return false;
       client.refusedToken ??= token?.source ?? null;
       token = null;
       return true;
@@ -64,7 +64,7 @@ export function createHubClient(hub: HubSettings, environment: NodeJS.ProcessEnv
             const url = options.url as URL;
             options.agent = agentsFor(url);
             // got compares hosts, so that a redirect from https to http of the same host would carry it in the clear.
-            delete options.headers.authorization;
+            if (isOurs(options.headers.authorization)) delete options.headers.authorization;
             if (token !== null && url.origin === origin) options.headers.authorization = `Bearer ${token.value}`;
           },
         ],
@@ -80,6 +80,11 @@ export function createHubClient(hub: HubSettings, environment: NodeJS.ProcessEnv
     }),
   };
   return client;
+}
+
+/** Not the login of an endpoint like `https://me:secret@mirror.example`. */
+function isOurs(authorization: string | string[] | undefined): boolean {
+  return typeof authorization === 'string' && authorization.startsWith('Bearer ');
 }
 
 /** 401, or a 403 that does not ask for terms to be accepted. */

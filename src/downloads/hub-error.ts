@@ -79,13 +79,13 @@ const CONNECTION: Record<string, string> = {
   ENETDOWN: 'the network is down',
   EACCES: 'this machine forbids the connection',
   EPERM: 'this machine forbids the connection',
-  EPROTO: 'it does not speak TLS there',
   ERR_TOO_MANY_REDIRECTS: 'it redirects without end',
 };
 
 /** What an error of a connection says of the other side, as the end of a sentence. */
 export function connectionWords(code: string | undefined): string {
-  const why = CONNECTION[code ?? ''];
+  const why =
+    CONNECTION[code ?? ''] ?? (/^(EPROTO|ERR_SSL_)/.test(code ?? '') ? 'it does not speak TLS there' : undefined);
   return why === undefined ? code || 'no answer' : `${why} (${code})`;
 }
 
@@ -100,7 +100,7 @@ function connectionError(thrown: RequestError): AsrproError {
       cause: thrown,
     });
   }
-  if (code in CERTIFICATE || /CERT|SELF_SIGNED|LEAF_SIGNATURE|ISSUER/.test(code)) {
+  if (code in CERTIFICATE || /CERT|SELF_SIGNED|LEAF_SIGNATURE|ISSUER|INVALID_CA|INVALID_PURPOSE|HOSTNAME/.test(code)) {
     const why = CERTIFICATE[code] ?? 'comes from an authority that is not trusted';
     const trust = "Set SSL_CERT_FILE to the file with your network's certificates, or check `download.endpoint`.";
     return new AsrproError('hub_untrusted', `The certificate of the model hub${where} ${why} (${code}).`, {

@@ -61,12 +61,15 @@ function isInNetwork(host: string, network: string): boolean {
 export function agentsThrough(proxy: URL, tls: TlsOptions): { http: Agent; https: TlsAgent } {
   if (proxy.protocol.startsWith('socks'))
     return { http: throughSocks(new Agent(), proxy), https: throughSocks(new TlsAgent(tls), proxy) };
-  const options = { ...tls, proxy, proxyRequestOptions: tls as object };
+  const options = { ...tls, proxy, timeout: CONNECT_MS, proxyRequestOptions: tls as object };
   return {
-    http: naming(new HttpProxyAgent({ proxy, proxyRequestOptions: tls as object }), proxy),
+    http: naming(new HttpProxyAgent(options), proxy),
     https: naming(new HttpsProxyAgent(options), proxy),
   };
 }
+
+/** Of the way through the proxy, in milliseconds. */
+const CONNECT_MS = 10_000;
 
 type Connect = (options: object, done: (error: Error | null, socket?: Socket) => void) => unknown;
 
@@ -110,8 +113,6 @@ async function openSocks(proxy: URL, { host, port }: { host: string; port: numbe
   });
   return socket;
 }
-
-const CONNECT_MS = 10_000;
 
 /** A failed connection to or through a proxy, in words. */
 function proxyError(error: Error, proxy: URL): Error {

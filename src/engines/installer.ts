@@ -45,6 +45,8 @@ interface PackageTool {
 const SPARE_BYTES = 300_000_000;
 /** Python scripts of ours that only look, in milliseconds. On a slow disk they read gigabytes. */
 const LOOK_MS = 300_000;
+/** An environment without packages is made within this time, also where uv fetches a Python for it. In milliseconds. */
+const VENV_MS = 900_000;
 /** In the environment: pip's temporary files, which would not fit on many a /tmp. */
 const TEMPORARY = '.asrpro-tmp';
 
@@ -63,7 +65,9 @@ export async function installEnvironment(given: InstallerOptions): Promise<void>
   const building = `${folder}.building`;
   const options: Running = { ...given, building, collected: new Set() };
   const place = placeOf(options);
-  const remove = (): void => rmSync(building, { recursive: true, force: true });
+  const remove = (): void => {
+    for (const left of [building, `${building}-uv`]) rmSync(left, { recursive: true, force: true });
+  };
   await onDisk(place, () => {
     mkdirSync(path.dirname(folder), { recursive: true });
     remove();
@@ -146,9 +150,11 @@ async function installWithUv(options: Running): Promise<void> {
       return '3.12';
     },
   );
-  using settings = await uvEnvironment(environment);
+  using settings = await onDisk(placeOf(options), () => uvEnvironment(environment, `${building}-uv`));
   const tool = { tool: 'uv', file: 'uv', environment: settings.environment } as const;
-  await runInstaller(options, { ...tool, args: [] }, ['venv', '--no-project', '--python', python, building]);
+  await runInstaller(options, { ...tool, args: [] }, ['venv', '--no-project', '--python', python, building], VENV_MS);
+  // A broken uv may say that all went well.
+  await ask(options, ['pass']);
   const args = ['pip', 'install', '--require-hashes', '--no-deps', '--python', interpreterIn(building), '-r'];
   await installFiles(options, { ...tool, args });
 }
@@ -169,7 +175,11 @@ async function makeEnvironment(options: Running, python: Python): Promise<Pick<P
   const { building, signal } = options;
   const environment = { ...pythonEnvironment(options.environment), ...temporary(building) };
   const venv = (...more: string[]): Promise<Ended> =>
-    runProgram(python.command, [...python.args, '-m', 'venv', ...more, building], { environment, signal });
+    runProgram(python.command, [...python.args, '-m', 'venv', ...more, building], {
+      environment,
+      signal,
+      limitMs: VENV_MS,
+    });
   const made = await venv();
   if (!made.failed) return { tool: 'pip', file: interpreterIn(building), args: ['-m', 'pip'] };
   if (!/ensurepip|No module named '?venv/.test(made.output)) throw await failure(options, 'venv', made);
@@ -256,11 +266,13 @@ async function runInstaller(
   options: Running,
   { tool, file, environment }: PackageTool,
   args: readonly string[],
+  limitMs?: number,
 ): Promise<void> {
   const { building, signal, onProgress, collected } = options;
   const ended = await runProgram(file, args, {
     environment: { ...environment, ...(tool === 'pip' ? temporary(building) : {}) },
     signal,
+    ...(limitMs === undefined ? {} : { limitMs }),
     onLine(line) {
       const name = /^\s*(?:Collecting|Downloading|Using cached|\+) ([A-Za-z0-9][\w.-]*)/.exec(line)?.[1];
       const found = /^(?:Collecting|Processing| \+) (\S+)/.exec(line)?.[1];

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pythonEnvironment } from '../python-environment.ts';
 import { runProgram } from './run-program.ts';
@@ -20,9 +19,12 @@ const KEPT =
 /**
  * The environment for runs of uv: index, proxy and certificate from the user's variables and uv.toml, and no other setting of
  * theirs. uv gets a copy of the file with those keys alone; a project's file in the current folder is not looked at.
+ *
+ * @param folder where the copy is until it is disposed of.
  */
 export async function uvEnvironment(
   environment: NodeJS.ProcessEnv,
+  folder: string,
 ): Promise<{ environment: NodeJS.ProcessEnv; [Symbol.dispose](): void }> {
   const { parse, stringify } = await import('smol-toml');
   const clean = { ...pythonEnvironment(environment), NO_COLOR: '1' };
@@ -40,9 +42,9 @@ export async function uvEnvironment(
     return { environment: { ...clean, UV_NO_CONFIG: '1' }, [Symbol.dispose]: () => undefined };
   }
   // It may hold credentials: a folder of this user alone.
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-uv-'));
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = path.join(folder, 'uv.toml');
-  writeFileSync(file, stringify(kept));
+  writeFileSync(file, stringify(kept), { mode: 0o600 });
   return {
     environment: { ...clean, UV_CONFIG_FILE: file },
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),

@@ -188,6 +188,14 @@ test('the token stays with the origin: another port of the same host is another'
   expect(other.asked.map(({ authorization }) => authorization)).toEqual([undefined, undefined]);
 });
 
+test('the login in the address of an endpoint is sent to it, and a token is not sent besides', async () => {
+  await using hub = await startFaultHub(files);
+  const url = hub.url.replace('://', '://me:secret@');
+  expect(await download(url)).toMatchObject({ error: null });
+  const login = `Basic ${Buffer.from('me:secret').toString('base64')}`;
+  expect(new Set(hub.asked.map(({ authorization }) => authorization))).toEqual(new Set([login]));
+});
+
 test.each(['list', 'model.bin'])('a web page in place of %s is told as one', async (name) => {
   await using hub = await startFaultHub(files);
   hub.faults.set(

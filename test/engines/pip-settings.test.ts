@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
 import { parse } from 'smol-toml';
@@ -71,7 +71,10 @@ test("of uv's files, the way to the index holds and nothing else", async () => {
   ];
   writeFileSync(path.join(folder, 'uv.toml'), lines.join('\n'));
   {
-    using settings = await uvEnvironment({ HOME: home, UV_PREFIX: '/x', XDG_CONFIG_DIRS: '/nowhere' });
+    using settings = await uvEnvironment(
+      { HOME: home, UV_PREFIX: '/x', XDG_CONFIG_DIRS: '/nowhere' },
+      path.join(home, 'copy'),
+    );
     expect(settings.environment).not.toHaveProperty('UV_PREFIX');
     const { stdout } = await runProgram('cat', [settings.environment.UV_CONFIG_FILE!], { environment: process.env });
     expect(parse(stdout)).toEqual({
@@ -80,7 +83,11 @@ test("of uv's files, the way to the index holds and nothing else", async () => {
       pip: { 'index-url': 'https://pip.example/simple' },
     });
   }
-  using none = await uvEnvironment({ HOME: path.join(home, 'nobody'), XDG_CONFIG_DIRS: '/nowhere' });
+  expect(existsSync(path.join(home, 'copy'))).toBe(false);
+  using none = await uvEnvironment(
+    { HOME: path.join(home, 'nobody'), XDG_CONFIG_DIRS: '/nowhere' },
+    path.join(home, 'copy'),
+  );
   expect(none.environment).toMatchObject({ UV_NO_CONFIG: '1' });
 });
 
