@@ -20,7 +20,7 @@ const layers = [
   ['wire'],
   ['log'],
   ['config'],
-  ['disk-error', 'python-environment'],
+  ['certificates', 'disk-error', 'python-environment'],
   ['errors', 'version', 'package-files', 'process-identity'],
 ];
 

@@ -1,6 +1,6 @@
 import got, { type Agents, type Got, HTTPError } from 'got';
+import { trustedContext } from '../certificates.ts';
 import { AsrproError } from '../errors.ts';
-import { trustedContext } from './certificates.ts';
 import type { HubSettings } from './hub-settings.ts';
 import { oneBlockAgents } from './one-block-agents.ts';
 import { agentsThrough, proxyFor } from './proxy.ts';

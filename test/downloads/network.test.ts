@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { resolvePaths } from '../../src/config/paths.ts';
 import { configSchema } from '../../src/config/schema.ts';
@@ -9,7 +10,7 @@ import type { DownloadStatus } from '../../src/downloads/types.ts';
 import { createLog } from '../../src/log.ts';
 import type { Model } from '../../src/models/model.ts';
 import { readInstalled } from '../../src/models/store.ts';
-import { checkout } from '../setup/checkout.ts';
+import { checkout, mainProgram } from '../setup/checkout.ts';
 import { temporaryHome } from '../setup/home.ts';
 import { startFaultHub } from './fault-hub.ts';
 import { startHttpProxy, startSocksProxy } from './proxies.ts';
@@ -253,3 +254,29 @@ test.each(places)('%s: a matter of the disk, tried once', async (_name, prepare,
   expect(error!.message).not.toContain(home);
   expect(hub.asked.filter(({ file }) => file === 'model.bin')).toEqual([]);
 });
+
+test('an address of the hub that is none is told with the name of its setting', async () => {
+  const { error } = await download('https://huggingface.co', { HF_ENDPOINT: 'hub.example' });
+  expect(error).toMatchObject({ code: 'invalid_config' });
+  expect(error!.message).toContain('HF_ENDPOINT');
+});
+
+test.runIf(process.platform === 'linux')(
+  'a models folder on a read-only disk is told as one by the command',
+  async () => {
+    await using hub = await startFaultHub(files);
+    const home = temporaryHome();
+    // A mount of this process alone, gone with it.
+    const flags = process.getuid?.() === 0 ? ['--mount'] : ['--mount', '--user', '--map-root-user'];
+    const script = 'mkdir "$ASRPRO_HOME/models" && mount -t tmpfs -o ro none "$ASRPRO_HOME/models" && exec "$0" "$@"';
+    const command = ['sh', '-c', script, process.execPath, mainProgram, 'pull', 'whisper-tiny'];
+    const { exitCode, stderr } = await execa('unshare', [...flags, ...command], {
+      env: { ASRPRO_HOME: home, ASRPRO_DOWNLOAD_ENDPOINT: hub.url },
+      reject: false,
+    });
+    expect(exitCode, stderr).toBe(1);
+    expect(stderr).toMatch(/models folder cannot be used: the file system is read-only/);
+    expect(stderr).not.toMatch(/undefined|inside asrpro/);
+    expect(hub.asked).toEqual([]);
+  },
+);

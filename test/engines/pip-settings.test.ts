@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
 import { parse } from 'smol-toml';
@@ -7,6 +7,7 @@ import { expect, test, vi } from 'vitest';
 import { pipEnvironment, pythonWithPip } from '../../src/engines/pip.ts';
 import { runProgram } from '../../src/engines/run-program.ts';
 import { uvEnvironment } from '../../src/engines/uv.ts';
+import { checkout } from '../setup/checkout.ts';
 import { temporaryHome } from '../setup/home.ts';
 import { familyProcesses, familyVariable } from '../setup/leftovers.ts';
 
@@ -35,10 +36,10 @@ test("index, proxy and certificate of pip's configuration files hold; the rest o
   ];
   writeFileSync(path.join(folder, 'pip.conf'), lines.join('\n'));
   const given = { PATH: process.env.PATH, HOME: home, PIP_TIMEOUT: '7', PIP_TARGET: '/x', PIP_CONFIG_FILE: undefined };
-  const install = await pipEnvironment(python, 'install', given);
+  const install = await pipEnvironment(python, 'install', given, home);
   expect(install).toMatchObject({ PIP_INDEX_URL: 'https://install.example/simple', PIP_CERT: '/company.pem' });
   expect(install.PIP_EXTRA_INDEX_URL).toBe('https://one.example https://two.example');
-  const download = await pipEnvironment(python, 'download', { ...given, PIP_CERT: '/mine.pem' });
+  const download = await pipEnvironment(python, 'download', { ...given, PIP_CERT: '/mine.pem' }, home);
   expect(download).toMatchObject({ PIP_INDEX_URL: 'https://download.example/simple', PIP_CERT: '/mine.pem' });
   const names = (await effective(install)).match(/^[\w.:-]+(?==)/gm)?.sort();
   expect(names).toEqual(
@@ -53,9 +54,9 @@ test('a configuration file of pip that nobody can read, or that PIP_CONFIG_FILE 
   const file = path.join(home, 'pip.conf');
   writeFileSync(file, 'this is [no configuration');
   const given = { PATH: process.env.PATH, HOME: home, PIP_CONFIG_FILE: file };
-  expect(await effective(await pipEnvironment(python, 'install', given))).not.toContain('this is');
+  expect(await effective(await pipEnvironment(python, 'install', given, home))).not.toContain('this is');
   writeFileSync(file, '[global]\nindex-url = https://named.example/simple\nprefix = /x\n');
-  const environment = await pipEnvironment(python, 'install', given);
+  const environment = await pipEnvironment(python, 'install', given, home);
   expect(environment.PIP_INDEX_URL).toBe('https://named.example/simple');
   expect(await effective(environment)).not.toContain('prefix');
 });
@@ -84,11 +85,6 @@ test("of uv's files, the way to the index holds and nothing else", async () => {
     });
   }
   expect(existsSync(path.join(home, 'copy'))).toBe(false);
-  using none = await uvEnvironment(
-    { HOME: path.join(home, 'nobody'), XDG_CONFIG_DIRS: '/nowhere' },
-    path.join(home, 'copy'),
-  );
-  expect(none.environment).toMatchObject({ UV_NO_CONFIG: '1' });
 });
 
 test('a program that hangs is ended with what it started, and does not hold its caller', async () => {
@@ -107,4 +103,27 @@ test('a program that has been cancelled does not start, and one that runs ends',
   await expect(runProgram('sleep', ['600'], { environment: process.env, signal: abort.signal })).rejects.toMatchObject({
     code: 'engine_install_cancelled',
   });
+});
+
+test('pip and uv trust what is in SSL_CERT_FILE, also those that do not read it; what the user names for them is kept', async () => {
+  const home = temporaryHome();
+  const authority = path.join(checkout, 'test/fixtures/tls/ca.pem');
+  const given = {
+    PATH: process.env.PATH,
+    HOME: home,
+    XDG_CONFIG_DIRS: '/nowhere',
+    SSL_CERT_FILE: authority,
+    PIP_CONFIG_FILE: '/dev/null',
+  };
+  const { PIP_CERT, SSL_CERT_FILE } = await pipEnvironment(python, 'install', given, home);
+  expect(SSL_CERT_FILE).toBe(authority);
+  const body = readFileSync(authority, 'latin1').trim();
+  expect(readFileSync(PIP_CERT!, 'latin1').includes(body)).toBe(true);
+  using settings = await uvEnvironment(
+    { ...given, SSL_CERT_FILE: undefined, REQUESTS_CA_BUNDLE: authority },
+    path.join(home, 'uv'),
+  );
+  expect(readFileSync(settings.environment.SSL_CERT_FILE!, 'latin1').includes(body)).toBe(true);
+  const named = await pipEnvironment(python, 'install', { ...given, CURL_CA_BUNDLE: '/mine.pem' }, home);
+  expect(named).not.toHaveProperty('PIP_CERT');
 });

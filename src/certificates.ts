@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import tls, { type SecureContext } from 'node:tls';
 
@@ -18,16 +18,27 @@ const FILES = ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS', 'REQUESTS_CA_BUNDLE', 'CU
  * only those are right. Takes about 0.1 s, so it is made once for a client.
  */
 export function trustedContext(environment: NodeJS.ProcessEnv): SecureContext {
+  return tls.createSecureContext({ ca: trustedCertificates(environment) });
+}
+
+/** The same for a program that reads a file of certificates. */
+export function writeTrusted(file: string, environment: NodeJS.ProcessEnv): string {
+  writeFileSync(file, `${trustedCertificates(environment).join('\n')}\n`);
+  return file;
+}
+
+function trustedCertificates(environment: NodeJS.ProcessEnv): string[] {
   const found = new Set<string>();
   // Node 20 has none of these.
   const { getCACertificates = () => tls.rootCertificates } = tls as Partial<typeof tls>;
-  for (const kind of ['default', 'bundled', 'system'] as const)
+  for (const kind of ['default', 'bundled', 'system'] as const) {
     for (const one of getCACertificates(kind)) found.add(one.trim());
-  const files = [...SYSTEM, ...FILES.flatMap((name) => environment[name] ?? [])];
-  for (const file of [...files, ...(environment.SSL_CERT_DIR ?? '').split(path.delimiter).filter(Boolean)]) {
+  }
+  const folders = (environment.SSL_CERT_DIR ?? '').split(path.delimiter).filter(Boolean);
+  for (const file of [...SYSTEM, ...FILES.flatMap((name) => environment[name] ?? []), ...folders]) {
     for (const one of certificatesAt(file)) found.add(one);
   }
-  return tls.createSecureContext({ ca: [...found] });
+  return [...found];
 }
 
 /** Of a file, or of all files in a folder. Empty for what cannot be read. */
