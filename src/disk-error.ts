@@ -1,4 +1,5 @@
-import { statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
+import path from 'node:path';
 import { AsrproError } from './errors.ts';
 
 /** Something of ours on the local disk, in words: messages hold no paths. */
@@ -68,6 +69,21 @@ export async function onDisk<T>(place: Place, work: () => T | Promise<T>): Promi
     // Without a system call it is a defect of ours.
     throw typeof code === 'string' && syscall !== undefined ? diskError(thrown, place) : thrown;
   }
+}
+
+/** Makes a folder and those above it, or does nothing where it is there. Throws as `onDisk` does. */
+export async function makeFolder(folder: string, place: Place): Promise<void> {
+  await onDisk(place, () => {
+    try {
+      mkdirSync(folder, { recursive: true });
+    } catch (error) {
+      // Node says ENOENT for whatever stops it on the way (a read-only disk); the first folder that is missing says why.
+      let first = path.resolve(folder);
+      while (!existsSync(path.dirname(first))) first = path.dirname(first);
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') mkdirSync(first);
+      throw error;
+    }
+  });
 }
 
 export function megabytes(bytes: number): string {

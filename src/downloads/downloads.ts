@@ -1,9 +1,9 @@
 import { EventEmitter, on } from 'node:events';
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { onDisk } from '../disk-error.ts';
+import { makeFolder } from '../disk-error.ts';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { totalSize } from '../models/catalogue.ts';
@@ -62,7 +62,7 @@ export function createDownloads(options: DownloadsOptions): Downloads {
     }
     const folder = modelFolder(models, source.id);
     const { installModel, placeOf } = await import('./install-model.ts');
-    await onDisk(placeOf(models), () => mkdirSync(folder, { recursive: true }));
+    await makeFolder(folder, placeOf(models));
     const release = await takeLock(path.join(folder, LOCK), abort.signal, () => undefined);
     try {
       if (!verify && isComplete(source.id)) return change(job, installedStatus(source, models));

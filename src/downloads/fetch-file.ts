@@ -1,10 +1,10 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline, type Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createGunzip } from 'node:zlib';
 import { HTTPError, type Response } from 'got';
-import { onDisk, type Place } from '../disk-error.ts';
+import { makeFolder, onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { type Backoff, pauseBefore } from './backoff.ts';
 import type { HubClient } from './hub-client.ts';
@@ -41,7 +41,7 @@ export async function fetchFile(fetch: FileFetch): Promise<string> {
   const { target, expected, signal } = fetch;
   const kept = partialPath(target, expected);
   const place = { ...fetch.place, neededBytes: expected.size };
-  await onDisk(place, () => mkdir(path.dirname(target), { recursive: true }));
+  await makeFolder(path.dirname(target), place);
   let partial: PartialFile | undefined;
   try {
     partial = await PartialFile.open(kept, expected, place, signal, (done) => fetch.onBytes(done, 'verifying'));

@@ -1,9 +1,8 @@
 import { EventEmitter, on } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { onDisk } from '../disk-error.ts';
+import { makeFolder } from '../disk-error.ts';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { environmentFolder, interpreterIn, readMarker, removeOthers } from './environment.ts';
@@ -74,7 +73,7 @@ export function createEngines(options: EnginesOptions): Engines {
   async function install(id: EnvironmentId, job: Job, reinstall: boolean): Promise<void> {
     const folder = folderOf(id);
     const { enginesPlace, installEnvironment } = await import('./installer.ts');
-    await onDisk(enginesPlace(paths.engines), () => mkdirSync(paths.engines, { recursive: true }));
+    await makeFolder(paths.engines, enginesPlace(paths.engines));
     const { default: lockfile } = await import('proper-lockfile');
     const release = await lockfile.lock(paths.engines, {
       lockfilePath: path.join(paths.engines, `${id}.lock`),

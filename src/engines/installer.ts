@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { freeBytes, megabytes, onDisk, type Place } from '../disk-error.ts';
+import { freeBytes, makeFolder, megabytes, onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { pythonEnvironment } from '../python-environment.ts';
 import { interpreterIn, MARKER, type Marker } from './environment.ts';
@@ -68,10 +68,8 @@ export async function installEnvironment(given: InstallerOptions): Promise<void>
   const remove = (): void => {
     for (const left of [building, `${building}-uv`]) rmSync(left, { recursive: true, force: true });
   };
-  await onDisk(place, () => {
-    mkdirSync(path.dirname(folder), { recursive: true });
-    remove();
-  });
+  await makeFolder(path.dirname(folder), place);
+  await onDisk(place, remove);
   requireSpace(path.dirname(folder), place.neededBytes!);
   if (isNoexec(path.dirname(folder))) throw noexecError();
   try {
@@ -163,7 +161,7 @@ async function installWithPip(options: Running): Promise<void> {
   const { building, configuredPython, environment, signal } = options;
   const python = await findPython(configuredPython, environment, signal);
   options.onProgress('making the environment', 0);
-  await onDisk(placeOf(options), () => mkdirSync(path.join(building, TEMPORARY), { recursive: true }));
+  await makeFolder(path.join(building, TEMPORARY), placeOf(options));
   const pip = await makeEnvironment(options, python);
   const settings = await onDisk(placeOf(options), () =>
     pipEnvironment(pip.file, 'install', environment, path.join(building, TEMPORARY), signal),
@@ -190,7 +188,7 @@ async function makeEnvironment(options: Running, python: Python): Promise<Pick<P
     (await pipOf(python.command, environment, signal)).installsElsewhere &&
     !(await venv('--clear', '--without-pip')).failed
   ) {
-    await onDisk(placeOf(options), () => mkdirSync(path.join(building, TEMPORARY), { recursive: true }));
+    await makeFolder(path.join(building, TEMPORARY), placeOf(options));
     return { tool: 'pip', file: python.command, args: ['-m', 'pip', '--python', interpreterIn(building)] };
   }
   const version = python.version.slice(0, 2).join('.');
