@@ -145,7 +145,7 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     run,
     async command(engine) {
       const { python, env } = await engines.interpreter(ENVIRONMENT[engine] ?? 'core');
-      return pythonWorker(python, env, runtimeRoot);
+      return pythonWorker(python, env, runtimeRoot, environment);
     },
   });
   return {

@@ -91,11 +91,14 @@ export const errorKinds = {
   hub_not_found: broken('The hub has no such repository, revision or file, or it needs a token.'),
   hub_gated: broken("The model's terms must be accepted on its page, and a token set."),
   hub_forbidden: broken('The token may not read this repository.'),
+  hub_untrusted: broken("The hub's certificate is not trusted; the message says why and what to set."),
+  proxy_failed: broken('The proxy of the environment cannot be used; the message names it and says why.'),
   hub_rate_limited: broken('The hub asks to wait; try again later.', { retryable: true }),
   checksum_mismatch: broken('A file has the wrong size or hash; it was removed, try again.', { retryable: true }),
-  folder_unusable: broken('A folder of asrpro cannot be read or written; the message names it and the cause.'),
   disk_full: broken('Not enough free disk space; the message says what is needed and what is free.'),
-
+  folder_unusable: broken(
+    'A folder of asrpro cannot be read or written; the message names it, the cause and the remedy.',
+  ),
   spool_failed: broken("The upload cannot be written to disk; the message has the system's code, the log the path."),
 
   // Engines

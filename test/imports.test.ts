@@ -20,6 +20,7 @@ const layers = [
   ['wire'],
   ['log'],
   ['config'],
+  ['certificates', 'disk-error', 'python-environment'],
   ['errors', 'version', 'package-files', 'process-identity'],
 ];
 

@@ -25,7 +25,7 @@ export interface InProcess extends Contender {
  */
 export async function startInProcess(python: string, model: string, tuned = false): Promise<InProcess> {
   const script = path.join(import.meta.dirname, 'in_process.py');
-  const env = { ...process.env, ...(tuned ? pythonWorker(python, {}, '').env : {}) };
+  const env = { ...process.env, ...(tuned ? pythonWorker(python, {}, '', {}).env : {}) };
   const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'], env });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const exchange = async (order: object): Promise<Answer> => {

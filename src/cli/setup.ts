@@ -6,8 +6,10 @@ import type { Command, CommandContext } from './command.ts';
 export const setup: Command = {
   name: 'setup',
   summary: 'install an engine: core (faster-whisper, onnx-asr) or nemo',
-  usage: 'setup [core|nemo]',
-  options: {},
+  usage: 'setup [core|nemo] [--reinstall]',
+  options: {
+    reinstall: { type: 'boolean', description: 'Make the engine anew, also where it seems to be in order.' },
+  },
   async run(context) {
     const [id = 'core'] = context.positionals;
     if (id !== 'core' && id !== 'nemo') {
@@ -15,7 +17,8 @@ export const setup: Command = {
     }
     const services = await context.services();
     const { installed, incomplete } = await services.engines.status(id);
-    if (!installed || incomplete !== null) await setupEngine(context, services, id);
+    const reinstall = context.flags.reinstall === true;
+    if (!installed || incomplete !== null || reinstall) await setupEngine(context, services, id, { reinstall });
     const status = await services.engines.status(id);
     const { python, packages, sizeBytes } = status;
     if (context.terminal.json) {
@@ -30,11 +33,16 @@ export const setup: Command = {
 };
 
 /** Installs with progress on stderr. Throws what the installation ended with. */
-export async function setupEngine(context: CommandContext, { engines }: Services, id: EnvironmentId): Promise<void> {
+export async function setupEngine(
+  context: CommandContext,
+  { engines }: Services,
+  id: EnvironmentId,
+  { reinstall = false } = {},
+): Promise<void> {
   const { sizeBytes } = await engines.status(id);
   const say = (text: string): void => void (context.terminal.quiet || context.terminal.err.write(text));
   say(`Installing the engine ${id}, about ${Math.round(sizeBytes / 1e6)} MB ...\n`);
-  await engines.install(id);
+  await engines.install(id, { reinstall });
   const abort = (): void => void engines.cancel(id);
   context.signal.addEventListener('abort', abort, { once: true });
   let last: InstallStatus | undefined;

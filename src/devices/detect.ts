@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { pythonEnvironment } from '../python-environment.ts';
 import type { Device } from './types.ts';
 
 /** A device as the system sees it, before any engine has tried it. */
@@ -73,7 +74,7 @@ export async function detectCuda(
     const { python: file, env } = await python();
     const { execa } = await import('execa');
     const { stdout } = await execa(file, ['-I', script], {
-      env: { ...environment, ...env, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' },
+      env: { ...pythonEnvironment({ ...environment, ...env }), CUDA_DEVICE_ORDER: 'PCI_BUS_ID' },
       extendEnv: false,
       timeout: DRIVER_MS,
     });

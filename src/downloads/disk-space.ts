@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
-import { stat, statfs } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { freeBytes, megabytes, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { partialPath } from './fetch-file.ts';
 import type { Expected } from './listing.ts';
@@ -9,17 +9,13 @@ import type { Expected } from './listing.ts';
 const MARGIN = 64 * 1024 * 1024;
 
 /** Throws `disk_full` before the first byte when what is missing of the files does not fit. */
-export async function requireSpace(folder: string, files: readonly Expected[]): Promise<void> {
-  let missing = 0;
-  for (const file of files) missing += file.size - (await sizeOf(partialPath(path.join(folder, file.path), file)));
-  mkdirSync(folder, { recursive: true });
-  const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
-  if (missing + MARGIN <= free) return;
-  const [needed, there] = [missing + MARGIN, free].map((bytes) => `${Math.ceil(bytes / 1e6)} MB`);
-  throw new AsrproError('disk_full', `The download needs ${needed} of disk space, and ${there} are free.`, {
-    hint: 'Free some space, or set `models.directory` to another disk.',
-  });
+export async function requireSpace(place: Place, folder: string, files: readonly Expected[]): Promise<void> {
+  let needed = MARGIN;
+  for (const file of files) needed += file.size - (await sizeOf(partialPath(path.join(folder, file.path), file)));
+  const free = freeBytes(folder);
+  if (free === null || needed <= free) return;
+  const message = `The download needs ${megabytes(needed)} of disk space, and ${megabytes(free)} are free.`;
+  throw new AsrproError('disk_full', message, { hint: `Free some space, or ${place.remedy}.` });
 }
 
 /** 0 for a file that is not there. */

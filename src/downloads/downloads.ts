@@ -1,8 +1,9 @@
 import { EventEmitter, on } from 'node:events';
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
+import { makeFolder } from '../disk-error.ts';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { totalSize } from '../models/catalogue.ts';
@@ -60,13 +61,13 @@ export function createDownloads(options: DownloadsOptions): Downloads {
       });
     }
     const folder = modelFolder(models, source.id);
-    mkdirSync(folder, { recursive: true });
+    const { installModel, placeOf } = await import('./install-model.ts');
+    await makeFolder(folder, placeOf(models));
     const release = await takeLock(path.join(folder, LOCK), abort.signal, () => undefined);
     try {
       if (!verify && isComplete(source.id)) return change(job, installedStatus(source, models));
       const backoff = options.backoff ?? defaultBackoff;
       const hasMirror = config.download.mirrors && source.mirrors.length > 0;
-      const { installModel } = await import('./install-model.ts');
       const from = await installModel({
         ...{ hub, source, folder, models, log, environment, pip: options.pip },
         mirrors: config.download.mirrors,

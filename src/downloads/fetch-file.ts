@@ -1,21 +1,25 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline, type Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createGunzip } from 'node:zlib';
-import { type Got, HTTPError, type Response } from 'got';
+import { HTTPError, type Response } from 'got';
+import { makeFolder, onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { type Backoff, pauseBefore } from './backoff.ts';
-import { hubFailure, stalled } from './hub-error.ts';
+import type { HubClient } from './hub-client.ts';
+import { cutShort, hubFailure, stalled, webPage } from './hub-error.ts';
 import type { Expected } from './listing.ts';
 import { PartialFile } from './partial-file.ts';
 
 export interface FileFetch {
-  got: Got;
+  client: HubClient;
   url: string;
   /** Final path. It gets its name when the content is complete, checked and on disk. */
   target: string;
   expected: Expected;
+  /** What the target is part of. */
+  place: Place;
   signal: AbortSignal;
   backoff: Backoff;
   /** Bytes that are there, the kept ones included; `verifying` while kept ones are read again. */
@@ -36,10 +40,11 @@ export function partialPath(target: string, { hash }: Expected): string {
 export async function fetchFile(fetch: FileFetch): Promise<string> {
   const { target, expected, signal } = fetch;
   const kept = partialPath(target, expected);
-  await mkdir(path.dirname(target), { recursive: true });
+  const place = { ...fetch.place, neededBytes: expected.size };
+  await makeFolder(path.dirname(target), place);
   let partial: PartialFile | undefined;
   try {
-    partial = await PartialFile.open(kept, expected, signal, (done) => fetch.onBytes(done, 'verifying'));
+    partial = await PartialFile.open(kept, expected, place, signal, (done) => fetch.onBytes(done, 'verifying'));
     let startedAnew = false;
     for (;;) {
       await complete(fetch, partial);
@@ -50,13 +55,15 @@ export async function fetchFile(fetch: FileFetch): Promise<string> {
       startedAnew = true;
     }
     await partial.finish();
-    await rename(kept, target);
-    await syncFolder(path.dirname(target));
+    await onDisk(place, async () => {
+      await rename(kept, target);
+      await syncFolder(path.dirname(target));
+    });
     return partial.sha256();
   } catch (error) {
     await partial?.close().catch(() => undefined);
     const { code } = hubFailure(error, expected.path).error;
-    if (code === 'checksum_mismatch' || code === 'disk_full') await rm(kept, { force: true });
+    if (code === 'checksum_mismatch' || code === 'disk_full') await rm(kept, { force: true }).catch(() => undefined);
     if (signal.aborted) throw new AsrproError('download_cancelled', 'The download was cancelled.');
     throw error;
   }
@@ -64,18 +71,19 @@ export async function fetchFile(fetch: FileFetch): Promise<string> {
 
 /** Requests the rest until all bytes are there; failures without progress are counted. */
 async function complete(fetch: FileFetch, partial: PartialFile): Promise<void> {
-  const { expected, signal, backoff } = fetch;
+  const { client, expected, signal, backoff } = fetch;
   let best = partial.done;
   let failures = 0;
   while (partial.done < expected.size) {
     try {
       await request(fetch, partial);
-      if (partial.done < expected.size) throw Object.assign(new Error('cut short'), { code: 'ECONNRESET' });
+      if (partial.done < expected.size) throw cutShort(expected.path);
     } catch (thrown) {
       if (signal.aborted) throw thrown;
+      if (client.dropToken(thrown)) continue;
       const tooFar = thrown instanceof HTTPError && thrown.response.statusCode === 416;
       if (tooFar) await restart(fetch, partial);
-      const { error, again, askedSeconds } = hubFailure(thrown, expected.path);
+      const { error, again, askedSeconds } = hubFailure(thrown, expected.path, client);
       if (!again && !tooFar) throw error;
       failures = partial.done > best ? 1 : failures + 1;
       best = Math.max(best, partial.done);
@@ -88,11 +96,11 @@ async function complete(fetch: FileFetch, partial: PartialFile): Promise<void> {
 
 /** One request, from where the partial file ends to wherever the connection ends. */
 async function request(fetch: FileFetch, partial: PartialFile): Promise<void> {
-  const { got, url, expected, signal, backoff } = fetch;
+  const { client, url, expected, signal, backoff } = fetch;
   const stall = new AbortController();
   const timer = setTimeout(() => stall.abort(), backoff.stallMs);
   const headers = partial.done > 0 ? { range: `bytes=${partial.done}-` } : {};
-  const stream = got.stream(url, { headers, signal: AbortSignal.any([signal, stall.signal]) });
+  const stream = client.got.stream(url, { headers, signal: AbortSignal.any([signal, stall.signal]) });
   try {
     const response = await new Promise<Response>((resolve, reject) => {
       stream.once('response', resolve);
@@ -130,6 +138,9 @@ async function acceptAnswer(
   zipped: boolean,
 ): Promise<void> {
   const { expected } = fetch;
+  if (/^text\/html\b/i.test(response.headers['content-type'] ?? '') && !/\.html?$/i.test(expected.path)) {
+    throw webPage(expected.path, new URL(response.url).host);
+  }
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(response.headers['content-range'] ?? ''));
   const goesOn = response.statusCode === 206 && !zipped && Number(range?.[1]) === partial.done;
   if (partial.done > 0 && !goesOn) {

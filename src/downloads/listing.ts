@@ -1,7 +1,8 @@
-import type { Got } from 'got';
 import { z } from 'zod';
 import { AsrproError } from '../errors.ts';
 import type { CatalogueFile } from '../models/catalogue.ts';
+import type { HubClient } from './hub-client.ts';
+import { webPage } from './hub-error.ts';
 import type { DownloadSource } from './source.ts';
 
 /** What a file must be. `sha256` covers the content, `gitBlob` is git's SHA-1 of it with a header. */
@@ -48,17 +49,29 @@ export function pinnedListing({ repo, revision, files }: DownloadSource): Listin
   return { repo, revision, files: expected };
 }
 
+/** A list is small: it is not there in parts. In milliseconds. */
+const LISTING_MS = 60_000;
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return null;
+  }
+}
+
 /** One call gives the revision and all sizes and hashes. Throws got's errors, and `download_failed` for a bad listing. */
 export async function askListing(
-  got: Got,
-  endpoint: string,
+  { got, endpoint }: HubClient,
   model: DownloadSource,
   repo: string,
   signal: AbortSignal,
 ): Promise<Listing> {
   const revision = encodeURIComponent(model.revision ?? 'main');
   const url = `${endpoint}/api/models/${repo}/revision/${revision}?blobs=true`;
-  const parsed = answer.safeParse(JSON.parse((await got(url, { signal })).body));
+  const response = await got(url, { signal, timeout: { request: LISTING_MS } });
+  if (response.body.trimStart().startsWith('<')) throw webPage(repo, new URL(response.url).host);
+  const parsed = answer.safeParse(parse(response.body));
   if (!parsed.success) throw new AsrproError('download_failed', `The hub's list of '${repo}' is not understood.`);
   const known = new Map(model.files.map((file) => [file.path, file]));
   const files: Expected[] = [];

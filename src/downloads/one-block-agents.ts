@@ -1,5 +1,5 @@
 import { Agent } from 'node:http';
-import { Agent as TlsAgent } from 'node:https';
+import { type AgentOptions, Agent as TlsAgent } from 'node:https';
 import type { OnReadOpts, Socket } from 'node:net';
 
 /** Bytes that a connection receives at once. */
@@ -11,8 +11,8 @@ const IDLE = { keepAlive: true, timeout: 5_000 };
  * Connections that receive into the same block of memory over and over. Node's HTTP parser copies what it passes on, so the
  * new block that a socket has for every read otherwise is garbage at once, and collecting that takes longer than hashing.
  */
-export function oneBlockAgents(): { http: Agent; https: TlsAgent } {
-  return { http: withOneBlock(new Agent(IDLE)), https: withOneBlock(new TlsAgent(IDLE)) };
+export function oneBlockAgents(tls: AgentOptions): { http: Agent; https: TlsAgent } {
+  return { http: withOneBlock(new Agent(IDLE)), https: withOneBlock(new TlsAgent({ ...IDLE, ...tls })) };
 }
 
 function withOneBlock<A extends Agent>(agent: A): A {

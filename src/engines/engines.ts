@@ -1,8 +1,8 @@
 import { EventEmitter, on } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
+import { makeFolder } from '../disk-error.ts';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { environmentFolder, interpreterIn, readMarker, removeOthers } from './environment.ts';
@@ -70,9 +70,10 @@ export function createEngines(options: EnginesOptions): Engines {
     job.changes.emit('change', job.status);
   }
 
-  async function install(id: EnvironmentId, job: Job): Promise<void> {
+  async function install(id: EnvironmentId, job: Job, reinstall: boolean): Promise<void> {
     const folder = folderOf(id);
-    mkdirSync(paths.engines, { recursive: true });
+    const { enginesPlace, installEnvironment } = await import('./installer.ts');
+    await makeFolder(paths.engines, enginesPlace(paths.engines));
     const { default: lockfile } = await import('proper-lockfile');
     const release = await lockfile.lock(paths.engines, {
       lockfilePath: path.join(paths.engines, `${id}.lock`),
@@ -82,8 +83,7 @@ export function createEngines(options: EnginesOptions): Engines {
       onCompromised: (error) => log.warn({ err: error }, 'the lock of the installation was lost'),
     });
     try {
-      if (!isComplete(id) && !job.abort.signal.aborted) {
-        const { installEnvironment } = await import('./installer.ts');
+      if ((reinstall || !isComplete(id)) && !job.abort.signal.aborted) {
         await installEnvironment({
           lock: lockOf(id),
           folder,
@@ -101,9 +101,9 @@ export function createEngines(options: EnginesOptions): Engines {
     }
   }
 
-  async function run(id: EnvironmentId, job: Job): Promise<void> {
+  async function run(id: EnvironmentId, job: Job, reinstall: boolean): Promise<void> {
     try {
-      await install(id, job);
+      await install(id, job, reinstall);
       if (job.abort.signal.aborted)
         throw new AsrproError('engine_install_cancelled', 'The installation was cancelled.');
       change(job, { status: 'installed', step: null, packagesDone: job.status.packagesTotal ?? 0 });
@@ -126,13 +126,13 @@ export function createEngines(options: EnginesOptions): Engines {
   const engines: Engines = {
     list: async () => IDS.map(status),
     status: async (id) => status(id),
-    async install(id) {
-      if (isComplete(id)) return finished(id);
+    async install(id, { reinstall = false } = {}) {
+      if (!reinstall && isComplete(id)) return finished(id);
       const running = jobs.get(id);
       if (running && !hasEnded(running.status)) return running.status;
       const job: Job = { status: queued(id, lockOf(id)), changes: new EventEmitter(), abort: new AbortController() };
       jobs.set(id, job);
-      void run(id, job);
+      void run(id, job, reinstall);
       return job.status;
     },
     job: async (id) => jobs.get(id)?.status ?? (status(id).installed ? finished(id) : undefined),
@@ -164,9 +164,9 @@ export function createEngines(options: EnginesOptions): Engines {
       return { python: interpreterIn(folder), env: libraryPath(folder, marker.libraryFolders, environment) };
     },
     async pip() {
-      if (status('core').installed) return { python: interpreterIn(folderOf('core')) };
-      const { findPython } = await import('./find-python.ts');
-      return { python: (await findPython(config.worker.python, environment)).command };
+      const { pythonWithPip } = await import('./pip.ts');
+      const core = status('core').installed ? interpreterIn(folderOf('core')) : null;
+      return { python: await pythonWithPip(core, config.worker.python, environment) };
     },
     async close() {
       for (const [id, job] of jobs) if (!hasEnded(job.status)) await engines.cancel(id);

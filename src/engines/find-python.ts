@@ -1,5 +1,8 @@
-import { execa } from 'execa';
+import { statSync } from 'node:fs';
+import path from 'node:path';
 import { AsrproError } from '../errors.ts';
+import { pythonEnvironment } from '../python-environment.ts';
+import { runProgram } from './run-program.ts';
 
 export interface Python {
   /** Path or name to start it with. */
@@ -10,49 +13,84 @@ export interface Python {
   version: [number, number, number];
 }
 
+type Candidate = Pick<Python, 'command' | 'args'>;
+
 /** The engines' packages exist for these. */
 const OLDEST = [3, 10] as const;
 const NEWEST = [3, 14] as const;
 /** A shim that answers slower than this, in milliseconds, is not a usable Python. */
 const PROBE_MS = 15_000;
 
-const CANDIDATES: readonly { command: string; args: string[] }[] = [
-  ...['python3.12', 'python3.13', 'python3.11', 'python3.10', 'python3', 'python', 'python3.14'].map((command) => ({
-    command,
-    args: [],
-  })),
-  ...(process.platform === 'win32' ? [{ command: 'py', args: ['-3'] }] : []),
-];
+const NAMES = ['python3.12', 'python3.13', 'python3.11', 'python3.10', 'python3', 'python', 'python3.14'];
+
+/** What it is, and whether packages are built for its kind: CPython of 64 bits with the global lock. */
+const PROBE = `
+import sys, sysconfig
+kind = ''
+if sys.implementation.name != 'cpython': kind = sys.implementation.name
+elif sys.maxsize < 2**32: kind = 'a 32-bit Python'
+elif sysconfig.get_config_var('Py_GIL_DISABLED'): kind = 'a free-threaded Python'
+print(sys.executable)
+print('%d.%d.%d' % sys.version_info[:3])
+print(kind)
+`;
 
 /**
- * A Python that engine environments can be made with: the configured one, else the first on PATH that answers and is
- * new enough. Throws `python_not_found`, `python_too_old`.
+ * A Python that engine environments can be made with: the configured one, else the first on PATH that answers, is of the
+ * right kind and new enough. Throws `python_not_found`, `python_too_old`.
  */
 export async function findPython(
   configured: string | null,
   environment: NodeJS.ProcessEnv = process.env,
+  signal?: AbortSignal,
 ): Promise<Python> {
+  const clean = pythonEnvironment(environment);
   if (configured !== null) {
-    const python = await probe({ command: configured, args: [] }, environment);
-    if (python === null) {
-      throw new AsrproError('python_not_found', 'The Python in `worker.python` does not start.', {
+    const python = await probe({ command: configured, args: [] }, clean, signal);
+    if ('failure' in python) {
+      throw new AsrproError('python_not_found', `The Python in \`worker.python\` cannot be used: ${python.failure}.`, {
         param: 'worker.python',
         hint: 'Set it to an interpreter of Python 3.10 or newer, or to null to look for one.',
       });
     }
     return requireSupported(python);
   }
-  const unsuitable: Python[] = [];
-  for (const candidate of CANDIDATES) {
-    const python = await probe(candidate, environment);
-    if (python === null) continue;
-    if (isSupported(python)) return python;
-    unsuitable.push(python);
+  let unsuitable: Python | undefined;
+  let failure: string | undefined;
+  for (const candidate of candidates(clean)) {
+    const python = await probe(candidate, clean, signal);
+    if ('failure' in python) failure ??= `\`${path.basename(candidate.command)}\` is there, but ${python.failure}`;
+    else if (isSupported(python)) return python;
+    else unsuitable ??= python;
   }
-  if (unsuitable[0] !== undefined) return requireSupported(unsuitable[0]);
-  throw new AsrproError('python_not_found', 'No Python was found on this machine.', {
+  if (unsuitable !== undefined) return requireSupported(unsuitable);
+  const found = failure === undefined ? 'No Python was found' : 'No usable Python was found';
+  throw new AsrproError('python_not_found', `${found} on this machine${failure === undefined ? '' : `: ${failure}`}.`, {
     hint: 'Install Python 3.10 or newer (python.org), install `uv`, or set `worker.python`.',
   });
+}
+
+/**
+ * Every program of these names on PATH, the best version first. All of one name, because the first may be a shim of a
+ * version manager with nothing behind it.
+ */
+function candidates(environment: NodeJS.ProcessEnv): Candidate[] {
+  const windows = process.platform === 'win32';
+  const search = Object.entries(environment).find(([name]) => name.toUpperCase() === 'PATH')?.[1] ?? '';
+  const folders = search.split(path.delimiter).filter((folder) => path.isAbsolute(folder));
+  const endings = windows ? ['.exe', '.bat'] : [''];
+  const found = NAMES.flatMap((name) => folders.flatMap((at) => endings.map((end) => path.join(at, name + end))))
+    .filter(isFile)
+    .map((command) => ({ command, args: [] as string[] }));
+  return windows ? [...found, { command: 'py', args: ['-3'] }] : found;
+}
+
+function isFile(file: string): boolean {
+  try {
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function requireSupported(python: Python): Python {
@@ -73,21 +111,18 @@ function compare(version: readonly number[], other: readonly [number, number]): 
   return (version[0] ?? 0) - other[0] || (version[1] ?? 0) - other[1];
 }
 
-/** null where it does not start: not installed, or a shim without a Python behind it. */
+/** What it is, or why it cannot be used, as the end of a sentence. */
 async function probe(
-  { command, args }: Pick<Python, 'command' | 'args'>,
+  { command, args }: Candidate,
   environment: NodeJS.ProcessEnv,
-): Promise<Python | null> {
-  const code = "import sys; print(sys.executable); print('%d.%d.%d' % sys.version_info[:3])";
-  const { stdout, failed } = await execa(command, [...args, '-c', code], {
-    env: environment,
-    extendEnv: false,
-    reject: false,
-    timeout: PROBE_MS,
-    stdin: 'ignore',
-  });
-  const [executable, version] = (stdout ?? '').split(/\r?\n/);
-  if (failed || !executable || !version) return null;
+  signal: AbortSignal | undefined,
+): Promise<Python | { failure: string }> {
+  const options = { environment, signal, limitMs: PROBE_MS };
+  const { stdout, failed, cause, exitCode } = await runProgram(command, [...args, '-c', PROBE], options);
+  if (failed) return { failure: cause ?? `it ended with exit code ${exitCode}` };
+  const [executable, version, kind] = stdout.split(/\r?\n/);
+  if (!executable || !/^\d+\.\d+\.\d+$/.test(version ?? '')) return { failure: 'it is not a Python' };
+  if (kind) return { failure: `it is ${kind}, and the engines need CPython of 64 bits` };
   // The interpreter itself, not the shim: it stays the same when the shim's choice changes.
-  return { command: executable, args: [], version: version.split('.').map(Number) as Python['version'] };
+  return { command: executable, args: [], version: version!.split('.').map(Number) as Python['version'] };
 }

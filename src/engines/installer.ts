@@ -1,12 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
+import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
-import { execa } from 'execa';
+import { freeBytes, makeFolder, megabytes, onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
+import { pythonEnvironment } from '../python-environment.ts';
 import { interpreterIn, MARKER, type Marker } from './environment.ts';
-import { findPython } from './find-python.ts';
+import { findPython, type Python } from './find-python.ts';
+import { installError, lastWords } from './install-error.ts';
 import type { Lock } from './lock.ts';
+import { isNoexec } from './noexec.ts';
+import { pipEnvironment, pipOf } from './pip.ts';
+import { type Ended, runProgram } from './run-program.ts';
+import { noexecError, smokeTest } from './smoke-test.ts';
+import { hasUv, uvEnvironment } from './uv.ts';
 
 export interface InstallerOptions {
   lock: Lock;
@@ -22,114 +27,194 @@ export interface InstallerOptions {
 }
 
 interface Running extends InstallerOptions {
+  /** The environment in the making. */
+  building: string;
   /** What the installers have told of, in all their runs. */
   collected: Set<string>;
 }
 
+/** How packages get into the environment: `uv pip install` or `python -m pip install`, and what it sees. */
+interface PackageTool {
+  tool: 'uv' | 'pip';
+  file: string;
+  args: readonly string[];
+  environment: NodeJS.ProcessEnv;
+}
+
 /** Room that must be left beyond what is installed: both installers unpack beside their downloads. */
 const SPARE_BYTES = 300_000_000;
+/** Python scripts of ours that only look, in milliseconds. On a slow disk they read gigabytes. */
+const LOOK_MS = 300_000;
+/** An environment without packages is made within this time, also where uv fetches a Python for it. In milliseconds. */
+const VENV_MS = 900_000;
+/** In the environment: pip's temporary files, which would not fit on many a /tmp. */
+const TEMPORARY = '.asrpro-tmp';
 
 /** Where PyTorch's makers publish builds without CUDA, which are not on the common index for Linux. */
 const CPU_TORCH_INDEX = 'https://download.pytorch.org/whl/cpu';
 
 /**
- * Makes an environment beside its final place and renames it there once its packages have been imported. The user's own
- * index, proxy and certificate settings hold: nothing of pip's or uv's configuration is overridden.
+ * Makes an environment beside its final place and renames it there once its packages have been imported. The user's index,
+ * proxy and certificate settings hold; other settings of Python, pip and uv do not reach it.
  *
- * Throws `python_not_found`, `python_too_old`, `disk_full`, `engine_install_failed`, `engine_install_cancelled`.
+ * Throws `python_not_found`, `python_too_old`, `disk_full`, `folder_unusable`, `engine_install_failed`,
+ * `engine_install_cancelled`.
  */
 export async function installEnvironment(given: InstallerOptions): Promise<void> {
-  const options: Running = { ...given, collected: new Set() };
-  const { folder, lock, onProgress, signal } = options;
+  const { folder, lock, onProgress, signal } = given;
   const building = `${folder}.building`;
-  rmSync(building, { recursive: true, force: true });
-  mkdirSync(path.dirname(folder), { recursive: true });
-  await requireSpace(path.dirname(folder), (options.nvidia ? lock.cudaSizeBytes : lock.sizeBytes) + SPARE_BYTES);
+  const options: Running = { ...given, building, collected: new Set() };
+  const place = placeOf(options);
+  const remove = (): void => {
+    for (const left of [building, `${building}-uv`]) rmSync(left, { recursive: true, force: true });
+  };
+  await makeFolder(path.dirname(folder), place);
+  await onDisk(place, remove);
+  requireSpace(path.dirname(folder), place.neededBytes!);
+  if (isNoexec(path.dirname(folder))) throw noexecError();
   try {
     onProgress('looking for Python', 0);
-    if (await hasUv(options.environment)) await installWithUv(options, building);
-    else await installWithPip(options, building);
+    await installPackages(options);
     onProgress('checking the installation', lock.packages);
-    await smokeTest(interpreterIn(building), lock, options);
-    const marker = await describe(building, lock, options);
-    writeFileSync(path.join(building, MARKER), JSON.stringify(marker, null, 2));
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(building, folder);
+    const clean = pythonEnvironment(options.environment);
+    await smokeTest(interpreterIn(building), lock.imports, building, clean, signal);
+    await onDisk(place, () => rmSync(path.join(building, TEMPORARY), { recursive: true, force: true }));
+    const marker = await describe(options);
+    await onDisk(place, () => {
+      writeFileSync(path.join(building, MARKER), JSON.stringify(marker, null, 2));
+      rmSync(folder, { recursive: true, force: true });
+      renameSync(building, folder);
+    });
   } catch (error) {
-    rmSync(building, { recursive: true, force: true });
+    await onDisk(place, remove).catch(() => undefined);
     if (signal.aborted) throw new AsrproError('engine_install_cancelled', 'The installation was cancelled.');
     throw error;
   }
 }
 
-async function requireSpace(folder: string, needed: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
-  if (free >= needed) return;
-  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
+/** The folder of all engines, as messages name it. */
+export function enginesPlace(folder: string): Place {
+  return { name: 'the folder of the engines', folder, remedy: 'set ASRPRO_HOME to a folder on another disk' };
+}
+
+function placeOf({ folder, lock, nvidia }: InstallerOptions): Place {
+  return {
+    ...enginesPlace(path.dirname(folder)),
+    neededBytes: (nvidia ? lock.cudaSizeBytes : lock.sizeBytes) + SPARE_BYTES,
+  };
+}
+
+function requireSpace(folder: string, needed: number): void {
+  const free = freeBytes(folder);
+  if (free === null || free >= needed) return;
   throw new AsrproError(
     'disk_full',
     `The engine needs ${megabytes(needed)} of disk space; ${megabytes(free)} are free.`,
-    {
-      hint: 'Free some space, or set ASRPRO_HOME to a folder on another disk.',
-    },
+    { hint: 'Free some space, or set ASRPRO_HOME to a folder on another disk.' },
   );
 }
 
-async function hasUv(environment: NodeJS.ProcessEnv): Promise<boolean> {
-  const { failed } = await execa('uv', ['--version'], { env: environment, extendEnv: false, reject: false });
-  return !failed;
+/** With uv where it is there, which is quicker and brings a Python; else, and where it fails, with pip. */
+async function installPackages(options: Running): Promise<void> {
+  const { environment, signal, building } = options;
+  if (!(await hasUv(environment, signal))) return await installWithPip(options);
+  let first: AsrproError;
+  try {
+    return await installWithUv(options);
+  } catch (error) {
+    if (!(error instanceof AsrproError) || error.code === 'engine_install_cancelled') throw error;
+    if (error.param === 'worker.python') throw error;
+    first = error;
+  }
+  await onDisk(placeOf(options), () => rmSync(building, { recursive: true, force: true }));
+  options.onProgress('uv failed, going on with pip', 0);
+  await installWithPip(options).catch((error: AsrproError) => {
+    if (!(error instanceof AsrproError) || error.code === 'engine_install_cancelled') throw error;
+    if (error.message === first.message) throw error;
+    // Without a Python, uv was the only way, so its reason is the one to know.
+    const [one, other] = error.code === 'python_not_found' ? [first, error] : [error, first];
+    const message = `${one.message} ${one === first ? 'And without uv' : 'Before that, with uv'}: ${other.message}`;
+    throw new AsrproError(one.code, message, { ...(one.hint === null ? {} : { hint: one.hint }), cause: one });
+  });
 }
 
 /** uv brings a Python where the machine has none. */
-async function installWithUv(options: Running, building: string): Promise<void> {
-  const python = await findPython(options.configuredPython, options.environment).then(
+async function installWithUv(options: Running): Promise<void> {
+  const { building, environment, configuredPython, signal } = options;
+  const python = await findPython(configuredPython, environment, signal).then(
     ({ command }) => command,
     (error: AsrproError) => {
-      if (options.configuredPython !== null) throw error;
+      if (configuredPython !== null || signal.aborted) throw error;
       return '3.12';
     },
   );
-  await runInstaller(options, 'uv', ['venv', '--no-project', '--python', python, building]);
-  const install = ['pip', 'install', '--require-hashes', '--no-deps', '--python', interpreterIn(building), '-r'];
-  await installFiles(options, building, 'uv', install);
+  using settings = await onDisk(placeOf(options), () => uvEnvironment(environment, `${building}-uv`));
+  const tool = { tool: 'uv', file: 'uv', environment: settings.environment } as const;
+  await runInstaller(options, { ...tool, args: [] }, ['venv', '--no-project', '--python', python, building], VENV_MS);
+  // A broken uv may say that all went well.
+  await ask(options, ['pass']);
+  const args = ['pip', 'install', '--require-hashes', '--no-deps', '--python', interpreterIn(building), '-r'];
+  await installFiles(options, { ...tool, args });
 }
 
-async function installWithPip(options: Running, building: string): Promise<void> {
-  const python = await findPython(options.configuredPython, options.environment);
+async function installWithPip(options: Running): Promise<void> {
+  const { building, configuredPython, environment, signal } = options;
+  const python = await findPython(configuredPython, environment, signal);
   options.onProgress('making the environment', 0);
-  await runInstaller(options, python.command, [...python.args, '-m', 'venv', building]);
-  const install = [
-    '-m',
-    'pip',
-    'install',
-    '--require-hashes',
-    '--no-deps',
-    '--no-input',
-    '--progress-bar',
-    'off',
-    '-r',
-  ];
-  await installFiles(options, building, interpreterIn(building), install);
+  await makeFolder(path.join(building, TEMPORARY), placeOf(options));
+  const pip = await makeEnvironment(options, python);
+  const settings = await onDisk(placeOf(options), () =>
+    pipEnvironment(pip.file, 'install', environment, path.join(building, TEMPORARY), signal),
+  );
+  const install = ['install', '--require-hashes', '--no-deps', '--no-input', '--progress-bar', 'off', '-r'];
+  await installFiles(options, { ...pip, args: [...pip.args, ...install], environment: settings });
+}
+
+/** Makes the environment, and says how to run a pip for it. */
+async function makeEnvironment(options: Running, python: Python): Promise<Pick<PackageTool, 'tool' | 'file' | 'args'>> {
+  const { building, signal } = options;
+  const environment = { ...pythonEnvironment(options.environment), ...temporary(building) };
+  const venv = (...more: string[]): Promise<Ended> =>
+    runProgram(python.command, [...python.args, '-m', 'venv', ...more, building], {
+      environment,
+      signal,
+      limitMs: VENV_MS,
+    });
+  const made = await venv();
+  if (!made.failed) return { tool: 'pip', file: interpreterIn(building), args: ['-m', 'pip'] };
+  if (!/ensurepip|No module named '?venv/.test(made.output)) throw await failure(options, 'venv', made);
+  // Debian has ensurepip in a package of its own; the pip of the system can install into an environment without one.
+  if (
+    (await pipOf(python.command, environment, signal)).installsElsewhere &&
+    !(await venv('--clear', '--without-pip')).failed
+  ) {
+    await makeFolder(path.join(building, TEMPORARY), placeOf(options));
+    return { tool: 'pip', file: python.command, args: ['-m', 'pip', '--python', interpreterIn(building)] };
+  }
+  const version = python.version.slice(0, 2).join('.');
+  const debian = /apt(?:-get)? install (\S+)/.exec(made.output)?.[1] ?? `python${version}-venv`;
+  throw new AsrproError('engine_install_failed', `Python ${version} of this system can make no environments.`, {
+    hint: `Install what it lacks, on Debian and Ubuntu \`sudo apt install ${debian}\`, or install \`uv\`.`,
+    cause: lastWords(made),
+  });
 }
 
 /** The lock is complete, so no dependency is looked for: what it does not name is not installed. */
-async function installFiles(options: Running, building: string, file: string, args: string[]): Promise<void> {
-  const { lock, nvidia, environment } = options;
-  const torch = (): Promise<'none' | 'cpu' | 'cuda'> => torchBuild(building, environment);
+async function installFiles(options: Running, tool: PackageTool): Promise<void> {
+  const { building, lock, nvidia } = options;
+  const torch = (): Promise<'none' | 'cpu' | 'cuda'> => torchBuild(options);
   for (const { path: list, role } of lock.files) {
-    const install = [...args, list];
     if (role === 'cpu-torch') {
-      if (!nvidia) await tryCpuTorch(options, file, install, async () => (await torch()) !== 'none');
+      if (!nvidia) await tryCpuTorch(options, tool, list, async () => (await torch()) !== 'none');
       continue;
     }
     if (role === 'nvidia' && !nvidia) continue;
     if (role === 'torch' && (await torch()) !== 'none') continue;
     if (role === 'cuda') {
       if ((await torch()) !== 'cuda') continue;
-      await requireSpace(path.dirname(building), lock.cudaSizeBytes - lock.sizeBytes + SPARE_BYTES);
+      requireSpace(path.dirname(building), lock.cudaSizeBytes - lock.sizeBytes + SPARE_BYTES);
     }
-    await runInstaller(options, file, install);
+    await runInstaller(options, tool, [...tool.args, list]);
   }
 }
 
@@ -139,121 +224,94 @@ async function installFiles(options: Running, building: string, file: string, ar
  */
 async function tryCpuTorch(
   options: Running,
-  file: string,
-  install: string[],
+  tool: PackageTool,
+  list: string,
   isThere: () => Promise<boolean>,
 ): Promise<void> {
   const impatient = { PIP_RETRIES: '1', PIP_DEFAULT_TIMEOUT: '15', UV_HTTP_TIMEOUT: '15' };
   for (const [more, settings] of [[[], {}] as const, [['--extra-index-url', CPU_TORCH_INDEX], impatient] as const]) {
-    const attempt = { ...options, environment: { ...options.environment, ...settings } };
-    await runInstaller(attempt, file, [...install, ...more]).catch((error: AsrproError) => {
+    const attempt = { ...tool, environment: { ...tool.environment, ...settings } };
+    await runInstaller(options, attempt, [...tool.args, list, ...more]).catch((error: AsrproError) => {
       if (error.code !== 'engine_install_failed') throw error;
     });
     if (await isThere()) return;
   }
 }
 
-async function torchBuild(building: string, environment: NodeJS.ProcessEnv): Promise<'none' | 'cpu' | 'cuda'> {
+async function torchBuild(options: Running): Promise<'none' | 'cpu' | 'cuda'> {
   const code = [
     'import importlib.metadata as m',
     'try: needs = m.requires("torch") or []',
     'except m.PackageNotFoundError: print("none")',
     'else: print("cuda" if any("nvidia" in r or "cuda" in r for r in needs) else "cpu")',
   ].join('\n');
-  const { stdout } = await execa(interpreterIn(building), ['-s', '-c', code], { env: environment, extendEnv: false });
-  return stdout.trim() as 'none' | 'cpu' | 'cuda';
+  return (await ask(options, [code])).trim() as 'none' | 'cpu' | 'cuda';
+}
+
+/** What a script says in the new environment. */
+async function ask(options: Running, script: readonly string[]): Promise<string> {
+  const environment = pythonEnvironment(options.environment);
+  const { building, signal } = options;
+  const ended = await runProgram(interpreterIn(building), ['-s', '-c', ...script], {
+    environment,
+    signal,
+    limitMs: LOOK_MS,
+  });
+  if (ended.failed) throw await failure(options, 'Python', ended);
+  return ended.stdout;
 }
 
 /** Runs pip or uv, turning its lines into progress and its failure into a sentence. */
-async function runInstaller(options: Running, file: string, args: string[]): Promise<void> {
-  const { environment, signal, onProgress, collected } = options;
-  const child = execa(file, args, {
-    env: { ...environment, PIP_DISABLE_PIP_VERSION_CHECK: '1', PYTHONUNBUFFERED: '1', NO_COLOR: '1' },
-    extendEnv: false,
-    reject: false,
-    all: true,
-    stdin: 'ignore',
-    detached: process.platform !== 'win32',
-    buffer: true,
+async function runInstaller(
+  options: Running,
+  { tool, file, environment }: PackageTool,
+  args: readonly string[],
+  limitMs?: number,
+): Promise<void> {
+  const { building, signal, onProgress, collected } = options;
+  const ended = await runProgram(file, args, {
+    environment: { ...environment, ...(tool === 'pip' ? temporary(building) : {}) },
+    signal,
+    ...(limitMs === undefined ? {} : { limitMs }),
+    onLine(line) {
+      const name = /^\s*(?:Collecting|Downloading|Using cached|\+) ([A-Za-z0-9][\w.-]*)/.exec(line)?.[1];
+      const found = /^(?:Collecting|Processing| \+) (\S+)/.exec(line)?.[1];
+      if (found) collected.add(found);
+      if (name) onProgress(`fetching ${name.replace(/-\d.*/, '').replaceAll('_', '-')}`, collected.size);
+      else if (line.startsWith('Installing collected')) onProgress('installing packages', collected.size);
+    },
   });
-  // pip starts children of its own; all of them end with it.
-  const end = (): void => void (child.pid !== undefined && killGroup(child.pid));
-  signal.addEventListener('abort', end, { once: true });
-  process.once('exit', end);
-  createInterface({ input: child.all }).on('line', (line) => {
-    const name = /^\s*(?:Collecting|Downloading|Using cached|\+) ([A-Za-z0-9][\w.-]*)/.exec(line)?.[1];
-    const found = /^(?:Collecting|Processing| \+) (\S+)/.exec(line)?.[1];
-    if (found) collected.add(found);
-    if (name) onProgress(`fetching ${name.replace(/-\d.*/, '').replaceAll('_', '-')}`, collected.size);
-    else if (line.startsWith('Installing collected')) onProgress('installing packages', collected.size);
-  });
-  const result = await child;
-  signal.removeEventListener('abort', end);
-  process.removeListener('exit', end);
-  if (signal.aborted) throw new AsrproError('engine_install_cancelled', 'The installation was cancelled.');
-  if (result.failed) throw installError(String(result.all ?? ''), result);
+  if (ended.failed) throw await failure(options, tool, ended);
 }
 
-function killGroup(pid: number): void {
-  try {
-    process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL');
-  } catch {
-    // It has ended by itself.
-  }
-}
-
-/** What pip and uv say, in one sentence. */
-function installError(output: string, cause: unknown): AsrproError {
-  const says = (pattern: RegExp): boolean => pattern.test(output);
-  if (says(/No space left on device|ENOSPC/i)) {
-    return new AsrproError('disk_full', 'The disk became full while the engine was installed.', { cause });
-  }
-  if (says(/HASHES? (ARE|DO) NOT MATCH|hash mismatch/i)) {
-    return new AsrproError('engine_install_failed', 'A package from the index is not the one that was locked.', {
-      hint: 'Check which package index pip uses (`pip config list`).',
-      cause,
-    });
-  }
-  const network =
-    /NewConnectionError|Failed to establish|Name or service not known|Temporary failure in name|Could not fetch URL|ConnectTimeout|ReadTimeout|dns error|error sending request|Connection refused|No matching distribution found|Max retries exceeded|ProxyError|SSLError/i;
-  if (says(network)) {
-    return new AsrproError('engine_install_failed', 'The package index could not be reached, or lacks a package.', {
-      hint: 'Check the network, the proxy and the index settings of pip, then try again.',
-      cause,
-    });
-  }
-  const last = output.trim().split('\n').at(-1) ?? '';
-  return new AsrproError('engine_install_failed', `The installer failed: ${last.slice(0, 300)}`, { cause });
-}
-
-async function smokeTest(python: string, lock: Lock, { environment, signal }: InstallerOptions): Promise<void> {
-  const { failed, stderr, isCanceled } = await execa(python, ['-s', '-c', `import ${lock.imports.join(', ')}`], {
-    // onnxruntime reports its use to its maker from the first import on.
-    env: { ...environment, ORT_DISABLE_TELEMETRY: '1' },
-    extendEnv: false,
-    reject: false,
-    cancelSignal: signal,
+async function failure(options: Running, tool: string, ended: Ended): Promise<AsrproError> {
+  const { building, environment, signal } = options;
+  const code =
+    "import sys, sysconfig; print('Python %d.%d' % sys.version_info[:2], sysconfig.get_platform(), sysconfig.get_config_var('SOABI') or '')";
+  const asked = await runProgram(interpreterIn(building), ['-s', '-c', code], {
+    environment: pythonEnvironment(environment),
+    signal,
+    limitMs: 15_000,
   });
-  if (isCanceled) throw new AsrproError('engine_install_cancelled', 'The installation was cancelled.');
-  if (!failed) return;
-  const last = (stderr ?? '').trim().split('\n').at(-1) ?? '';
-  throw new AsrproError('engine_install_failed', `The installed packages cannot be imported: ${last.slice(0, 300)}`, {
-    hint: 'On Linux the engines need glibc 2.28 or newer; on Windows the Visual C++ runtime.',
-  });
+  const [, version, system = '', abi = ''] = /^(Python \S+) (\S+) (.*)$/m.exec(asked.stdout) ?? [];
+  const platform =
+    version === undefined ? 'this Python' : `${version} on ${abi.includes('musl') ? `${system} (musl)` : system}`;
+  return installError(ended, { tool, building, place: placeOf(options), platform });
 }
 
-async function describe(building: string, lock: Lock, { environment, nvidia }: InstallerOptions): Promise<Marker> {
+function temporary(building: string): NodeJS.ProcessEnv {
+  const folder = path.join(building, TEMPORARY);
+  return { TMPDIR: folder, TEMP: folder, TMP: folder };
+}
+
+async function describe(options: Running): Promise<Marker> {
   const code = [
     'import importlib.metadata as m, json, os, sys, sysconfig',
     'root = sysconfig.get_path("purelib")',
     'size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(sys.prefix) for f in fs if not os.path.islink(os.path.join(d, f)))',
     'print(json.dumps({"root": root, "prefix": sys.prefix, "size": size, "packages": {n: m.version(n) for n in sys.argv[1:]}}))',
   ].join('\n');
-  const { stdout } = await execa(interpreterIn(building), ['-s', '-c', code, ...lock.shown], {
-    env: environment,
-    extendEnv: false,
-  });
-  const { root, prefix, size, packages } = JSON.parse(stdout) as {
+  const { root, prefix, size, packages } = JSON.parse(await ask(options, [code, ...options.lock.shown])) as {
     root: string;
     prefix: string;
     size: number;
@@ -264,7 +322,7 @@ async function describe(building: string, lock: Lock, { environment, nvidia }: I
   return {
     packages,
     sizeBytes: size,
-    nvidia,
+    nvidia: options.nvidia,
     libraryFolders: folders.filter((folder) => existsSync(folder)).map((folder) => path.relative(prefix, folder)),
   };
 }

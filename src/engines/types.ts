@@ -34,8 +34,11 @@ export interface Engines {
   list(): Promise<EngineStatus[]>;
   /** Cheap and cached; looks at the disk, starts no process. */
   status(id: EnvironmentId): Promise<EngineStatus>;
-  /** Starts the installation or joins the running one. Answers `installed` where nothing is missing. */
-  install(id: EnvironmentId): Promise<InstallStatus>;
+  /**
+   * Starts the installation or joins the running one. Answers `installed` where nothing is missing; with `reinstall` the
+   * environment is made anew.
+   */
+  install(id: EnvironmentId, options?: { reinstall?: boolean }): Promise<InstallStatus>;
   /** undefined: no job and not installed. */
   job(id: EnvironmentId): Promise<InstallStatus | undefined>;
   cancel(id: EnvironmentId): Promise<InstallStatus>;

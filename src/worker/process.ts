@@ -19,7 +19,8 @@ export interface ProcessOptions {
 export interface WorkerCommand {
   file: string;
   args: readonly string[];
-  env: Record<string, string>;
+  /** All that it sees. */
+  env: NodeJS.ProcessEnv;
 }
 
 /** Streams that a grandchild still holds are let go so long after the exit, in milliseconds. */
@@ -39,6 +40,7 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
     const child = execa(file, args, {
       cwd: run.path,
       env: { ...env, TMPDIR: run.temporary },
+      extendEnv: false,
       detached: true,
       cleanup: false,
       buffer: false,

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { pythonEnvironment } from '../python-environment.ts';
 import type { WorkerCommand } from './process.ts';
 
 /**
@@ -24,16 +25,21 @@ const THREADS = { GOMP_SPINCOUNT: '1000' };
  * The command line of the Python worker. User site-packages are left out, so that only the environment's own packages
  * count.
  *
+ * @param env of the engine: its libraries.
  * @param runtimeRoot folder that holds `src/asrpro_worker`.
+ * @param environment the user's.
  */
-export function pythonWorker(python: string, env: Record<string, string>, runtimeRoot: string): WorkerCommand {
+export function pythonWorker(
+  python: string,
+  env: Record<string, string>,
+  runtimeRoot: string,
+  environment: NodeJS.ProcessEnv,
+): WorkerCommand {
   return {
     file: python,
     args: ['-s', '-m', 'asrpro_worker'],
     env: {
-      ...ALLOCATOR,
-      ...THREADS,
-      ...env,
+      ...pythonEnvironment({ ...environment, ...ALLOCATOR, ...THREADS, ...env }),
       PYTHONPATH: path.join(runtimeRoot, 'src'),
       PYTHONUNBUFFERED: '1',
       PYTHONIOENCODING: 'utf-8',

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 
@@ -15,6 +16,7 @@ export type Fault =
   | { kind: 'change' }
   | { kind: 'gzip' }
   | { kind: 'redirect'; to: string }
+  | { kind: 'web page' }
   | { kind: 'status'; status: number; headers?: Record<string, string> };
 
 export interface Asked {
@@ -34,6 +36,8 @@ export interface FaultHub extends AsyncDisposable {
   faults: Map<string, Fault[]>;
   /** Names that the list has beyond the files. */
   extraNames: string[];
+  /** As a hub does to a token that has expired: 401, also for what everybody may read. */
+  refusesTokens: boolean;
   /** Bytes a second of each answer; null: as fast as it goes. */
   bytesPerSecond: number | null;
 }
@@ -50,18 +54,27 @@ export function siblingsOf(files: ReadonlyMap<string, Buffer>) {
   });
 }
 
-/** Speaks the hub's protocol over `files`, for every repository and revision, and misbehaves as planned. */
-export async function startFaultHub(files: ReadonlyMap<string, Buffer>): Promise<FaultHub> {
-  const server = createServer((request, response) => {
+/**
+ * Speaks the hub's protocol over `files`, for every repository and revision, and misbehaves as planned.
+ *
+ * @param tls key and certificate: it speaks HTTPS.
+ */
+export async function startFaultHub(
+  files: ReadonlyMap<string, Buffer>,
+  tls?: { key: Buffer; cert: Buffer },
+): Promise<FaultHub> {
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
     answer(request, response).catch(() => response.destroy());
-  });
+  };
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const hub: FaultHub = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     asked: [],
     faults: new Map(),
     extraNames: [],
+    refusesTokens: false,
     bytesPerSecond: null,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
@@ -77,6 +90,10 @@ export async function startFaultHub(files: ReadonlyMap<string, Buffer>): Promise
     const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
     const asked: Asked = { file: name, from, sent: 0, authorization: request.headers.authorization };
     hub.asked.push(asked);
+    if (hub.refusesTokens && asked.authorization !== undefined) {
+      const refused = { 'x-error-message': 'Invalid credentials in Authorization header' };
+      return void response.writeHead(401, refused).end();
+    }
     const body = name === 'list' ? Buffer.from(JSON.stringify(listing())) : files.get(name);
     if (body === undefined) return void response.writeHead(404, { 'x-error-code': 'EntryNotFound' }).end();
     await misbehave(hub.faults.get(name)?.shift(), body, asked, response);
@@ -97,6 +114,10 @@ export async function startFaultHub(files: ReadonlyMap<string, Buffer>): Promise
     if (fault?.kind === 'status') return void response.writeHead(fault.status, fault.headers).end('no');
     if (fault?.kind === 'redirect')
       return void response.writeHead(302, { location: fault.to + response.req.url }).end();
+    if (fault?.kind === 'web page') {
+      const page = '<!doctype html><title>Welcome to our hotel</title>';
+      return void response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(page);
+    }
     if (fault?.kind === 'change') content = Buffer.concat([whole.subarray(1), Buffer.from('x')]);
     if (fault?.kind === 'gzip') {
       response.writeHead(200, { 'content-encoding': 'gzip', 'transfer-encoding': 'chunked' });
