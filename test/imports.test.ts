@@ -17,10 +17,10 @@ const layers = [
   ['residency'],
   ['downloads', 'mock'],
   ['models', 'engines', 'devices', 'worker'],
-  ['wire'],
+  ['wire', 'jobs'],
   ['log'],
   ['config'],
-  ['errors', 'version', 'package-files', 'process-identity'],
+  ['errors', 'version', 'package-files', 'claims'],
 ];
 
 /** What runs imports what that runs, static and dynamic; imports of types are gone. Keys and values like `cli/run.ts`. */
