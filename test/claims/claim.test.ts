@@ -168,7 +168,10 @@ test('never two at once, whoever is killed when', { timeout: 60_000 }, async () 
   writeFileSync(log, '');
   const random = seeded(15);
   let ids = 0;
-  const one = (): ChildProcess => start(['race', folder, String((ids += 1)), log]);
+  const one = (): ChildProcess => {
+    ids += 1;
+    return start(['race', folder, String(ids), log]);
+  };
   const running = Array.from({ length: 5 }, one);
   const taken = (): string[] => readFileSync(log, 'utf8').split('\n').slice(0, -1);
   for (let kills = 0; kills < 15; kills += 1) {
