@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type Claim, hold, take } from '../claims/claim.mjs';
+import { IN_USE } from '../claims/unused.ts';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { AsrproError } from '../errors.ts';
@@ -10,7 +11,6 @@ import type { Log } from '../log.ts';
 import {
   environmentFolder,
   hasLostPython,
-  IN_USE,
   interpreterIn,
   readMarker,
   removeUnused,

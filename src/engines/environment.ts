@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { look } from '../claims/claim.mjs';
+import { aside, IN_USE, removeIfUnused } from '../claims/unused.ts';
 import type { Lock } from './lock.ts';
 import type { EnvironmentId } from './types.ts';
 
@@ -28,9 +27,6 @@ export function interpreterIn(folder: string): string {
   return process.platform === 'win32' ? path.join(folder, 'Scripts', 'python.exe') : path.join(folder, 'bin', 'python');
 }
 
-/** In an environment: those who use it hold it (src/claims). */
-export const IN_USE = '.in-use';
-
 /** null where the environment is not there, or not complete. Reads one small file. */
 export function readMarker(folder: string): Marker | null {
   try {
@@ -45,15 +41,29 @@ export function readMarker(folder: string): Marker | null {
  * minor version: an upgrade by the system, Homebrew or pyenv leaves a link to nowhere, or to another version.
  */
 export function hasLostPython(folder: string): boolean {
+  const settings = textOf(path.join(folder, 'pyvenv.cfg'));
+  const home = /^home\s*=\s*(.+?)\s*$/m.exec(settings)?.[1];
+  const made = /^version(?:_info)?\s*=\s*(\d+\.\d+)/m.exec(settings)?.[1];
+  const file = realPath(interpreterIn(folder));
+  const now = /python(\d+\.\d+)/.exec(path.basename(file ?? ''))?.[1];
+  const isOther = made !== undefined && now !== undefined && made !== now;
+  return file === null || isOther || (home !== undefined && !existsSync(home));
+}
+
+function textOf(file: string): string {
   try {
-    const settings = readFileSync(path.join(folder, 'pyvenv.cfg'), 'utf8');
-    const setting = (name: RegExp): string | undefined => name.exec(settings)?.[1];
-    const home = setting(/^home\s*=\s*(.+?)\s*$/m);
-    const made = setting(/^version(?:_info)?\s*=\s*(\d+\.\d+)/m);
-    const now = /python(\d+\.\d+)/.exec(path.basename(realpathSync(interpreterIn(folder))))?.[1];
-    return (home !== undefined && !existsSync(home)) || (made !== undefined && now !== undefined && made !== now);
+    return readFileSync(file, 'utf8');
   } catch {
-    return true;
+    return '';
+  }
+}
+
+/** null where the link leads nowhere. */
+function realPath(file: string): string | null {
+  try {
+    return realpathSync(file);
+  } catch {
+    return null;
   }
 }
 
@@ -69,48 +79,20 @@ export function replaceEnvironment(fresh: string, folder: string): void {
   if (link?.isDirectory() && existsSync(path.join(old, IN_USE))) {
     renameSync(path.join(old, IN_USE), path.join(folder, IN_USE));
   }
-  if (link) removeQuietly(old);
+  removeQuietly(old);
 }
 
-/** Environments of other locks stay for so long after their last use, in milliseconds: other versions have them. */
-const UNUSED_MS = 30 * 24 * 3600 * 1000;
-
 /**
- * Removes what nobody uses: environments of other locks that were not used for a month, and what killed installations left. The
- * caller holds the installation of `id` alone. What cannot be removed stays.
+ * Removes what nobody uses: environments of other locks, which other versions have, and what killed installations left. The
+ * caller holds the installation of `id` alone.
  */
 export async function removeUnused(engines: string, id: EnvironmentId, keep: string): Promise<void> {
   for (const name of readdirSync(engines)) {
-    const [, remains] = new RegExp(`^${id}-[0-9a-f]{16}(\\..+)?$`).exec(name) ?? [null];
+    const match = new RegExp(`^${id}-[0-9a-f]{16}(\\..+)?$`).exec(name);
     const folder = path.join(engines, name);
-    if (remains === null || folder === keep) continue;
-    const isOld = remains !== undefined || Date.now() - lastUse(folder) > UNUSED_MS;
-    if (!isOld || (await isInUse(folder))) continue;
-    const gone = aside(folder);
-    try {
-      renameSync(folder, gone);
-      // Somebody may have begun to use it meanwhile.
-      if (await isInUse(gone)) renameSync(gone, folder);
-      else removeQuietly(gone);
-    } catch {
-      // The next installation tries again.
-    }
+    if (match === null || folder === keep) continue;
+    await (match[1] === undefined ? removeIfUnused(folder) : removeIfUnused(folder, 0));
   }
-}
-
-async function isInUse(folder: string): Promise<boolean> {
-  return (await look(path.join(folder, IN_USE))) === 'held';
-}
-
-function lastUse(folder: string): number {
-  const times = [folder, path.join(folder, IN_USE)].map(
-    (one) => statSync(one, { throwIfNoEntry: false })?.mtimeMs ?? 0,
-  );
-  return Math.max(...times);
-}
-
-function aside(folder: string): string {
-  return `${folder}.old-${randomBytes(4).toString('hex')}`;
 }
 
 function removeQuietly(folder: string): void {
