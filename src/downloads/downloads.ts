@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
@@ -8,7 +7,7 @@ import { Jobs } from '../jobs/jobs.ts';
 import type { Log } from '../log.ts';
 import { totalSize } from '../models/catalogue.ts';
 import type { Model, ModelLibrary } from '../models/model.ts';
-import { damagedFile, hasLeftovers, modelFolder, readInstalled, removeLeftovers, takeModel } from '../models/store.ts';
+import { beginModel, damagedFile, hasLeftovers, readInstalled, removeLeftovers, takeModel } from '../models/store.ts';
 import { type Backoff, defaultBackoff } from './backoff.ts';
 import { hubSettings } from './hub-settings.ts';
 import { Progress } from './progress.ts';
@@ -53,8 +52,7 @@ export function createDownloads(options: DownloadsOptions): Downloads {
     const claim = await takeModel(models, source.id, { signal, onWait });
     try {
       if (!verify && isComplete(source.id)) return installedStatus(source, models);
-      const folder = modelFolder(models, source.id);
-      mkdirSync(folder, { recursive: true });
+      const folder = beginModel(models, source.id);
       const backoff = options.backoff ?? defaultBackoff;
       const hasMirror = config.download.mirrors && source.mirrors.length > 0;
       const { installModel } = await import('./install-model.ts');
@@ -111,6 +109,8 @@ export function createDownloads(options: DownloadsOptions): Downloads {
       if (!keep) jobs.correct(modelId, { bytesDone: 0 });
       return jobs.get(modelId) ?? { ...queuedStatus(source!), status: 'cancelled' };
     },
+    hasLeftovers: async (modelId) =>
+      sourceOf(modelId, config.models.custom) !== undefined && hasLeftovers(models, modelId),
     watch: (modelId, signal) => jobs.watch(modelId, signal),
     close: () => jobs.close(),
   };

@@ -40,6 +40,8 @@ export interface Downloads {
    * Throws `download_not_found`, and `model_busy` where another process downloads and this one has nothing to cancel.
    */
   cancel(modelId: string, options: { keep: boolean }): Promise<DownloadStatus>;
+  /** Whether an unfinished download of a model left files that `cancel` without `keep` removes. */
+  hasLeftovers(modelId: string): Promise<boolean>;
   /** Every change of a job until it has ended, the last one included. */
   watch(modelId: string, signal?: AbortSignal): AsyncIterable<DownloadStatus>;
   /** Stops all jobs, keeping their partial files. */

@@ -59,6 +59,7 @@ export function createMockDownloads(library: MockLibrary, log: Log): Downloads {
       if (status.status !== 'installed' && !keep) jobs.correct(id, { bytesDone: 0 });
       return jobs.get(id)!;
     },
+    hasLeftovers: async () => false,
     watch: (id, signal) => jobs.watch(id, signal),
     close: () => jobs.close(),
   };

@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -59,6 +60,7 @@ export function writeInstalled(models: string, installed: InstalledModel): void 
   const marker = markerPath(models, installed.id);
   writeFileSync(`${marker}.new`, JSON.stringify(installed, null, 2), { flush: true });
   renameSync(`${marker}.new`, marker);
+  rmSync(path.join(modelFolder(models, installed.id), UNFINISHED), { force: true });
 }
 
 /** The first of its files that is gone or has another size; null when all are as installed. */
@@ -69,6 +71,17 @@ export function damagedFile(models: string, { id, files }: InstalledModel): stri
     return !existsSync(file) || statSync(file).size !== size;
   });
   return damaged?.path ?? null;
+}
+
+/** In a folder that a download has made, until it is a model: all in it is the download's. */
+const UNFINISHED = '.asrpro-unfinished';
+
+/** Makes the folder that a download fills. One that somebody else has filled before stays theirs. */
+export function beginModel(models: string, id: string): string {
+  const folder = modelFolder(models, id);
+  mkdirSync(folder, { recursive: true });
+  if (readdirSync(folder).length === 0) writeFileSync(path.join(folder, UNFINISHED), '');
+  return folder;
 }
 
 /** What downloads leave in a folder while they work: beside the files, and one folder of wheels. */
@@ -119,24 +132,29 @@ export async function removeInstalled(models: string, id: string): Promise<void>
 /** Whether an unfinished download or repair left something. */
 export function hasLeftovers(models: string, id: string): boolean {
   const folder = modelFolder(models, id);
-  if (!isFolder(folder)) return false;
-  return !existsSync(markerPath(models, id)) || leftoversIn(folder).length > 0;
+  return isFolder(folder) && (isUnfinished(models, id) || leftoversIn(folder).length > 0);
 }
 
 /**
- * Removes what unfinished downloads left: of a folder that has never been a model everything, of a model only their own
- * files. Throws `model_busy`.
+ * Removes what unfinished downloads left: a folder that they made, else only the files on which they worked. Throws
+ * `model_busy`.
  */
 export async function removeLeftovers(models: string, id: string): Promise<void> {
   const claim = await takeModelNow(models, id);
   try {
     const folder = modelFolder(models, id);
-    for (const file of isFolder(folder) ? leftoversIn(folder) : []) rmSync(file, { recursive: true, force: true });
-    if (existsSync(markerPath(models, id)) || lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) return;
-    rmSync(folder, { recursive: true, force: true });
+    const own = isUnfinished(models, id)
+      ? readdirSync(folder).map((name) => path.join(folder, name))
+      : leftoversIn(folder);
+    for (const file of own) rmSync(file, { recursive: true, force: true });
+    if (!lstatSync(folder).isSymbolicLink() && readdirSync(folder).length === 0) rmdirSync(folder);
   } finally {
     claim.release();
   }
+}
+
+function isUnfinished(models: string, id: string): boolean {
+  return existsSync(path.join(modelFolder(models, id), UNFINISHED)) && !existsSync(markerPath(models, id));
 }
 
 function leftoversIn(folder: string): string[] {
