@@ -14,4 +14,5 @@ export function take(folder: string, options?: TakeOptions): Promise<Claim>;
 export function tryTake(folder: string): Promise<Claim | null>;
 export function hold(folder: string): Promise<Claim>;
 export function look(folder: string): Promise<'held' | 'dead' | 'none'>;
+export function isOurs(folder: string): boolean;
 export function isPrivate(folder: string): boolean;

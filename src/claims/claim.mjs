@@ -72,14 +72,24 @@ export async function look(folder) {
   return other !== null && isPrivate(path.dirname(other)) ? (await judge(other)).state : state;
 }
 
-/** A folder of this user's into which nobody else may look, and no link. */
+/** A folder of this user's, and no link. */
+export function isOurs(folder) {
+  return process.platform === 'win32' || ownMode(folder) !== null;
+}
+
+/** The same, and nobody else may look into it: made by us although everybody may write beside it. */
 export function isPrivate(folder) {
   if (process.platform === 'win32') return true;
+  const mode = ownMode(folder);
+  return mode !== null && (mode & 0o077) === 0;
+}
+
+function ownMode(folder) {
   try {
-    const entry = lstatSync(folder);
-    return entry.isDirectory() && entry.uid === process.getuid() && (entry.mode & 0o077) === 0;
+    const { mode, uid } = lstatSync(folder);
+    return (mode & 0o170000) === 0o040000 && uid === process.getuid() ? mode : null;
   } catch {
-    return false;
+    return null;
   }
 }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Claim, hold, isPrivate, look } from '../claims/claim.mjs';
+import { type Claim, hold, isOurs, isPrivate, look } from '../claims/claim.mjs';
 
 /** Longest ipc path in bytes: one less than `sun_path`. */
 const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103;
@@ -92,7 +92,9 @@ export async function staleRunDirectories(runRoot: string): Promise<string[]> {
     for (const entry of entries(root)) {
       if (!entry.startsWith(prefix)) continue;
       const folder = path.join(root, entry);
-      if (isPrivate(folder) && (await isDead(folder, entry.slice(prefix.length)))) stale.push(folder);
+      // A disk like exFAT has no modes; ours are right in the temporary directory.
+      const ours = prefix === '' ? isOurs(folder) : isPrivate(folder);
+      if (ours && (await isDead(folder, entry.slice(prefix.length)))) stale.push(folder);
     }
   }
   return stale;

@@ -83,8 +83,8 @@ describe('the run directory', () => {
     symlinkSync(path.join(root, 'nowhere'), name('2'));
     symlinkSync(path.join(root, 'precious'), name('3'));
     writeFileSync(name('4'), '');
-    // Everybody may write here: it was not made by us.
-    mkdirSync(name('5'), { mode: 0o777 });
+    // Just being made.
+    mkdirSync(name('5'), { mode: 0o700 });
     expect(await sweepRunDirectories(root)).toBe(0);
     expect(readdirSync(root)).toHaveLength(6);
   });
