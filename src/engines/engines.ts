@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type Claim, hold, take } from '../claims/claim.mjs';
@@ -82,7 +83,9 @@ export function createEngines(options: EnginesOptions): Engines {
     try {
       if (!reinstall && isComplete(id)) return total;
       const { installEnvironment } = await import('./installer.ts');
-      const fresh = `${folder}.fresh`;
+      // First, for their space. And an installer may have outlived a gateway that was killed: this one works elsewhere.
+      await removeUnused(paths.engines, id, folder);
+      const fresh = `${folder}.${randomBytes(4).toString('hex')}`;
       await installEnvironment({
         ...{ lock: lockOf(id), folder: fresh, environment, nvidia, signal },
         configuredPython: config.worker.python,
@@ -90,7 +93,6 @@ export function createEngines(options: EnginesOptions): Engines {
           job.change({ status: step.startsWith('checking') ? 'verifying' : 'installing', step, packagesDone }),
       });
       replaceEnvironment(fresh, folder);
-      await removeUnused(paths.engines, id, folder);
     } finally {
       claim.release();
     }

@@ -123,7 +123,7 @@ test('other versions stay while they are used, or were used within a month; the 
 test('who waits for the installation of another process says so, and is stopped at once without touching it', async () => {
   mkdirSync(path.join(home, 'engines'));
   const other = await take(path.join(home, 'engines', 'core.claim'));
-  const building = `${folder}.fresh.building`;
+  const building = `${folder}.01234567.building`;
   mkdirSync(building);
   const [engines, closing] = [program(), program()];
   for (const one of [engines, closing]) {
