@@ -96,15 +96,14 @@ function ownMode(folder) {
 async function attempt(folder) {
   const taken = await inPlace(folder, async (place) => {
     for (let left = ATTEMPTS; left > 0; left -= 1) {
-      const claim = await takeEmpty(place);
-      if (claim) {
-        await clearUnfinished(place);
-        return { claim };
-      }
       const { state, remains, holder } = await survey(place);
       if (state === 'held') return { holder };
       // What cannot be removed is said, and not waited for.
       for (const name of remains) rmSync(path.join(place, name), { recursive: true, force: true });
+      const claim = await takeEmpty(place);
+      if (claim === null) continue;
+      await clearUnfinished(place);
+      return { claim };
     }
     throw new Error(`No claim on ${path.basename(place)} could be made.`);
   });
