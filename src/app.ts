@@ -59,13 +59,14 @@ const ENVIRONMENT: Record<ModelEngine, EnvironmentId | null> = {
 
 export async function buildServices(parts: ServiceParts): Promise<Services> {
   const { config, paths, log } = parts;
-  const swept = sweepRunDirectories(paths.run);
+  const swept = await sweepRunDirectories(paths.run);
   if (swept > 0) log.info({ folders: swept }, 'removed what a crash had left');
   const run = inFolder(paths.run, parts.environment, () => createRunDirectory(paths.run));
   const removeRun = (): void => run.remove();
   process.once('exit', removeRun);
+  await run.claimed;
 
-  const backend = parts.mock ? await buildMock(config) : await buildReal(parts, run);
+  const backend = parts.mock ? await buildMock(config, log) : await buildReal(parts, run);
   const { engines, devices, library, downloads } = backend;
   const supervisor = new Supervisor(backend.start, patience(config), log, (words) => {
     const crash = { at: new Date().toISOString(), words };
@@ -160,7 +161,7 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
   };
 }
 
-async function buildMock(config: Config): Promise<Backend> {
+async function buildMock(config: Config, log: Log): Promise<Backend> {
   const [{ createMockLibrary }, { createMockDownloads }, environments, { startMockWorker }] = await Promise.all([
     import('./mock/library.ts'),
     import('./mock/downloads.ts'),
@@ -170,7 +171,7 @@ async function buildMock(config: Config): Promise<Backend> {
   const library = createMockLibrary(config);
   return {
     library,
-    downloads: createMockDownloads(library),
+    downloads: createMockDownloads(library, log),
     engines: environments.createMockEngines(),
     devices: environments.createMockDevices(),
     start: startMockWorker,

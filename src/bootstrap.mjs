@@ -7,16 +7,21 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const packages = path.join(root, 'node_modules');
-/** Written last, and gone first when npm empties the folder: an installation that was killed has none. */
+/** Written last, when what was installed works: an installation that failed or was killed has none. */
 const receipt = path.join(packages, '.installed-from');
-const lock = path.join(root, '.installing');
+const packagedNode = path.join(packages, 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+
+/**
+ * Everything the program needs, whatever the person's npm settings and NODE_ENV leave out elsewhere: its own Node, its addon
+ * and its tools come with install scripts and as optional and development packages.
+ */
+const complete = ['--include=dev', '--include=optional', '--ignore-scripts=false', '--dry-run=false', '--global=false'];
 
 const wanted = createHash('sha256')
   .update(`${process.platform} ${process.arch}\n`)
@@ -31,12 +36,16 @@ if (ended.signal) process.kill(process.pid, ended.signal);
 process.exitCode = ended.code ?? 1;
 
 function installed() {
-  return existsSync(receipt) && readFileSync(receipt, 'utf8') === wanted;
+  return existsSync(packagedNode) && existsSync(receipt) && readFileSync(receipt, 'utf8') === wanted;
 }
 
+/** One installer at a time; what one that was killed left is installed anew. */
 async function install() {
-  await takeLock();
-  const ended = await runInstaller().finally(() => rmSync(lock, { force: true }));
+  const { take } = await import('./claims/claim.mjs');
+  const claim = await take(path.join(root, '.installing'), {
+    onWait: () => console.error('asrpro: waiting for another start that installs Node packages ...'),
+  });
+  const ended = await runInstaller().finally(() => claim.release());
   if (ended.signal) process.kill(process.pid, ended.signal);
   if (ended.code === 0) return;
   console.error('asrpro: the Node packages could not be installed; npm says above why. Then start again.');
@@ -46,49 +55,23 @@ async function install() {
 async function runInstaller() {
   if (installed()) return { code: 0 };
   console.error('asrpro: installing Node packages ...');
+  rmSync(receipt, { force: true });
   const npm = npmCommand();
-  const ended = await run(npm.file, [...npm.args, 'ci', '--loglevel=error'], ['ignore', 2, 2], npm.shell);
-  if (ended.code === 0) writeFileSync(receipt, wanted);
+  const call = (...command) =>
+    run(npm.file, [...npm.args, ...command, '--loglevel=error'], ['ignore', 2, 2], npm.shell);
+  const ended = await call('ci', ...complete);
+  if (ended.code !== 0) return ended;
+  if (!(await works())) await call('rebuild', ...complete);
+  if (await works()) writeFileSync(receipt, wanted);
   return ended;
 }
 
-/** One installer at a time; the lock of a process that died is taken over. */
-async function takeLock() {
-  const mine = `${lock}.${process.pid}`;
-  writeFileSync(mine, String(process.pid));
-  try {
-    for (let told = false; ; told = true, await wait(200)) {
-      try {
-        linkSync(mine, lock);
-        return;
-      } catch (error) {
-        if (error.code !== 'EEXIST') throw error;
-      }
-      const holder = lockHolder();
-      if (holder !== null && !isRunning(holder)) rmSync(lock, { force: true });
-      else if (!told) console.error('asrpro: waiting for another start that installs Node packages ...');
-    }
-  } finally {
-    rmSync(mine);
-  }
-}
-
-/** null when it was given back meanwhile. */
-function lockHolder() {
-  try {
-    return Number(readFileSync(lock, 'utf8'));
-  } catch {
-    return null;
-  }
-}
-
-function isRunning(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
-  }
+/** Install scripts have brought the Node and the addon that the program needs. */
+async function works() {
+  if (!existsSync(packagedNode)) return false;
+  if (!existsSync(path.join(packages, 'zeromq'))) return true;
+  const load = `require(${JSON.stringify(path.join(packages, 'zeromq'))})`;
+  return (await run(packagedNode, ['-e', load], 'ignore').catch(() => ({ code: 1 }))).code === 0;
 }
 
 /** The npm that started us, else the one on PATH, which is a .cmd file on Windows and needs a shell there. */
@@ -98,12 +81,11 @@ function npmCommand() {
   return { file: 'npm', args: [], shell: process.platform === 'win32' };
 }
 
-/** The packaged Node; our own where install scripts are switched off and it can run TypeScript itself. */
+/** The packaged Node; our own where no install script has brought it and it can run TypeScript itself. */
 function interpreter() {
-  const packaged = path.join(packages, 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
-  if (existsSync(packaged)) return packaged;
+  if (existsSync(packagedNode)) return packagedNode;
   if (process.features.typescript) return process.execPath;
-  console.error('asrpro: node_modules/node holds no program. Allow npm its install scripts, or use Node 24 or newer.');
+  console.error('asrpro: node_modules/node holds no program. Let npm run its install scripts, then start again.');
   process.exit(1);
 }
 

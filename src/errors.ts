@@ -119,7 +119,9 @@ export const errorKinds = {
   // The worker
   queue_full: busy('As many requests wait as `server.maxQueue` allows.'),
   queue_timeout: busy('The request waited `server.queueSeconds` for a load or a place and got none.'),
-  model_busy: busy('Another model is being loaded or unloaded.'),
+  model_busy: busy(
+    'Another model is being loaded or unloaded, or the files of this one are being downloaded or repaired.',
+  ),
   shutting_down: busy('The server is stopping.'),
   model_unloaded: {
     ...busy('The model was unloaded on request while this job ran longer than the drain limit.'),

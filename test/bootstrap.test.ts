@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { checkout } from './setup/checkout.ts';
@@ -12,10 +12,16 @@ let project: string;
 const npm = `
   const fs = require('node:fs');
   fs.appendFileSync('npm-calls', process.argv.slice(2).join(' ') + '\\n');
-  fs.rmSync('node_modules', { recursive: true, force: true });
+  const [command, ...flags] = process.argv.slice(2);
+  if (command === 'ci') fs.rmSync('node_modules', { recursive: true, force: true });
   if (process.env.NPM_FAILS) { console.error('npm error no network'); process.exit(7); }
   fs.mkdirSync('node_modules/node/bin', { recursive: true });
-  if (process.env.NPM_HANGS) { fs.writeFileSync('hanging', ''); setInterval(() => {}, 1000); }
+  if (process.env.NPM_HANGS) { fs.writeFileSync('hanging', String(process.pid)); setInterval(() => {}, 1000); }
+  // npm does as NODE_ENV and the person's settings say, unless a flag says otherwise.
+  else if (process.env.NODE_ENV === 'production' && !flags.includes('--include=dev')) process.exit(0);
+  else if (process.env.npm_config_ignore_scripts && !flags.includes('--ignore-scripts=false')) process.exit(0);
+  else if (process.env.NPM_FORGETS && command === 'ci') process.exit(0);
+  else if (process.env.NPM_FORGETS === 'always') process.exit(0);
   else fs.symlinkSync(${JSON.stringify(process.execPath)}, 'node_modules/node/bin/node');
 `;
 
@@ -34,6 +40,7 @@ beforeEach(() => {
   project = temporaryHome();
   mkdirSync(path.join(project, 'src'));
   copyFileSync(path.join(checkout, 'src/bootstrap.mjs'), path.join(project, 'src/bootstrap.mjs'));
+  cpSync(path.join(checkout, 'src/claims'), path.join(project, 'src/claims'), { recursive: true });
   writeFileSync(path.join(project, 'package-lock.json'), '{}');
   writeFileSync(path.join(project, 'program.cjs'), program);
   writeFileSync(path.join(project, 'npm-cli.js'), npm);
@@ -59,7 +66,7 @@ test('installs once, then only when the lock file changed', async () => {
   expect(JSON.parse(first.out).args).toEqual(['a', '--b']);
   expect(first.err).toContain('installing');
   expect((await start([])).err).toBe('');
-  expect(npmCalls()).toEqual(['ci --loglevel=error']);
+  expect(npmCalls()).toHaveLength(1);
   writeFileSync(path.join(project, 'package-lock.json'), '{"changed":1}');
   await start([]);
   expect(npmCalls()).toHaveLength(2);
@@ -72,17 +79,41 @@ test('a failed installation is told, runs nothing and is tried again', async () 
   expect((await start([])).code).toBe(0);
 });
 
-test('an installation that was killed is repaired, and its lock taken over', async () => {
-  const { child, ended } = launch([], { NPM_HANGS: '1' });
-  await vi.waitFor(() => expect(existsSync(path.join(project, 'hanging'))).toBe(true), { timeout: 10_000 });
-  const lock = path.join(project, '.installing');
-  const heldBy = readFileSync(lock, 'utf8');
-  child.kill('SIGTERM');
-  expect((await ended).signal).toBe('SIGTERM');
-  writeFileSync(lock, heldBy);
+test.each([{ NODE_ENV: 'production' }, { npm_config_ignore_scripts: 'true' }, { NPM_FORGETS: 'once' }])(
+  'settings of npm that leave something out do not reach it: %j',
+  async (environment) => {
+    expect((await start([], environment)).code).toBe(0);
+    expect(existsSync(path.join(project, 'node_modules/node/bin/node'))).toBe(true);
+    const calls = npmCalls().length;
+    await start([], environment);
+    expect(npmCalls()).toHaveLength(calls);
+  },
+);
+
+test('an installation without the program is not taken for one', async () => {
+  await start([], { NPM_FORGETS: 'always' });
+  expect(existsSync(path.join(project, 'node_modules/.installed-from'))).toBe(false);
   expect((await start([])).code).toBe(0);
-  expect(existsSync(lock)).toBe(false);
+  // Somebody has cleaned up too much.
+  rmSync(path.join(project, 'node_modules/node'), { recursive: true });
+  const calls = npmCalls().length;
+  expect((await start([])).code).toBe(0);
+  expect(npmCalls()).toHaveLength(calls + 1);
 });
+
+test.each(['SIGTERM', 'SIGKILL'] as const)(
+  'an installation that got %s is repaired, and nobody waits',
+  async (signal) => {
+    const { child, ended } = launch([], { NPM_HANGS: '1' });
+    await vi.waitFor(() => expect(existsSync(path.join(project, 'hanging'))).toBe(true), { timeout: 10_000 });
+    const npm = Number(readFileSync(path.join(project, 'hanging'), 'utf8'));
+    child.kill(signal);
+    if (signal === 'SIGKILL') process.kill(npm, 'SIGKILL');
+    expect((await ended).signal).toBe(signal);
+    expect((await start([])).code).toBe(0);
+    expect(existsSync(path.join(project, '.installing'))).toBe(false);
+  },
+);
 
 test('two first starts run one installer', async () => {
   const [one, two] = await Promise.all([start([]), start([])]);

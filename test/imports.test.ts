@@ -17,11 +17,11 @@ const layers = [
   ['residency'],
   ['downloads', 'mock'],
   ['models', 'engines', 'devices', 'worker'],
-  ['wire'],
+  ['wire', 'jobs'],
   ['log'],
   ['config'],
   ['certificates', 'disk-error', 'python-environment'],
-  ['errors', 'version', 'package-files', 'process-identity'],
+  ['errors', 'version', 'package-files', 'claims'],
 ];
 
 /** What runs imports what that runs, static and dynamic; imports of types are gone. Keys and values like `cli/run.ts`. */

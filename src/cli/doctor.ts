@@ -1,6 +1,6 @@
 import { AsrproError, asAsrproError } from '../errors.ts';
 import type { Command, CommandContext } from './command.ts';
-import type { Finding, Section } from './doctor/section.ts';
+import type { EarlySection, Finding, Section } from './doctor/section.ts';
 
 const MARKS: Record<Finding['state'], { sign: string; colour: number }> = {
   ok: { sign: 'ok', colour: 32 },
@@ -17,8 +17,12 @@ export const doctor: Command = {
     const { terminal } = context;
     const { sections } = await import('./doctor/sections.ts');
     const report: Record<string, Finding[]> = {};
+    const early: Record<string, Finding[]> = {};
     for (const section of sections) {
-      report[section.key] = await examine(section, context);
+      if ('examineEarly' in section) early[section.key] = await examine(section, context);
+    }
+    for (const section of sections) {
+      report[section.key] = early[section.key] ?? (await examine(section, context));
       if (!terminal.json) terminal.out.write(lines(section.title, report[section.key]!, terminal.colour));
     }
     if (terminal.json) terminal.out.write(`${JSON.stringify(report, null, 2)}\n`);
@@ -33,8 +37,9 @@ export const doctor: Command = {
 };
 
 /** A section that fails is a finding like others: the rest of the report is wanted all the more. */
-async function examine(section: Section, context: CommandContext): Promise<Finding[]> {
+async function examine(section: Section | EarlySection, context: CommandContext): Promise<Finding[]> {
   try {
+    if ('examineEarly' in section) return await section.examineEarly(context);
     return await section.examine(await context.services(), context);
   } catch (thrown) {
     const { code, message } = asAsrproError(thrown);

@@ -10,17 +10,29 @@ export const rm: Command = {
   async run(context) {
     const [reference] = context.positionals;
     if (reference === undefined) throw new AsrproError('usage', 'Which model? `asrpro models` lists them.');
-    const { library } = await context.services();
+    const { library, downloads } = await context.services();
     const model = await library.find(reference);
-    if (model === undefined || !model.downloaded) {
-      throw new AsrproError('model_not_found', `The model '${reference}' is not downloaded.`);
-    }
-    if (!(await agreed(context, `Delete the files of ${model.id}? [y/N] `))) return;
-    await library.remove(model.id);
-    if (context.terminal.json) context.terminal.out.write(`${JSON.stringify({ id: model.id, deleted: true })}\n`);
-    else context.terminal.out.write(`The model ${model.id} is deleted.\n`);
+    if (model === undefined) throw notDownloaded(reference);
+    const { id, source } = model;
+    // Those of another program stay, but not what a download of our own left before.
+    const isOurs = model.downloaded && source !== 'huggingface-cache';
+    const leftovers = !isOurs && (await downloads.hasLeftovers(id));
+    if (!model.downloaded && !leftovers) throw notDownloaded(reference);
+    const what = leftovers ? `what an unfinished download of ${id} left` : `the files of ${id}`;
+    if (!(await agreed(context, `Delete ${what}? [y/N] `))) return;
+    if (leftovers) await downloads.cancel(id, { keep: false });
+    else await library.remove(id);
+    if (context.terminal.json) context.terminal.out.write(`${JSON.stringify({ id, deleted: true })}\n`);
+    else
+      context.terminal.out.write(
+        `${leftovers ? `What an unfinished download of ${id} left` : `The model ${id}`} is deleted.\n`,
+      );
   },
 };
+
+function notDownloaded(reference: string): AsrproError {
+  return new AsrproError('model_not_found', `The model '${reference}' is not downloaded.`);
+}
 
 /** A script has decided already; a person at a terminal is asked. */
 async function agreed({ flags, terminal, signal }: CommandContext, question: string): Promise<boolean> {

@@ -1,17 +1,16 @@
-import { EventEmitter, on } from 'node:events';
-import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { makeFolder } from '../disk-error.ts';
-import { AsrproError, asAsrproError } from '../errors.ts';
+import { onDisk } from '../disk-error.ts';
+import { AsrproError } from '../errors.ts';
+import type { Job } from '../jobs/job.ts';
+import { Jobs } from '../jobs/jobs.ts';
 import type { Log } from '../log.ts';
 import { totalSize } from '../models/catalogue.ts';
 import type { Model, ModelLibrary } from '../models/model.ts';
-import { damagedFile, modelFolder, readInstalled } from '../models/store.ts';
+import { beginModel, damagedFile, hasLeftovers, readInstalled, removeLeftovers, takeModel } from '../models/store.ts';
 import { type Backoff, defaultBackoff } from './backoff.ts';
 import { hubSettings } from './hub-settings.ts';
-import { takeLock } from './owner-lock.ts';
 import { Progress } from './progress.ts';
 import { type DownloadSource, sourceOf } from './source.ts';
 import type { DownloadStatus, Downloads } from './types.ts';
@@ -28,82 +27,47 @@ export interface DownloadsOptions {
   backoff?: Backoff;
 }
 
-interface Job {
-  source: DownloadSource;
-  status: DownloadStatus;
-  changes: EventEmitter;
-  abort: AbortController;
-  /** Resolves after the last change. */
-  ended: Promise<void>;
-}
-
 /** A source that has a mirror gets few tries, because the mirror is at hand. */
 const TRIES_BEFORE_MIRROR = 2;
-/** In a model's folder: the process that fetches it. */
-const LOCK = '.asrpro-lock';
 
 /** One download per model, shared by all callers of this process; other processes wait and find it done. */
 export function createDownloads(options: DownloadsOptions): Downloads {
   const { config, paths, log, library, environment } = options;
-  const jobs = new Map<string, Job>();
+  const stopped = { bytesPerSecond: null, secondsLeft: null, file: null };
+  const jobs = new Jobs<DownloadStatus>({ log, stopped, failure: 'download_failed' });
   const models = config.models.directory === null ? paths.models : path.resolve(config.models.directory);
   const isComplete = (id: string): boolean => {
     const installed = readInstalled(models, id);
     return installed !== null && damagedFile(models, installed) === null;
   };
 
-  async function install(job: Job, verify: boolean): Promise<void> {
-    const { source, abort } = job;
+  async function install(source: DownloadSource, job: Job<DownloadStatus>, verify: boolean) {
     const hub = hubSettings(config.download, environment);
     if (hub.offline) {
       throw new AsrproError('download_offline', 'Downloads are switched off.', {
         hint: 'Set `download.offline` to false and unset HF_HUB_OFFLINE.',
       });
     }
-    const folder = modelFolder(models, source.id);
     const { installModel, placeOf } = await import('./install-model.ts');
-    await makeFolder(folder, placeOf(models));
-    const release = await takeLock(path.join(folder, LOCK), abort.signal, () => undefined);
+    const { signal } = job;
+    const onWait = (): void => log.info({ model: source.id }, 'waiting for another process that has the model in work');
+    const place = placeOf(models);
+    const claim = await onDisk(place, () => takeModel(models, source.id, { signal, onWait }));
     try {
-      if (!verify && isComplete(source.id)) return change(job, installedStatus(source, models));
+      if (!verify && isComplete(source.id)) return installedStatus(source, models);
+      const folder = await onDisk(place, () => beginModel(models, source.id));
       const backoff = options.backoff ?? defaultBackoff;
       const hasMirror = config.download.mirrors && source.mirrors.length > 0;
       const from = await installModel({
-        ...{ hub, source, folder, models, log, environment, pip: options.pip },
+        ...{ hub, source, folder, models, log, environment, signal, pip: options.pip },
         mirrors: config.download.mirrors,
-        signal: abort.signal,
         backoff: hasMirror ? { ...backoff, tries: Math.min(backoff.tries, TRIES_BEFORE_MIRROR) } : backoff,
-        progress: new Progress((part) => change(job, part)),
+        progress: new Progress((part) => job.change(part)),
       });
-      change(job, { ...installedStatus(source, models), source: from, restarts: job.status.restarts });
+      return { ...installedStatus(source, models), source: from, restarts: job.status.restarts };
     } finally {
-      release();
+      claim.release();
     }
-  }
-
-  async function run(job: Job, verify: boolean): Promise<void> {
-    try {
-      await install(job, verify);
-    } catch (thrown) {
-      const stopped = { bytesPerSecond: null, secondsLeft: null, file: null };
-      if (job.abort.signal.aborted) return change(job, { status: 'cancelled', ...stopped });
-      const error = asAsrproError(thrown);
-      const { code, message, hint, kind } = error;
-      log.error({ err: error.cause ?? error, model: job.source.id, code }, 'the download failed');
-      const failure = { code, message: hint === null ? message : `${message} ${hint}`, retryable: kind.retryable };
-      change(job, { status: 'failed', error: failure, ...stopped });
-    }
-  }
-
-  function begin(source: DownloadSource, verify: boolean): Job {
-    const job: Job = {
-      ...{ source, status: queuedStatus(source), changes: new EventEmitter(), abort: new AbortController() },
-      ended: Promise.resolve(),
-    };
-    job.changes.setMaxListeners(0);
-    jobs.set(source.id, job);
-    job.ended = run(job, verify);
-    return job;
   }
 
   async function requireSource(modelId: string): Promise<{ model: Model; source: DownloadSource }> {
@@ -113,18 +77,16 @@ export function createDownloads(options: DownloadsOptions): Downloads {
     throw new AsrproError('model_not_found', `There is no model '${modelId}' to download.`, { param: 'model' });
   }
 
-  const downloads: Downloads = {
+  return {
     async start(modelId, { verify = false } = {}) {
       const { model, source } = await requireSource(modelId);
       if (!verify && model.source === 'huggingface-cache') return sharedStatus(source, model);
-      const running = jobs.get(source.id);
-      if (running && !hasEnded(running.status)) return running.status;
-      if (!verify && isComplete(source.id)) return installedStatus(source, models);
-      return begin(source, verify).status;
+      if (!verify && !jobs.isRunning(source.id) && isComplete(source.id)) return installedStatus(source, models);
+      return jobs.start(source.id, queuedStatus(source), (job) => install(source, job, verify));
     },
     async get(modelId) {
-      const job = jobs.get(modelId);
-      if (job && !(job.status.status === 'installed' && !isComplete(modelId))) return job.status;
+      const status = jobs.get(modelId);
+      if (status && !(status.status === 'installed' && !isComplete(modelId))) return status;
       const source = sourceOf(modelId, config.models.custom);
       if (source === undefined) return undefined;
       if (isComplete(modelId)) return installedStatus(source, models);
@@ -132,50 +94,28 @@ export function createDownloads(options: DownloadsOptions): Downloads {
       return model?.source === 'huggingface-cache' ? sharedStatus(source, model) : undefined;
     },
     async cancel(modelId, { keep }) {
-      const job = jobs.get(modelId);
-      if (job === undefined) throw new AsrproError('download_not_found', `There is no download of '${modelId}'.`);
-      job.abort.abort();
-      await job.ended;
-      if (!keep && job.status.status === 'cancelled') {
-        removePartial(modelFolder(models, modelId), isComplete(modelId));
-        change(job, { bytesDone: 0 });
+      const wasRunning = jobs.isRunning(modelId);
+      const status = await jobs.cancel(modelId);
+      const source = sourceOf(modelId, config.models.custom);
+      const leftovers = !keep && source !== undefined && hasLeftovers(models, modelId);
+      if (status === undefined && !leftovers) {
+        throw new AsrproError('download_not_found', `There is no download of '${modelId}'.`, { param: 'model' });
       }
-      return job.status;
-    },
-    async *watch(modelId, signal) {
-      const job = jobs.get(modelId);
-      if (job === undefined) return;
-      const changes = on(job.changes, 'change', signal ? { signal } : {});
-      yield job.status;
-      if (hasEnded(job.status)) return;
-      for await (const [status] of changes) {
-        yield status as DownloadStatus;
-        if (hasEnded(status as DownloadStatus)) return;
+      if (leftovers) {
+        await removeLeftovers(models, modelId).catch((error: unknown) => {
+          // It only waited for the other process, whose files these are.
+          if (!(wasRunning && error instanceof AsrproError && error.code === 'model_busy')) throw error;
+        });
       }
+      if (status?.status === 'installed') return status;
+      if (!keep) jobs.correct(modelId, { bytesDone: 0 });
+      return jobs.get(modelId) ?? { ...queuedStatus(source!), status: 'cancelled' };
     },
-    async close() {
-      for (const job of jobs.values()) job.abort.abort();
-      await Promise.all([...jobs.values()].map(({ ended }) => ended));
-    },
+    hasLeftovers: async (modelId) =>
+      sourceOf(modelId, config.models.custom) !== undefined && hasLeftovers(models, modelId),
+    watch: (modelId, signal) => jobs.watch(modelId, signal),
+    close: () => jobs.close(),
   };
-  return downloads;
-}
-
-function change(job: Job, part: Partial<DownloadStatus>): void {
-  job.status = { ...job.status, ...part };
-  job.changes.emit('change', job.status);
-}
-
-function hasEnded({ status }: DownloadStatus): boolean {
-  return status === 'installed' || status === 'failed' || status === 'cancelled';
-}
-
-/** What an unfinished download left; of a model that is complete, nothing of it. */
-function removePartial(folder: string, isComplete: boolean): void {
-  if (!isComplete) return rmSync(folder, { recursive: true, force: true });
-  for (const name of readdirSync(folder, { recursive: true }).map(String)) {
-    if (name.endsWith('.partial')) rmSync(path.join(folder, name), { force: true });
-  }
 }
 
 function queuedStatus(source: DownloadSource): DownloadStatus {

@@ -1,4 +1,5 @@
-import type { DownloadStatus, JobFailure } from './types.ts';
+import type { JobFailure } from '../jobs/job.ts';
+import type { DownloadStatus } from './types.ts';
 
 /** A download as the API shows it. */
 export interface DownloadJson {

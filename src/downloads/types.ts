@@ -1,14 +1,7 @@
-import type { ErrorCode } from '../errors.ts';
-
-export interface JobFailure {
-  code: ErrorCode;
-  message: string;
-  /** Can trying again help? */
-  retryable: boolean;
-}
+import type { JobStatus } from '../jobs/job.ts';
 
 /** What a progress bar shows. Bytes never go back except on a restart that `restarts` counts, and never pass the total. */
-export interface DownloadStatus {
+export interface DownloadStatus extends JobStatus {
   model: string;
   status: 'queued' | 'downloading' | 'verifying' | 'installed' | 'failed' | 'cancelled';
   bytesDone: number;
@@ -21,7 +14,6 @@ export interface DownloadStatus {
   file: string | null;
   /** Where the bytes come from: `hub`, `wheel`; null before it is known. */
   source: string | null;
-  error: JobFailure | null;
   /** How often bytes that were there turned out to be of no use. */
   restarts: number;
   /** Every file on its own, for a bar each. */
@@ -42,8 +34,14 @@ export interface Downloads {
   start(modelId: string, options?: { verify?: boolean }): Promise<DownloadStatus>;
   /** undefined: no job and not installed. */
   get(modelId: string): Promise<DownloadStatus | undefined>;
-  /** Cancels; `keep` leaves a partial that a later download resumes. Throws `download_not_found`. */
+  /**
+   * Cancels; `keep` leaves a partial that a later download resumes. Without `keep`, what failed and forgotten downloads left
+   * goes as well, unless another process works on the model: a job that only waited for it ends and touches nothing.
+   * Throws `download_not_found`, and `model_busy` where another process downloads and this one has nothing to cancel.
+   */
   cancel(modelId: string, options: { keep: boolean }): Promise<DownloadStatus>;
+  /** Whether an unfinished download of a model left files that `cancel` without `keep` removes. */
+  hasLeftovers(modelId: string): Promise<boolean>;
   /** Every change of a job until it has ended, the last one included. */
   watch(modelId: string, signal?: AbortSignal): AsyncIterable<DownloadStatus>;
   /** Stops all jobs, keeping their partial files. */

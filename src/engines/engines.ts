@@ -1,11 +1,23 @@
-import { EventEmitter, on } from 'node:events';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { type Claim, hold, take } from '../claims/claim.mjs';
+import { IN_USE } from '../claims/unused.ts';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { makeFolder } from '../disk-error.ts';
-import { AsrproError, asAsrproError } from '../errors.ts';
+import { makeFolder, onDisk } from '../disk-error.ts';
+import { AsrproError } from '../errors.ts';
+import type { Job } from '../jobs/job.ts';
+import { Jobs } from '../jobs/jobs.ts';
 import type { Log } from '../log.ts';
-import { environmentFolder, interpreterIn, readMarker, removeOthers } from './environment.ts';
+import {
+  environmentFolder,
+  hasLostPython,
+  interpreterIn,
+  readMarker,
+  removeUnused,
+  replaceEnvironment,
+} from './environment.ts';
 import { type Lock, readLock } from './lock.ts';
 import type { EngineStatus, Engines, EnvironmentId, InstallStatus } from './types.ts';
 
@@ -21,21 +33,15 @@ export interface EnginesOptions {
 }
 
 const IDS: readonly EnvironmentId[] = ['core', 'nemo'];
-/** An installer that has not touched its lock for so long, in milliseconds, is dead. */
-const STALE_MS = 20_000;
-
-interface Job {
-  status: InstallStatus;
-  changes: EventEmitter;
-  abort: AbortController;
-}
 
 /** The Python environments: one installation at a time for each, whoever asks for it. */
 export function createEngines(options: EnginesOptions): Engines {
   const { config, paths, log, runtimeRoot, environment } = options;
   /** For other systems than Linux there are no packages with what its GPU needs. */
   const nvidia = options.nvidia && process.platform === 'linux';
-  const jobs = new Map<EnvironmentId, Job>();
+  const jobs = new Jobs<InstallStatus>({ log, stopped: { step: null }, failure: 'engine_install_failed' });
+  /** Held by this process, by folder. */
+  const uses = new Map<string, Promise<Claim | null>>();
   const locks = new Map<EnvironmentId, Lock>();
   /** Read when first wanted: no start waits for half a megabyte of names and hashes. */
   const lockOf = (id: EnvironmentId): Lock => {
@@ -46,16 +52,17 @@ export function createEngines(options: EnginesOptions): Engines {
   const folderOf = (id: EnvironmentId): string => environmentFolder(paths.engines, id, lockOf(id));
 
   function status(id: EnvironmentId): EngineStatus {
-    const marker = readMarker(folderOf(id));
-    const installed = marker !== null;
-    const complete = marker !== null && (marker.nvidia || !nvidia);
+    const folder = folderOf(id);
+    const marker = readMarker(folder);
+    const broken = marker !== null && hasLostPython(folder);
+    const installed = marker !== null && !broken;
+    const complete = installed && (marker.nvidia || !nvidia);
     return {
-      id,
-      installed,
-      python: installed ? interpreterIn(folderOf(id)) : null,
-      packages: marker?.packages ?? {},
+      ...{ id, installed, broken },
+      python: installed ? interpreterIn(folder) : null,
+      packages: installed ? marker.packages : {},
       sizeBytes: complete ? marker.sizeBytes : lockOf(id)[nvidia ? 'cudaSizeBytes' : 'sizeBytes'],
-      reason: installed ? null : notInstalled(id),
+      reason: installed ? null : broken ? pythonGone(id) : notInstalled(id),
       incomplete: installed && !complete ? withoutGpu(id) : null,
     };
   }
@@ -65,114 +72,84 @@ export function createEngines(options: EnginesOptions): Engines {
     return installed && incomplete === null;
   }
 
-  function change(job: Job, part: Partial<InstallStatus>): void {
-    job.status = { ...job.status, ...part };
-    job.changes.emit('change', job.status);
-  }
-
-  async function install(id: EnvironmentId, job: Job, reinstall: boolean): Promise<void> {
+  async function install(id: EnvironmentId, job: Job<InstallStatus>, reinstall: boolean) {
+    const { signal } = job;
     const folder = folderOf(id);
+    const total = { packagesDone: job.status.packagesTotal ?? 0 };
     const { enginesPlace, installEnvironment } = await import('./installer.ts');
-    await makeFolder(paths.engines, enginesPlace(paths.engines));
-    const { default: lockfile } = await import('proper-lockfile');
-    const release = await lockfile.lock(paths.engines, {
-      lockfilePath: path.join(paths.engines, `${id}.lock`),
-      stale: STALE_MS,
-      // Another process installs the same: its work is awaited and then found done.
-      retries: { forever: true, minTimeout: 500, maxTimeout: 1000 },
-      onCompromised: (error) => log.warn({ err: error }, 'the lock of the installation was lost'),
-    });
+    const place = enginesPlace(paths.engines);
+    await makeFolder(paths.engines, place);
+    const onWait = (): void => job.change({ step: 'waiting for another asrpro that installs it' });
+    const claim = await onDisk(place, () => take(path.join(paths.engines, `${id}.claim`), { signal, onWait }));
     try {
-      if ((reinstall || !isComplete(id)) && !job.abort.signal.aborted) {
-        await installEnvironment({
-          lock: lockOf(id),
-          folder,
-          configuredPython: config.worker.python,
-          environment,
-          nvidia,
-          signal: job.abort.signal,
-          onProgress: (step, packagesDone) =>
-            change(job, { status: step.startsWith('checking') ? 'verifying' : 'installing', step, packagesDone }),
-        });
-        removeOthers(paths.engines, id, folder);
-      }
-    } finally {
-      await release();
-    }
-  }
-
-  async function run(id: EnvironmentId, job: Job, reinstall: boolean): Promise<void> {
-    try {
-      await install(id, job, reinstall);
-      if (job.abort.signal.aborted)
-        throw new AsrproError('engine_install_cancelled', 'The installation was cancelled.');
-      change(job, { status: 'installed', step: null, packagesDone: job.status.packagesTotal ?? 0 });
-      log.info({ engine: id }, 'engine installed');
-    } catch (error) {
-      const { code, message, hint, kind } = asAsrproError(error);
-      const text = hint === null ? message : `${message} ${hint}`;
-      log.error({ err: error }, `the engine '${id}' could not be installed`);
-      const cancelled = code === 'engine_install_cancelled';
-      change(job, {
-        status: cancelled ? 'cancelled' : 'failed',
-        step: null,
-        error: cancelled
-          ? null
-          : { code, message: text, retryable: kind.retryable || code === 'engine_install_failed' },
+      if (!reinstall && isComplete(id)) return total;
+      // First, for their space. And an installer may have outlived a gateway that was killed: this one works elsewhere.
+      await removeUnused(paths.engines, id, folder);
+      const fresh = `${folder}.${randomBytes(4).toString('hex')}`;
+      await installEnvironment({
+        ...{ lock: lockOf(id), folder: fresh, environment, nvidia, signal },
+        configuredPython: config.worker.python,
+        onProgress: (step, packagesDone) =>
+          job.change({ status: step.startsWith('checking') ? 'verifying' : 'installing', step, packagesDone }),
       });
+      await onDisk(place, () => replaceEnvironment(fresh, folder));
+    } finally {
+      claim.release();
     }
+    log.info({ engine: id }, 'engine installed');
+    return total;
   }
 
-  const engines: Engines = {
+  /** For as long as this process runs, nobody takes the environment for unused. */
+  async function use(id: EnvironmentId): Promise<void> {
+    const folder = folderOf(id);
+    const held = uses.get(folder) ?? hold(path.join(folder, IN_USE)).catch(() => null);
+    uses.set(folder, held);
+    await held;
+  }
+
+  return {
     list: async () => IDS.map(status),
     status: async (id) => status(id),
     async install(id, { reinstall = false } = {}) {
-      if (!reinstall && isComplete(id)) return finished(id);
-      const running = jobs.get(id);
-      if (running && !hasEnded(running.status)) return running.status;
-      const job: Job = { status: queued(id, lockOf(id)), changes: new EventEmitter(), abort: new AbortController() };
-      jobs.set(id, job);
-      void run(id, job, reinstall);
-      return job.status;
+      if (!reinstall && !jobs.isRunning(id) && isComplete(id)) return finished(id);
+      return jobs.start(id, queued(id, lockOf(id)), (job) => install(id, job, reinstall));
     },
-    job: async (id) => jobs.get(id)?.status ?? (status(id).installed ? finished(id) : undefined),
+    async job(id) {
+      const last = jobs.get(id);
+      const { installed } = status(id);
+      if (last && (last.status !== 'installed' || installed)) return last;
+      return installed ? finished(id) : undefined;
+    },
     async cancel(id) {
-      const job = jobs.get(id);
-      if (job === undefined) throw new AsrproError('install_not_found', `There is no installation of '${id}'.`);
-      job.abort.abort();
-      for await (const last of engines.watch(id)) if (hasEnded(last)) return last;
-      return job.status;
+      const ended = await jobs.cancel(id);
+      if (ended) return ended;
+      throw new AsrproError('install_not_found', `There is no installation of '${id}'.`);
     },
     async *watch(id, signal) {
-      const job = jobs.get(id);
-      if (job === undefined) {
-        if (status(id).installed) yield finished(id);
-        return;
-      }
-      const changes = on(job.changes, 'change', signal ? { signal } : {});
-      yield job.status;
-      if (hasEnded(job.status)) return;
-      for await (const [changed] of changes) {
-        yield changed as InstallStatus;
-        if (hasEnded(changed as InstallStatus)) return;
-      }
+      if (jobs.get(id) !== undefined) yield* jobs.watch(id, signal);
+      else if (status(id).installed) yield finished(id);
     },
     async interpreter(id) {
       const folder = folderOf(id);
+      if (existsSync(folder)) await use(id);
       const marker = readMarker(folder);
-      if (marker === null) throw new AsrproError('engine_not_installed', `${notInstalled(id)}`);
+      if (marker === null) throw new AsrproError('engine_not_installed', notInstalled(id));
+      if (hasLostPython(folder)) throw new AsrproError('engine_broken', pythonGone(id));
       return { python: interpreterIn(folder), env: libraryPath(folder, marker.libraryFolders, environment) };
     },
     async pip() {
       const { pythonWithPip } = await import('./pip.ts');
+      if (status('core').installed) await use('core');
       const core = status('core').installed ? interpreterIn(folderOf('core')) : null;
       return { python: await pythonWithPip(core, config.worker.python, environment) };
     },
     async close() {
-      for (const [id, job] of jobs) if (!hasEnded(job.status)) await engines.cancel(id);
+      await jobs.close();
+      for (const held of uses.values()) (await held)?.release();
+      uses.clear();
     },
   };
-  return engines;
 }
 
 /** CTranslate2 opens cuBLAS through the loader, which reads this variable only at the start of the process. */
@@ -190,12 +167,12 @@ function notInstalled(id: EnvironmentId): string {
   return `The engine '${id}' is not installed: run \`asrpro setup ${id}\` or POST /v1/engines/${id}/install.`;
 }
 
-function withoutGpu(id: EnvironmentId): string {
-  return `It was installed before the NVIDIA driver: run \`asrpro setup ${id}\` or POST /v1/engines/${id}/install to add what the GPU needs.`;
+function pythonGone(id: EnvironmentId): string {
+  return `The Python of the engine '${id}' is gone: run \`asrpro setup ${id} --reinstall\` or POST /v1/engines/${id}/install.`;
 }
 
-function hasEnded({ status }: InstallStatus): boolean {
-  return status === 'installed' || status === 'failed' || status === 'cancelled';
+function withoutGpu(id: EnvironmentId): string {
+  return `It was installed before the NVIDIA driver: run \`asrpro setup ${id}\` or POST /v1/engines/${id}/install to add what the GPU needs.`;
 }
 
 function queued(engine: EnvironmentId, lock: Lock): InstallStatus {

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { aside, IN_USE, removeIfUnused } from '../claims/unused.ts';
 import type { Lock } from './lock.ts';
 import type { EnvironmentId } from './types.ts';
 
@@ -35,11 +36,69 @@ export function readMarker(folder: string): Marker | null {
   }
 }
 
-/** Removes environments of other locks, and what killed installations left, except those in `keep`. */
-export function removeOthers(engines: string, id: EnvironmentId, keep: string): void {
+/**
+ * Whether the Python that the environment was made with is gone. An environment holds a link to it, and packages for its
+ * minor version: an upgrade by the system, Homebrew or pyenv leaves a link to nowhere, or to another version.
+ */
+export function hasLostPython(folder: string): boolean {
+  const settings = textOf(path.join(folder, 'pyvenv.cfg'));
+  const home = /^home\s*=\s*(.+?)\s*$/m.exec(settings)?.[1];
+  const made = /^version(?:_info)?\s*=\s*(\d+\.\d+)/m.exec(settings)?.[1];
+  const file = realPath(interpreterIn(folder));
+  const now = /python(\d+\.\d+)/.exec(path.basename(file ?? ''))?.[1];
+  const isOther = made !== undefined && now !== undefined && made !== now;
+  return file === null || isOther || (home !== undefined && !existsSync(home));
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** null where the link leads nowhere. */
+function realPath(file: string): string | null {
+  try {
+    return realpathSync(file);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Puts a new environment in the place of the one that is there. A worker that runs in the old one finds the same packages
+ * under the same paths a moment later, and those who hold it hold the new one.
+ */
+export function replaceEnvironment(fresh: string, folder: string): void {
+  const old = aside(folder);
+  const link = lstatSync(folder, { throwIfNoEntry: false });
+  if (link) renameSync(folder, old);
+  renameSync(fresh, folder);
+  if (link?.isDirectory() && existsSync(path.join(old, IN_USE))) {
+    renameSync(path.join(old, IN_USE), path.join(folder, IN_USE));
+  }
+  removeQuietly(old);
+}
+
+/**
+ * Removes what nobody uses: environments of other locks, which other versions have, and what killed installations left. The
+ * caller holds the installation of `id` alone.
+ */
+export async function removeUnused(engines: string, id: EnvironmentId, keep: string): Promise<void> {
   for (const name of readdirSync(engines)) {
-    if (name.startsWith(`${id}-`) && name !== path.basename(keep) && !name.endsWith('.lock')) {
-      rmSync(path.join(engines, name), { recursive: true, force: true });
-    }
+    const match = new RegExp(`^${id}-[0-9a-f]{16}(\\..+)?$`).exec(name);
+    const folder = path.join(engines, name);
+    if (match === null || folder === keep) continue;
+    await (match[1] === undefined ? removeIfUnused(folder) : removeIfUnused(folder, 0));
+  }
+}
+
+function removeQuietly(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // The next installation tries again.
   }
 }

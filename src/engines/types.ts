@@ -1,4 +1,4 @@
-import type { JobFailure } from '../downloads/types.ts';
+import type { JobStatus } from '../jobs/job.ts';
 
 export type EnvironmentId = 'core' | 'nemo';
 
@@ -6,6 +6,8 @@ export type EnvironmentId = 'core' | 'nemo';
 export interface EngineStatus {
   id: EnvironmentId;
   installed: boolean;
+  /** It is there, but does not work any more; then it does not count as installed. */
+  broken: boolean;
   /** Absolute path of its interpreter; null when not installed. */
   python: string | null;
   /** Top packages and versions, empty when not installed. */
@@ -19,7 +21,7 @@ export interface EngineStatus {
 }
 
 /** Installation of an environment, shared by all callers. */
-export interface InstallStatus {
+export interface InstallStatus extends JobStatus {
   engine: EnvironmentId;
   status: 'queued' | 'installing' | 'verifying' | 'installed' | 'failed' | 'cancelled';
   /** What happens now, for people: "downloading ctranslate2". */
@@ -27,7 +29,6 @@ export interface InstallStatus {
   /** Packages done and in all; null before it is known. */
   packagesDone: number;
   packagesTotal: number | null;
-  error: JobFailure | null;
 }
 
 export interface Engines {
@@ -35,16 +36,19 @@ export interface Engines {
   /** Cheap and cached; looks at the disk, starts no process. */
   status(id: EnvironmentId): Promise<EngineStatus>;
   /**
-   * Starts the installation or joins the running one. Answers `installed` where nothing is missing; with `reinstall` the
-   * environment is made anew.
+   * Starts the installation or joins the running one. Answers `installed` where nothing is missing, unless it shall be made
+   * anew with `reinstall`; the old one is of use until the new one is complete.
    */
   install(id: EnvironmentId, options?: { reinstall?: boolean }): Promise<InstallStatus>;
   /** undefined: no job and not installed. */
   job(id: EnvironmentId): Promise<InstallStatus | undefined>;
+  /** Throws `install_not_found`. */
   cancel(id: EnvironmentId): Promise<InstallStatus>;
-  /** Every change until the job has ended, the last one included. */
+  /** Every change until the job or the signal has ended it, the last one included. */
   watch(id: EnvironmentId, signal?: AbortSignal): AsyncIterable<InstallStatus>;
-  /** How to start the worker in it. Throws `engine_not_installed`. `env` holds library paths (cuBLAS). */
+  /**
+   * How to start the worker in it; nobody removes it while this process runs. Throws `engine_not_installed`, `engine_broken`. `env` holds library paths (cuBLAS).
+   */
   interpreter(id: EnvironmentId): Promise<{ python: string; env: Record<string, string> }>;
   /** A Python that has pip, for fetching wheels: the `core` environment's, else one found on the machine. */
   pip(): Promise<{ python: string }>;

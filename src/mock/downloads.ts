@@ -1,6 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { DownloadStatus, Downloads } from '../downloads/types.ts';
 import { AsrproError } from '../errors.ts';
-import { createChannel } from '../worker/channel.ts';
+import type { Job } from '../jobs/job.ts';
+import { Jobs } from '../jobs/jobs.ts';
+import type { Log } from '../log.ts';
 import type { MockLibrary } from './library.ts';
 import { scenarioOf } from './scenarios.ts';
 
@@ -13,50 +16,29 @@ const TOTAL_BYTES = 64 * 1024 * 1024;
 const FILE = 'model.bin';
 
 /** Downloads that move no byte: the same job, the same numbers, half a second long. */
-export function createMockDownloads(library: MockLibrary): Downloads {
-  const jobs = new Map<
-    string,
-    { status: DownloadStatus; timer: NodeJS.Timeout | null; watchers: Set<(status: DownloadStatus) => void> }
-  >();
+export function createMockDownloads(library: MockLibrary, log: Log): Downloads {
+  const stopped = { bytesPerSecond: null, secondsLeft: null, file: null };
+  const jobs = new Jobs<DownloadStatus>({ log, stopped, failure: 'download_failed' });
 
-  const change = (id: string, part: Partial<DownloadStatus>): void => {
-    const job = jobs.get(id);
-    if (job === undefined) return;
-    job.status = { ...job.status, ...part };
-    for (const watcher of job.watchers) watcher(job.status);
-  };
-
-  const step = (id: string, number: number): void => {
-    const fails = scenarioOf(id).download === 'fails';
-    if (fails && number === FAILS_AT_STEP) {
-      const message = 'The mock download failed, as it always does.';
-      return change(id, {
-        status: 'failed',
-        bytesPerSecond: null,
-        secondsLeft: null,
-        error: { code: 'download_failed', message, retryable: true },
+  async function download(id: string, job: Job<DownloadStatus>): Promise<Partial<DownloadStatus>> {
+    for (let number = 1; number <= STEPS; number += 1) {
+      await pause(STEP_MS, undefined, { signal: job.signal });
+      if (number === FAILS_AT_STEP && scenarioOf(id).download === 'fails') {
+        throw new AsrproError('download_failed', 'The mock download failed, as it always does.');
+      }
+      job.change({
+        status: number === STEPS ? 'verifying' : 'downloading',
+        bytesDone: Math.round((TOTAL_BYTES * number) / STEPS),
+        bytesPerSecond: Math.round((TOTAL_BYTES / STEPS) * (1000 / STEP_MS)),
+        secondsLeft: ((STEPS - number) * STEP_MS) / 1000,
+        file: FILE,
+        source: 'hub',
       });
     }
-    if (number > STEPS) {
-      library.install(id);
-      return change(id, { status: 'installed', bytesPerSecond: null, secondsLeft: 0, file: null });
-    }
-    change(id, {
-      status: number === STEPS ? 'verifying' : 'downloading',
-      bytesDone: Math.round((TOTAL_BYTES * number) / STEPS),
-      bytesPerSecond: Math.round((TOTAL_BYTES / STEPS) * (1000 / STEP_MS)),
-      secondsLeft: ((STEPS - number) * STEP_MS) / 1000,
-      file: FILE,
-      source: 'hub',
-    });
-    const job = jobs.get(id);
-    if (job) job.timer = setTimeout(() => step(id, number + 1), STEP_MS);
-  };
-
-  const get = async (id: string): Promise<DownloadStatus | undefined> => {
-    const model = await library.find(id);
-    return jobs.get(id)?.status ?? (model?.downloaded ? initial(id, 'installed') : undefined);
-  };
+    await pause(STEP_MS, undefined, { signal: job.signal });
+    library.install(id);
+    return { secondsLeft: 0 };
+  }
 
   return {
     async start(id) {
@@ -64,43 +46,22 @@ export function createMockDownloads(library: MockLibrary): Downloads {
       if (model === undefined)
         throw new AsrproError('model_not_found', `There is no model '${id}'.`, { param: 'model' });
       if (model.downloaded) return initial(id, 'installed');
-      const running = jobs.get(id);
-      if (running && ['queued', 'downloading', 'verifying'].includes(running.status.status)) return running.status;
-      const status = initial(id, 'queued');
-      jobs.set(id, { status, timer: setTimeout(() => step(id, 1), STEP_MS), watchers: running?.watchers ?? new Set() });
-      return status;
+      return jobs.start(id, initial(id, 'queued'), (job) => download(id, job));
     },
-    get,
+    async get(id) {
+      const model = await library.find(id);
+      return jobs.get(id) ?? (model?.downloaded ? initial(id, 'installed') : undefined);
+    },
     async cancel(id, { keep }) {
-      const job = jobs.get(id);
-      if (job === undefined)
+      const status = await jobs.cancel(id);
+      if (status === undefined)
         throw new AsrproError('download_not_found', `There is no download of '${id}'.`, { param: 'model' });
-      clearTimeout(job.timer ?? undefined);
-      if (job.status.status !== 'installed')
-        change(id, { status: 'cancelled', bytesPerSecond: null, secondsLeft: null, ...(keep ? {} : { bytesDone: 0 }) });
-      return job.status;
+      if (status.status !== 'installed' && !keep) jobs.correct(id, { bytesDone: 0 });
+      return jobs.get(id)!;
     },
-    async *watch(id, signal) {
-      const job = jobs.get(id);
-      if (job === undefined) return;
-      const channel = createChannel<DownloadStatus>();
-      const ended = (status: DownloadStatus): boolean => ['installed', 'failed', 'cancelled'].includes(status.status);
-      const heard = (status: DownloadStatus): void => {
-        channel.push(status);
-        if (ended(status)) channel.end();
-      };
-      signal?.addEventListener('abort', () => channel.end(), { once: true });
-      job.watchers.add(heard);
-      heard(job.status);
-      try {
-        yield* channel;
-      } finally {
-        job.watchers.delete(heard);
-      }
-    },
-    async close() {
-      for (const { timer } of jobs.values()) clearTimeout(timer ?? undefined);
-    },
+    hasLeftovers: async () => false,
+    watch: (id, signal) => jobs.watch(id, signal),
+    close: () => jobs.close(),
   };
 }
 

@@ -7,6 +7,7 @@ export function createMockEngines(): Engines {
   const status = (id: EnvironmentId): EngineStatus => ({
     id,
     installed: true,
+    broken: false,
     python: null,
     packages: {},
     sizeBytes: 0,

@@ -89,7 +89,7 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
       link.close();
       const result = await failedToSpawn;
       throw new AsrproError('worker_start_failed', 'The worker program could not be started.', {
-        hint: 'Install the engine again with `asrpro setup`.',
+        hint: 'Install the engine again with `asrpro setup --reinstall`.',
         cause: result,
       });
     }

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
-import { lock } from 'proper-lockfile';
+import { take } from '../../src/claims/claim.mjs';
 import { mainProgram } from './checkout.ts';
 
 /** Engines and models for the tests are installed once, here, by the program itself. Never used as a home by a test. */
@@ -26,7 +26,7 @@ export const installNemoForTests = (): Promise<void> => install([['setup', 'nemo
 /** One test run at a time. Says what happens on stderr. */
 async function install(commands: readonly string[][]): Promise<void> {
   mkdirSync(sharedHome, { recursive: true });
-  const release = await lock(sharedHome, { retries: { retries: 600, minTimeout: 1000, maxTimeout: 1000 } });
+  const claim = await take(path.join(sharedHome, 'installing.claim'));
   try {
     for (const command of commands) {
       await execa(process.execPath, [mainProgram, ...command], {
@@ -35,6 +35,6 @@ async function install(commands: readonly string[][]): Promise<void> {
       });
     }
   } finally {
-    await release();
+    claim.release();
   }
 }

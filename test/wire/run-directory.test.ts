@@ -1,10 +1,22 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createRunDirectory, staleRunDirectories, sweepRunDirectories } from '../../src/wire/run-directory.ts';
+import { inPidNamespace } from '../setup/pid-namespace.ts';
 
 let root = '';
 beforeEach(() => {
@@ -15,17 +27,18 @@ afterEach(() => rmSync(root, { recursive: true }));
 const MODULE = new URL('../../src/wire/run-directory.ts', import.meta.url).href;
 
 describe('the run directory', () => {
-  it('is for its owner alone and leaves nothing behind', () => {
+  it('is for its owner alone and leaves nothing behind', async () => {
     const run = createRunDirectory(root);
+    await run.claimed;
     expect(statSync(run.path).mode & 0o777).toBe(0o700);
     expect(statSync(run.spool).mode & 0o777).toBe(0o700);
     run.remove();
     expect(readdirSync(root)).toEqual([]);
   });
 
-  it('gives sockets a place where the path fits, however deep the data directory is', () => {
-    const deep = path.join(root, 'a'.repeat(100));
-    const run = createRunDirectory(deep);
+  it.each(['a'.repeat(100), '漢'.repeat(30)])('gives sockets a place where the path fits: below %s', async (name) => {
+    const run = createRunDirectory(path.join(root, name));
+    await run.claimed;
     const address = run.socketAddress('worker-1-abcdef01.sock');
     expect(Buffer.byteLength(address)).toBeLessThanOrEqual(103);
     writeFileSync(address, '');
@@ -35,29 +48,75 @@ describe('the run directory', () => {
 
   it('of a living gateway stays; of a killed one it is swept, with its sockets', async () => {
     const mine = createRunDirectory(root);
-    const script = `const { createRunDirectory } = await import('${MODULE}');
-      createRunDirectory(process.argv[1]); console.log('made'); setInterval(() => {}, 1000);`;
-    const other = spawn(process.execPath, ['--input-type=module', '-e', script, root], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    await once(other.stdout, 'data');
-    expect(staleRunDirectories(root)).toEqual([]);
-    other.kill('SIGKILL');
-    await once(other, 'exit');
-    expect(staleRunDirectories(root)).toHaveLength(1);
-    expect(sweepRunDirectories(root)).toBe(1);
+    await mine.claimed;
+    const other = await another();
+    expect(await staleRunDirectories(root)).toEqual([]);
+    await kill(other);
+    expect(await staleRunDirectories(root)).toHaveLength(1);
+    expect(await sweepRunDirectories(root)).toBe(1);
     expect(readdirSync(root)).toEqual([path.basename(mine.path)]);
     mine.remove();
   });
 
-  it('of a process whose pid was given to another is swept', () => {
-    mkdirSync(path.join(root, `${process.pid}-12345-0123456789ab`));
-    expect(sweepRunDirectories(root)).toBe(1);
+  it.runIf(process.platform === 'linux')('of a gateway in another pid namespace stays while it lives', async () => {
+    const other = await another(inPidNamespace);
+    expect(await sweepRunDirectories(root)).toBe(0);
+    await kill(other);
+    await vi.waitFor(async () => expect(await sweepRunDirectories(root)).toBe(1), { timeout: 10_000 });
   });
 
-  it('sweeps nothing that is not a run directory', () => {
+  it('of a version that wrote its pid in the name goes only when the machine was started since', async () => {
+    for (const name of [`${process.pid}-1-0123456789ab`, '1-1-0123456789ab']) {
+      mkdirSync(path.join(root, name), { mode: 0o700 });
+    }
+    expect(await sweepRunDirectories(root)).toBe(0);
+    const yearAgo = new Date(Date.now() - 365 * 24 * 3600 * 1000);
+    utimesSync(path.join(root, '1-1-0123456789ab'), yearAgo, yearAgo);
+    expect(await sweepRunDirectories(root)).toBe(1);
+    expect(readdirSync(root)).toEqual([`${process.pid}-1-0123456789ab`]);
+  });
+
+  it('sweeps nothing that is not a run directory, and stumbles over nothing', async () => {
+    const name = (digit: string): string => path.join(root, digit.repeat(16));
     mkdirSync(path.join(root, 'precious'));
-    expect(sweepRunDirectories(root)).toBe(0);
-    expect(readdirSync(root)).toEqual(['precious']);
+    mkdirSync(name('1'), { mode: 0o700 });
+    symlinkSync(path.join(root, 'nowhere'), name('2'));
+    symlinkSync(path.join(root, 'precious'), name('3'));
+    writeFileSync(name('4'), '');
+    // Just being made.
+    mkdirSync(name('5'), { mode: 0o700 });
+    expect(await sweepRunDirectories(root)).toBe(0);
+    expect(readdirSync(root)).toHaveLength(6);
+  });
+
+  it.runIf(process.getuid?.() === 0)('of another user is left alone', async () => {
+    const foreign = path.join(os.tmpdir(), `asrpro-${'f'.repeat(16)}`);
+    mkdirSync(path.join(foreign, '.alive'), { recursive: true, mode: 0o700 });
+    writeFileSync(path.join(foreign, '.alive', '0'.repeat(16)), '');
+    chownSync(foreign, 12_345, 12_345);
+    try {
+      await sweepRunDirectories(root);
+      expect(existsSync(foreign)).toBe(true);
+      chownSync(foreign, 0, 0);
+      await sweepRunDirectories(root);
+      expect(existsSync(foreign)).toBe(false);
+    } finally {
+      rmSync(foreign, { recursive: true, force: true });
+    }
   });
 });
+
+/** A process with a run directory of its own. */
+async function another(command: readonly string[] = []): Promise<ChildProcess> {
+  const script = `const { createRunDirectory } = await import('${MODULE}');
+    await createRunDirectory(process.argv[1]).claimed; console.log('made'); setInterval(() => {}, 1000);`;
+  const [file, ...args] = [...command, process.execPath, '--input-type=module', '-e', script, root];
+  const child = spawn(file!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  return child;
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}

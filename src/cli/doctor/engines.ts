@@ -6,15 +6,15 @@ export const engines: Section = {
   key: 'engines',
   async examine(services) {
     const rows = await services.engines.list();
-    return rows.map(({ id, installed, packages, sizeBytes, reason, incomplete }) => {
+    return rows.map(({ id, installed, broken, packages, sizeBytes, reason, incomplete }) => {
       if (installed) {
         const versions = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
         const rest = incomplete === null ? megabytes(sizeBytes) : `${incomplete} It takes ${megabytes(sizeBytes)}.`;
         return { name: id, state: 'ok', detail: [...versions, rest].join(', ') };
       }
       const detail = `${reason ?? 'It is not installed.'} It takes ${megabytes(sizeBytes)}.`;
-      return id === 'core'
-        ? { name: id, state: 'broken', code: 'engine_not_installed', detail }
+      return id === 'core' || broken
+        ? { name: id, state: 'broken', code: broken ? 'engine_broken' : 'engine_not_installed', detail }
         : { name: id, state: 'absent', detail };
     });
   },

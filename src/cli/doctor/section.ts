@@ -21,4 +21,11 @@ export interface Section {
   examine(services: Services, context: CommandContext): Promise<Finding[]>;
 }
 
+/** One that looks before the services are built, which removes what dead gateways left. */
+export interface EarlySection {
+  title: string;
+  key: string;
+  examineEarly(context: CommandContext): Promise<Finding[]>;
+}
+
 export const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6).toLocaleString('en')} MB`;

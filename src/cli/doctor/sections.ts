@@ -3,8 +3,8 @@ import { disk } from './disk.ts';
 import { engines } from './engines.ts';
 import { models } from './models.ts';
 import { python } from './python.ts';
-import type { Section } from './section.ts';
+import type { EarlySection, Section } from './section.ts';
 import { supervision } from './supervision.ts';
 
 /** Everything that `asrpro doctor` looks at, in the order of its report. */
-export const sections: readonly Section[] = [python, engines, devices, models, disk, supervision];
+export const sections: readonly (Section | EarlySection)[] = [python, engines, devices, models, disk, supervision];

@@ -1,17 +1,15 @@
-import { readdirSync } from 'node:fs';
 import { lastCrash } from '../../config/store.ts';
-import { staleRunDirectories } from '../../wire/run-directory.ts';
-import type { Finding, Section } from './section.ts';
+import { livingRunDirectories, staleRunDirectories } from '../../wire/run-directory.ts';
+import type { EarlySection, Finding } from './section.ts';
 
 /** Running gateways, what dead ones left, and the last end of a worker that nobody had asked for. */
-export const supervision: Section = {
+export const supervision: EarlySection = {
   title: 'Supervision',
   key: 'supervision',
-  async examine(_services, { paths }) {
-    const stale = staleRunDirectories(paths.run);
-    // One of them is this command's own.
-    const others = readdirSync(paths.run).length - 1;
+  async examineEarly({ paths }) {
+    const [others, stale] = await Promise.all([livingRunDirectories(paths.run), staleRunDirectories(paths.run)]);
     const crash = await lastCrash(paths).get();
+    const folders = `${stale.length} ${stale.length === 1 ? 'folder' : 'folders'}`;
     const findings: Finding[] = [
       { name: 'run directory', state: 'ok', detail: `${paths.run}` },
       {
@@ -22,7 +20,7 @@ export const supervision: Section = {
       {
         name: 'leftovers',
         state: stale.length === 0 ? 'ok' : 'absent',
-        detail: stale.length === 0 ? 'none' : `${stale.length} folders of dead gateways; the next start removes them`,
+        detail: stale.length === 0 ? 'none' : `${folders} of dead gateways; the next start removes them`,
       },
       { name: 'last crash', state: 'ok', detail: crash === null ? 'none' : `${crash.at}: ${crash.words}` },
     ];

@@ -28,7 +28,7 @@ const cancelQuery = z.object({
   keep: z
     .enum(['true', 'false'], { error: "choose 'true' or 'false'" })
     .default('true')
-    .describe('false drops what was downloaded; else a later download goes on from there.'),
+    .describe('false drops what this and earlier unfinished downloads left; else a later download goes on from there.'),
 });
 
 export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'library' | 'downloads'>): Operation[] {
@@ -72,7 +72,7 @@ export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'lib
       parameters,
       query: cancelQuery,
       answers: [json(job, 'The job, cancelled.')],
-      errors: [400, 404],
+      errors: [400, 404, 503],
       handler: async (request) => {
         const query = cancelQuery.safeParse(request.query, { reportInput: true });
         if (!query.success) throw mistakeOf(query.error);
