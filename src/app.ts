@@ -7,13 +7,13 @@ import type { Engines, EnvironmentId } from './engines/types.ts';
 import type { Log } from './log.ts';
 import type { Model, ModelEngine, ModelLibrary } from './models/model.ts';
 import { packageFile } from './package-files.ts';
-import { ModelResidency } from './residency/residency.ts';
+import { createResidency } from './residency/residency.ts';
 import type { Residency } from './residency/types.ts';
 import { createTranscriptionService } from './transcription/service.ts';
 import type { TranscriptionService } from './transcription/types.ts';
 import { createRunDirectory, type RunDirectory, sweepRunDirectories } from './wire/run-directory.ts';
 import type { StartWorker } from './worker/handle.ts';
-import { Supervisor } from './worker/supervisor.ts';
+import { within } from './worker/kill-ladder.ts';
 import type { Patience } from './worker/worker.ts';
 
 /** The rooms of the program. `app.ts` builds and wires them; nothing else does. */
@@ -29,7 +29,10 @@ export interface Services {
   readonly devices: Devices;
   readonly residency: Residency;
   readonly transcription: TranscriptionService;
-  /** Drains running jobs for `server.drainSeconds`, ends the worker and all jobs, removes what is temporary. */
+  /**
+   * Ends everything within `server.drainSeconds` and one more: running jobs, workers, downloads and installations, also
+   * those that wait for something. Then removes what is temporary.
+   */
   close(): Promise<void>;
 }
 
@@ -37,6 +40,8 @@ export type ServiceParts = Pick<Services, 'config' | 'paths' | 'log'> & {
   environment: NodeJS.ProcessEnv;
   /** The fake worker and its models instead of the real ones. */
   mock?: boolean;
+  /** Seconds between two segments of `mock-slow`. */
+  mockPace?: number;
 };
 
 /** What differs between the real program and the mock. */
@@ -64,18 +69,19 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
   const removeRun = (): void => run.remove();
   process.once('exit', removeRun);
 
-  const backend = parts.mock ? await buildMock(config) : await buildReal(parts, run);
+  const backend = parts.mock ? await buildMock(config, parts.mockPace) : await buildReal(parts, run);
   const { engines, devices, library, downloads } = backend;
-  const supervisor = new Supervisor(backend.start, patience(config), log, (words) => {
-    const crash = { at: new Date().toISOString(), words };
-    void lastCrash(paths)
-      .set(crash)
-      .catch((error: unknown) => log.warn({ err: error }, 'the crash is not remembered'));
-  });
   const selected = selectedModel(paths);
-  const residency = new ModelResidency({
-    supervisor,
+  // One after the other, so that the last word stays; awaited at the end, so that nothing is written after that.
+  let remembered = Promise.resolve();
+  const remember = (what: string, write: () => Promise<void>): void => {
+    remembered = remembered
+      .then(write)
+      .catch((error: unknown) => log.warn({ err: error }, `${what} is not remembered`));
+  };
+  const residency = createResidency({
     log,
+    ...{ start: backend.start, patience: patience(config) },
     maxQueue: config.server.maxQueue,
     queueSeconds: config.server.queueSeconds,
     drainSeconds: config.server.drainSeconds,
@@ -85,11 +91,19 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
       if (environment !== null) await engines.interpreter(environment);
     },
     loadSettings: async (model) => loadSettings(model, config, devices),
-    onSelected: (model) =>
-      void selected
-        .set(model.id)
-        .catch((error: unknown) => log.warn({ err: error }, 'the selected model is not remembered')),
+    onSelected: (model) => remember('the selected model', () => selected.set(model)),
+    onCrash: (words) => remember('the crash', () => lastCrash(paths).set({ at: new Date().toISOString(), words })),
   });
+
+  const closeAll = async (): Promise<void> => {
+    const { drainSeconds } = config.server;
+    const rooms = [downloads.close(), engines.close()].map((closing) => within(closing, drainSeconds));
+    await Promise.allSettled([residency.close(drainSeconds), ...rooms]);
+    await within(remembered, 1);
+    run.remove();
+    process.removeListener('exit', removeRun);
+  };
+  let closed: Promise<void> | null = null;
 
   return {
     config,
@@ -103,9 +117,8 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
     residency,
     transcription: createTranscriptionService({ config, library, jobs: residency }),
     async close() {
-      await Promise.all([residency.close(config.server.drainSeconds), downloads.close(), engines.close()]);
-      run.remove();
-      process.removeListener('exit', removeRun);
+      closed ??= closeAll();
+      await closed;
     },
   };
 }
@@ -156,8 +169,8 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
   };
 }
 
-async function buildMock(config: Config): Promise<Backend> {
-  const [{ createMockLibrary }, { createMockDownloads }, environments, { startMockWorker }] = await Promise.all([
+async function buildMock(config: Config, pace: number | undefined): Promise<Backend> {
+  const [{ createMockLibrary }, { createMockDownloads }, environments, { createMockStarter }] = await Promise.all([
     import('./mock/library.ts'),
     import('./mock/downloads.ts'),
     import('./mock/environments.ts'),
@@ -169,7 +182,7 @@ async function buildMock(config: Config): Promise<Backend> {
     downloads: createMockDownloads(library),
     engines: environments.createMockEngines(),
     devices: environments.createMockDevices(),
-    start: startMockWorker,
+    start: createMockStarter(pace),
   };
 }
 

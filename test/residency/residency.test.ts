@@ -14,11 +14,11 @@ afterEach(async () => {
 
 describe('the resident model', () => {
   it('is loaded on demand, replaced on demand, and each request gets the model it asked for', async () => {
-    const { residency, supervisor, text } = on('say-model');
+    const { residency, worker, text } = on('say-model');
     const answers = await Promise.all([text(a), text(b), text(a), text(a), text(b)]);
     expect(answers).toEqual(['a', 'b', 'a', 'a', 'b']);
     expect(residency.status()).toMatchObject({ model: 'b', status: 'loaded' });
-    expect(supervisor.health().generation).toBe(4);
+    expect(worker().generation).toBe(4);
   });
 
   it('never shares the machine with another: the old process is gone before the next one reads its weights', async () => {
