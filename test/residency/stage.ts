@@ -4,7 +4,6 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { createLog } from '../../src/log.ts';
-import { mockCapabilities } from '../../src/mock/capabilities.ts';
 import type { Model, ModelEngine } from '../../src/models/model.ts';
 import type { JobOrder } from '../../src/residency/job.ts';
 import { createResidency, type ResidencyOptions } from '../../src/residency/residency.ts';
@@ -14,6 +13,9 @@ import { createRunDirectory } from '../../src/wire/run-directory.ts';
 import type { StartWorker, WorkerHandle } from '../../src/worker/handle.ts';
 import { createProcessStarter } from '../../src/worker/process.ts';
 import { type Patience, Worker } from '../../src/worker/worker.ts';
+import { modelNamed } from './models.ts';
+
+export { modelNamed };
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/workers', import.meta.url));
 const log = createLog({ level: 'silent', format: 'json' });
@@ -117,27 +119,6 @@ const order: JobOrder['message'] = {
   logprobs: false,
   vad_filter: true,
 };
-
-export function modelNamed(id: string, engine: ModelEngine = 'faster-whisper'): Model {
-  return {
-    id,
-    name: id,
-    description: '',
-    engine,
-    sizeBytes: 1,
-    languages: ['en'],
-    license: null,
-    capabilities: mockCapabilities,
-    source: 'catalogue',
-    created: 0,
-    downloaded: true,
-    ready: true,
-    reason: null,
-    path: '/nonexistent',
-    quantization: null,
-    aliases: [],
-  };
-}
 
 export async function joined(segments: AsyncIterable<Segment>): Promise<string> {
   let text = '';
