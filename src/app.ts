@@ -207,5 +207,7 @@ function patience(config: Config): Patience {
     load: config.worker.loadTimeoutSeconds,
     job: (audioSeconds) => 60 + 8 * Math.min(audioSeconds ?? 30, 30),
     cancel: 2,
+    // The kernel needs two seconds to give back 20 GB; what takes longer hangs in a driver or on a network drive.
+    kill: 10,
   };
 }

@@ -3,7 +3,7 @@ import type { Log } from '../log.ts';
 import type { Model, ModelEngine } from '../models/model.ts';
 import type { Loaded } from '../wire/messages.ts';
 import type { StartWorker } from '../worker/handle.ts';
-import { politeLadder, shortLadder, within } from '../worker/kill-ladder.ts';
+import { within } from '../worker/kill-ladder.ts';
 import { type Patience, Worker } from '../worker/worker.ts';
 import type { Job } from './job.ts';
 import { type MemoryBefore, measureMemory, nothingUnloaded } from './memory-report.ts';
@@ -46,11 +46,10 @@ interface Seat {
   calledOff: boolean;
   loaded: Loaded | null;
   before: MemoryBefore | null;
-  stopSeconds: number;
+  /** When it was told to end. */
+  stoppedAt: number | null;
+  exitSeconds: number;
 }
-
-/** How long a start that was called off may take to let go, in seconds. */
-const CALLED_OFF_SECONDS = 10;
 
 /** The hands of the machine: executes effects, and nothing else does. What comes of them goes back as events. */
 export class Effects {
@@ -139,11 +138,12 @@ export class Effects {
           hung: (job) => this.#dispatch({ type: 'JobHung', id: Number(job) }),
           exited: (exit, error) => {
             seat.gone = true;
+            seat.exitSeconds = seat.stoppedAt === null ? 0 : clock() - seat.stoppedAt;
             this.#dispatch({ type: 'WorkerExited', generation, exit, error });
           },
         });
         seat.worker = worker;
-        if (seat.calledOff) void worker.stop(shortLadder);
+        if (seat.calledOff) void worker.stop('kill');
         worker.hello().then(
           () => this.#dispatch({ type: 'WorkerUp', generation }),
           () => undefined, // Its end, or what it broke, was heard already.
@@ -156,8 +156,8 @@ export class Effects {
         return null;
       },
     );
-    const nothing = { worker: null, gone: false, calledOff: false, loaded: null, before: null, stopSeconds: 0 };
-    const seat: Seat = { started, ...nothing };
+    const nothing = { worker: null, gone: false, calledOff: false, loaded: null, before: null, stoppedAt: null };
+    const seat: Seat = { started, exitSeconds: 0, ...nothing };
     this.#seats.set(generation, seat);
   }
 
@@ -165,12 +165,12 @@ export class Effects {
     const seat = this.#seats.get(generation);
     if (seat === undefined) return;
     seat.calledOff = true;
-    const worker = seat.worker ?? (await within(seat.started, CALLED_OFF_SECONDS));
+    const worker = seat.worker ?? (await within(seat.started, this.#options.patience.kill));
     this.#measure(generation);
     // A kill does not wait for a GPU to be asked.
     if (how === 'ask') await seat.before?.measured;
-    const stop = await worker?.stop(how === 'ask' ? politeLadder(this.#options.stopSeconds) : shortLadder);
-    seat.stopSeconds = stop?.seconds ?? 0;
+    seat.stoppedAt ??= clock();
+    await worker?.stop(how === 'ask' ? { graceSeconds: this.#options.stopSeconds } : 'kill');
     if (this.#seats.has(generation) && !seat.gone) this.#dispatch({ type: 'WorkerStuck', generation });
   }
 
@@ -245,7 +245,7 @@ export class Effects {
   async #report(ended: Ended | null): Promise<UnloadReport> {
     const seat = ended === null ? undefined : this.#seats.get(ended.generation);
     if (ended === null || !seat?.before) return { ...nothingUnloaded, unloaded: ended?.model ?? null };
-    const memory = await seat.before.report(seat.stopSeconds);
+    const memory = await seat.before.report(seat.exitSeconds);
     this.#options.log.info({ model: ended.model, seconds: memory.exitSeconds }, 'model unloaded');
     return { unloaded: ended.model, memory };
   }

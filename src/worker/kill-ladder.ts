@@ -7,25 +7,21 @@ export interface Ladder {
   readonly rungs: readonly { readonly rung: Rung; readonly seconds: number }[];
 }
 
-/**
- * How long a killed process may take to be gone. Giving back 20 GB takes the kernel two seconds; one that needs longer
- * hangs in a driver or on a network drive, and nobody can say for how long.
- */
-const KILL_SECONDS = 10;
-
-/** For a worker that is not worth asking. */
-export const shortLadder: Ladder = { rungs: [{ rung: 'SIGKILL', seconds: KILL_SECONDS }] };
+/** For a worker that is not worth asking. @param killSeconds how long a killed process may take to be gone. */
+export function shortLadder(killSeconds: number): Ladder {
+  return { rungs: [{ rung: 'SIGKILL', seconds: killSeconds }] };
+}
 
 /**
  * Ask, tell, end. SIGTERM keeps its default action in the worker (a Python handler would wait for the GIL), so it ends
  * every process that has not blocked it; SIGKILL to the group ends the rest, grandchildren too.
  */
-export function politeLadder(graceSeconds: number): Ladder {
+export function politeLadder(graceSeconds: number, killSeconds: number): Ladder {
   return {
     rungs: [
       { rung: 'message', seconds: graceSeconds },
       { rung: 'SIGTERM', seconds: Math.min(graceSeconds, 2) },
-      ...shortLadder.rungs,
+      ...shortLadder(killSeconds).rungs,
     ],
   };
 }

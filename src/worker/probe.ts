@@ -1,7 +1,6 @@
 import type { Log } from '../log.ts';
 import type { ModelEngine } from '../models/model.ts';
 import type { StartWorker } from './handle.ts';
-import { shortLadder } from './kill-ladder.ts';
 import { type Patience, Worker } from './worker.ts';
 
 export interface ProbedDevice {
@@ -25,7 +24,7 @@ export function createProbe(start: StartWorker, patience: Patience, log: Log) {
       const { message } = error as Error;
       return devices.map((id) => ({ id, usable: false, compute_types: [], reason: message }));
     } finally {
-      await worker.stop(shortLadder);
+      await worker.stop('kill');
     }
   };
 }

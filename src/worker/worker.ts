@@ -12,7 +12,7 @@ import {
 import { type Channel, createChannel } from './channel.ts';
 import { describeExit, type ExitReport, publicWords } from './exit.ts';
 import type { WorkerHandle } from './handle.ts';
-import { climb, type Ladder, type Rung, shortLadder } from './kill-ladder.ts';
+import { climb, type Ladder, politeLadder, type Rung, shortLadder } from './kill-ladder.ts';
 import type { Footprint } from './memory.ts';
 import { createWatchdog, type Watchdog } from './watchdog.ts';
 
@@ -65,6 +65,8 @@ export interface Patience {
   job(audioSeconds: number | null): number;
   /** From a cancel to its acknowledgement. */
   cancel: number;
+  /** From a kill to the exit. */
+  kill: number;
 }
 
 interface Pending {
@@ -180,19 +182,21 @@ export class Worker {
   }
 
   /**
-   * Ends the process rung by rung and waits for its exit, though not for ever. Several callers share one stop; a later
-   * `shortLadder` does not keep the pace of a politer one.
+   * Asks the process to end, for `graceSeconds` each way, or kills it, and waits for its exit, though not for ever. Several
+   * callers share one stop; a later kill does not keep the pace of a politer one.
    */
-  stop(ladder: Ladder): Promise<StopReport> {
-    if (this.#stop === null) this.#stop = this.#climb(ladder);
-    else if (ladder === shortLadder) this.#handle.signal('SIGKILL');
+  stop(how: 'kill' | { graceSeconds: number }): Promise<StopReport> {
+    const { kill } = this.#patience;
+    if (this.#stop !== null && how === 'kill') this.#handle.signal('SIGKILL');
+    this.#stop ??= this.climb(how === 'kill' ? shortLadder(kill) : politeLadder(how.graceSeconds, kill));
     return this.#stop;
   }
 
-  async #climb(ladder: Ladder): Promise<StopReport> {
+  /** Ends the process rung by rung. */
+  async climb(ladder: Ladder): Promise<StopReport> {
     const begin = performance.now();
     if (this.#state === 'starting' || this.#state === 'ready') this.#become('stopping');
-    const { exit, rung } = await climb(this.#state === 'stopping' ? ladder : shortLadder, {
+    const { exit, rung } = await climb(this.#state === 'stopping' ? ladder : shortLadder(this.#patience.kill), {
       exited: this.exited,
       ask: () => this.#handle.link.send({ type: 'unload', request: this.#nextRequest() }),
       signal: (signal) => this.#handle.signal(signal),

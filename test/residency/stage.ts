@@ -19,11 +19,13 @@ export { modelNamed };
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/workers', import.meta.url));
 const log = createLog({ level: 'silent', format: 'json' });
-const patience: Patience = { hello: 20, load: 20, job: () => 20, cancel: 5 };
+const patience: Patience = { hello: 20, load: 20, job: () => 20, cancel: 5, kill: 10 };
 
 export interface Stage extends AsyncDisposable {
   residency: Residency & Jobs;
   worker(): WorkerHealth;
+  /** Of all processes that were started. */
+  pids(): number[];
   /** One that the residency knows nothing of, after its hello. */
   startWorker(): Promise<Worker>;
   /** Queues a job and gives its whole text; rejects with its error. Without a model it gets the selected one, else `fallback`. */
@@ -81,6 +83,7 @@ export function stage(fixture: string, { programs = {}, disguise, ...options }: 
       await worker.hello();
       return worker;
     },
+    pids: () => [...pids],
     worker: () => residency.health().worker,
     async text(model, message = {}, { stream = false, signal = new AbortController().signal } = {}) {
       const place = residency.reserve();
