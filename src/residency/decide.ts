@@ -119,8 +119,8 @@ function lookAtNamed(state: State): Effect[] {
 function continueLoad(state: State, now: number): Effect[] {
   const { load } = state;
   if (load === null || state.workers.some(({ phase }) => phase === 'loading')) return [];
-  if (load.settings === null) return chooseSettings(state, load.model);
   if (stuckWithModel(state)) return [{ type: 'GiveUpLoad', error: workerStuck() }]; // 6.1
+  if (load.settings === null) return chooseSettings(state, load.model);
   const before = state.workers.find(({ phase }) => phase === 'loaded');
   if (before !== undefined) return stop(before, 'ask'); // 6.2
   const next = prepared(state);

@@ -15,7 +15,7 @@ const on = (...args: Parameters<typeof stage>): Stage => {
 const signal = (): string => path.join(folder, 'now');
 const tell = (): void => writeFileSync(signal(), '');
 const alive = (): number[] => current.pids().filter(groupLives);
-const when = (fact: () => void): Promise<void> => vi.waitFor(fact, { timeout: 10_000 });
+const when = (fact: () => void): Promise<void> => vi.waitFor(fact, { timeout: 10_000, interval: 2 });
 
 beforeEach(() => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-signal-'));
@@ -99,11 +99,12 @@ it('lets one engine work while another keeps crashing at start', async () => {
 it('never loads two models, also while a failed switch is being undone', async () => {
   const { residency, text, worker } = on('say-neighbours');
   await residency.load(a);
-  const failed = expect(residency.load(modelNamed('heavy'))).rejects.toMatchObject({ code: 'worker_crashed' });
+  const failed = expect(text(modelNamed('heavy'))).rejects.toMatchObject({ code: 'worker_crashed' });
   // Two attempts, and the one that brings `a` back.
   await when(() => expect(worker().generation).toBe(4));
   expect(await text(b)).toBe('0');
   await failed;
+  expect(alive()).toEqual([worker().pid]);
 });
 
 it('tells which model is loaded after the failed switch, and why the other is not', async () => {
