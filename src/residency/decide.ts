@@ -26,7 +26,8 @@ const STUCK_RETRY_SECONDS = 60;
  *    3. One that was prepared and that nobody in line needs: killed, there is nothing in it to lose.
  * 4. What waits in vain is told so: what failed (when no load is under way, to say what became of the model before), and
  *    what has waited too long. A load that is first in line and has no job before it is not waiting any more.
- * 5. What is named is looked at on arrival: the model of a request, the files of a load.
+ * 5. What is named is looked at on arrival: the model of a request, the files of a load. Not while a command is carried
+ *    out, which may be deleting them.
  * 6. A load under way is not interrupted.
  *    1. Where it cannot be done (no settings, no worker, a killed process still holds its memory) it is given up.
  *    2. The model before is asked to end.
@@ -108,6 +109,8 @@ function endWaits(state: State, now: number): Effect[] {
 
 // 5
 function lookAtNamed(state: State): Effect[] {
+  // A command that is being carried out may be deleting a model.
+  if (state.acting !== null) return [];
   return state.line.flatMap((entry): Effect[] => {
     if (entry.check !== 'due' || entry.failure !== null) return [];
     if (entry.kind === 'load') return [{ type: 'CheckLoad', id: entry.id, model: entry.model }];
@@ -163,7 +166,9 @@ function serveFirst(state: State, now: number): Effect[] {
   const [head] = state.line;
   if (head === undefined || head.kind === 'unload' || state.load !== null || head.failure !== null) return [];
   if (isUnbound(state, head))
-    return head.check === 'asked' ? [] : [{ type: 'BindJob', id: head.id, selected: state.selected }]; // 8.1
+    return head.check === 'asked' || state.acting !== null
+      ? []
+      : [{ type: 'BindJob', id: head.id, selected: state.selected }]; // 8.1
   if (head.check !== 'done' || head.model === null) return [];
   const loaded = state.workers.find(({ phase }) => phase === 'loaded');
   if (loaded?.model?.id === head.model.id) return serveLoaded(state, head, loaded, now); // 8.2
