@@ -266,12 +266,19 @@ describe('an unload', () => {
     expect(on(exited(1))).toEqual(['CarryOutUnload 2']);
   });
 
-  it('of one model leaves the others alone, and nothing is loaded while it is carried out', () => {
+  it('of one model leaves the others alone, and what waits for it is looked at again afterwards', () => {
     withLoaded();
-    expect(on(unload(2, 'b'))).toEqual(['CarryOutUnload 2']);
-    expect(on(...job(3, b))).toEqual([]);
-    // Its files are gone: the request is looked at again.
-    expect(on({ type: 'CommandCarriedOut', id: 2, done: true })).toEqual(['BindJob 3']);
+    on(...job(2, a), ...job(3, b));
+    expect(on(unload(4, 'b'))).toEqual(['CarryOutUnload 4']);
+    expect(on({ type: 'PlaceTaken' }, { type: 'JobArrived', id: 5, named: true })).toEqual([]);
+    expect(on({ type: 'CommandCarriedOut', id: 4, done: true })).toEqual(['BindJob 3', 'BindJob 5']);
+  });
+
+  it('lets nothing be loaded while it is carried out', () => {
+    withLoaded();
+    on(...job(2, a), ...job(3, b), chosen(b), up(2), unload(4, 'b'));
+    expect(on(ended(2))).toEqual([]);
+    expect(on({ type: 'CommandCarriedOut', id: 4, done: false })).toEqual(['BeginLoad b', 'StopWorker 1 ask']);
   });
 
   it('is refused when the worker was killed and is still there, and so is every load (6.1, 7.2)', () => {

@@ -89,6 +89,8 @@ describe('the queue', () => {
 
   it('ends the wait of a request after queueSeconds', async () => {
     const { residency, text } = on('hold-the-interpreter', { queueSeconds: 0.3, patience: { cancel: 0.2 } });
+    // Loaded first: the limit is for the queue, and a process takes longer than that to start.
+    await residency.load(a);
     const client = new AbortController();
     const running = text(a, {}, { signal: client.signal }).catch(() => undefined);
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
@@ -114,6 +116,8 @@ describe('the queue', () => {
 
   it('gives a load that waits for long jobs an end too', async () => {
     const { residency, text } = on('hold-the-interpreter', { queueSeconds: 0.3, patience: { cancel: 0.2 } });
+    // Loaded first: the limit is for the queue, and a process takes longer than that to start.
+    await residency.load(a);
     const client = new AbortController();
     const running = text(a, {}, { signal: client.signal }).catch(() => undefined);
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
