@@ -57,5 +57,6 @@ export function createMockDevices(): Devices {
       selected: { mock: 'cpu' },
     }),
     select: async () => ({ device: 'cpu', computeType: 'int8' }),
+    lastChosen: () => 'cpu',
   };
 }

@@ -55,6 +55,7 @@ export function oomKills(): number {
 export function publicWords(lastWords: string): string {
   const line = lastWords.trim().split('\n').at(-1)!.trim();
   const harmless = line
+    .replaceAll(/(['"])(?:[A-Za-z]:)?[\\/][^'"]*[\\/]([^'"\\/]+)\1/g, '$1$2$1')
     .replaceAll(/(?:[A-Za-z]:)?(?:[\\/][^\s\\/'"():;,]+)+[\\/]([^\s\\/'"():;,]+)/g, '$1')
     .replaceAll(/[\w.+=-]*\d[\w.+=-]{23,}|[\w.+=-]{24,}\d[\w.+=-]*/g, '…');
   return harmless.length > 200 ? `${harmless.slice(0, 200)}…` : harmless;

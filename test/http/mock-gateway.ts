@@ -42,9 +42,7 @@ export async function mockGateway(config: { server?: object; models?: object } =
     server,
     spooled: () => readdirSync(spoolDirectory),
     async [Symbol.asyncDispose]() {
-      const closing = server.close();
-      await services.residency.close(0);
-      await closing;
+      await Promise.all([server.close(), services.residency.close(0)]);
       // The last answer is sent before its upload is removed.
       await vi.waitFor(() => expect(readdirSync(spoolDirectory), 'uploads left behind').toEqual([]));
       await services.close();

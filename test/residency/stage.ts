@@ -26,6 +26,8 @@ export interface Stage extends AsyncDisposable {
   worker(): WorkerHealth;
   /** Of all processes that were started. */
   pids(): number[];
+  /** A process that the residency knows nothing of. */
+  startHandle(): Promise<WorkerHandle>;
   /** One that the residency knows nothing of, after its hello. */
   startWorker(): Promise<Worker>;
   /** Queues a job and gives its whole text; rejects with its error. Without a model it gets the selected one, else `fallback`. */
@@ -78,6 +80,7 @@ export function stage(fixture: string, { programs = {}, disguise, ...options }: 
   });
   return {
     residency,
+    startHandle: () => start('faster-whisper', 1),
     async startWorker() {
       const worker = new Worker(await start('faster-whisper', 1), 'faster-whisper', 1, patience, log);
       await worker.hello();
