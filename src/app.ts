@@ -7,6 +7,7 @@ import type { Engines, EnvironmentId } from './engines/types.ts';
 import type { Log } from './log.ts';
 import type { Model, ModelEngine, ModelLibrary } from './models/model.ts';
 import { packageFile } from './package-files.ts';
+import { CLOSE_GRACE_SECONDS } from './residency/decide.ts';
 import { createResidency } from './residency/residency.ts';
 import type { Residency } from './residency/types.ts';
 import { createTranscriptionService } from './transcription/service.ts';
@@ -32,8 +33,10 @@ export interface Services {
   /**
    * Ends everything within `server.drainSeconds` and one more: running jobs, workers, downloads and installations, also
    * those that wait for something. Then removes what is temporary.
+   *
+   * @param served the end of what still uses temporary files, within the same limit: the HTTP server's.
    */
-  close(): Promise<void>;
+  close(served?: Promise<unknown>): Promise<void>;
 }
 
 export type ServiceParts = Pick<Services, 'config' | 'paths' | 'log'> & {
@@ -95,11 +98,11 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
     onCrash: (words) => remember('the crash', () => lastCrash(paths).set({ at: new Date().toISOString(), words })),
   });
 
-  const closeAll = async (): Promise<void> => {
+  const closeAll = async (served?: Promise<unknown>): Promise<void> => {
     const { drainSeconds } = config.server;
-    const rooms = [downloads.close(), engines.close()].map((closing) => within(closing, drainSeconds));
-    await Promise.allSettled([residency.close(drainSeconds), ...rooms]);
-    await within(remembered, 1);
+    const rooms = [downloads.close(), engines.close()].map((room) => within(room, drainSeconds + CLOSE_GRACE_SECONDS));
+    await Promise.allSettled([residency.close(drainSeconds), served, ...rooms]);
+    await within(remembered, CLOSE_GRACE_SECONDS);
     run.remove();
     process.removeListener('exit', removeRun);
   };
@@ -116,8 +119,8 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
     devices,
     residency,
     transcription: createTranscriptionService({ config, library, jobs: residency }),
-    async close() {
-      closed ??= closeAll();
+    async close(served) {
+      closed ??= closeAll(served);
       await closed;
     },
   };

@@ -55,7 +55,7 @@ export const serve: Command = {
       context.log.info('stopping');
     } finally {
       // One limit for both: what runs is answered, and nothing else is accepted meanwhile.
-      await Promise.all([server.close(), services.close()]);
+      await services.close(server.close());
     }
   },
 };

@@ -27,10 +27,7 @@ test.each([
     'Traceback\n  File "/x/y.py"\nModuleNotFoundError: No module named \'ctranslate2\'',
     "ModuleNotFoundError: No module named 'ctranslate2'",
   ],
-  [
-    "OSError: cannot open '/home/some one/models/whisper/model.bin'",
-    "OSError: cannot open 'model.bin'",
-  ],
+  ["OSError: cannot open '/home/some one/models/whisper/model.bin'", "OSError: cannot open 'model.bin'"],
   ['cannot open C:\\Users\\me\\AppData\\lib.dll', 'cannot open lib.dll'],
   ['401 for hf_abcdefghijklmnopqrstuvwxyz0123456789', '401 for …'],
   ['x '.repeat(300), `${'x '.repeat(100)}…`],
