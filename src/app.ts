@@ -8,13 +8,14 @@ import type { Engines, EnvironmentId } from './engines/types.ts';
 import type { Log } from './log.ts';
 import type { Model, ModelEngine, ModelLibrary } from './models/model.ts';
 import { packageFile } from './package-files.ts';
-import { ModelResidency } from './residency/residency.ts';
+import { CLOSE_GRACE_SECONDS } from './residency/decide.ts';
+import { createResidency } from './residency/residency.ts';
 import type { Residency } from './residency/types.ts';
 import { createTranscriptionService } from './transcription/service.ts';
 import type { TranscriptionService } from './transcription/types.ts';
 import { createRunDirectory, type RunDirectory, sweepRunDirectories } from './wire/run-directory.ts';
 import type { StartWorker } from './worker/handle.ts';
-import { Supervisor } from './worker/supervisor.ts';
+import { within } from './worker/kill-ladder.ts';
 import type { Patience } from './worker/worker.ts';
 
 /** The rooms of the program. `app.ts` builds and wires them; nothing else does. */
@@ -30,14 +31,21 @@ export interface Services {
   readonly devices: Devices;
   readonly residency: Residency;
   readonly transcription: TranscriptionService;
-  /** Drains running jobs for `server.drainSeconds`, ends the worker and all jobs, removes what is temporary. */
-  close(): Promise<void>;
+  /**
+   * Ends everything within `server.drainSeconds` and one more: running jobs, workers, downloads and installations, also
+   * those that wait for something. Then removes what is temporary.
+   *
+   * @param served the end of what still uses temporary files, within the same limit: the HTTP server's.
+   */
+  close(served?: Promise<unknown>): Promise<void>;
 }
 
 export type ServiceParts = Pick<Services, 'config' | 'paths' | 'log'> & {
   environment: NodeJS.ProcessEnv;
   /** The fake worker and its models instead of the real ones. */
   mock?: boolean;
+  /** Seconds between two segments of `mock-slow`. */
+  mockPace?: number;
 };
 
 /** What differs between the real program and the mock. */
@@ -66,18 +74,19 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
   process.once('exit', removeRun);
   await run.claimed;
 
-  const backend = parts.mock ? await buildMock(config, log) : await buildReal(parts, run);
+  const backend = parts.mock ? await buildMock(config, log, parts.mockPace) : await buildReal(parts, run);
   const { engines, devices, library, downloads } = backend;
-  const supervisor = new Supervisor(backend.start, patience(config), log, (words) => {
-    const crash = { at: new Date().toISOString(), words };
-    void lastCrash(paths)
-      .set(crash)
-      .catch((error: unknown) => log.warn({ err: error }, 'the crash is not remembered'));
-  });
   const selected = selectedModel(paths);
-  const residency = new ModelResidency({
-    supervisor,
+  // One after the other, so that the last word stays; awaited at the end, so that nothing is written after that.
+  let remembered = Promise.resolve();
+  const remember = (what: string, write: () => Promise<void>): void => {
+    remembered = remembered
+      .then(write)
+      .catch((error: unknown) => log.warn({ err: error }, `${what} is not remembered`));
+  };
+  const residency = createResidency({
     log,
+    ...{ start: backend.start, patience: patience(config) },
     maxQueue: config.server.maxQueue,
     queueSeconds: config.server.queueSeconds,
     drainSeconds: config.server.drainSeconds,
@@ -87,14 +96,21 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
       if (environment !== null) await engines.interpreter(environment);
     },
     loadSettings: async (model) => loadSettings(model, config, devices),
+    onLoaded: (model) => library.noteLoad(model, null),
     onLoadFailed: (model, failure) => library.noteLoad(model, failure),
-    onSelected: (model) => {
-      library.noteLoad(model, null);
-      void selected
-        .set(model.id)
-        .catch((error: unknown) => log.warn({ err: error }, 'the selected model is not remembered'));
-    },
+    onSelected: (model) => remember('the selected model', () => selected.set(model)),
+    onCrash: (words) => remember('the crash', () => lastCrash(paths).set({ at: new Date().toISOString(), words })),
   });
+
+  const closeAll = async (served?: Promise<unknown>): Promise<void> => {
+    const { drainSeconds } = config.server;
+    const rooms = [downloads.close(), engines.close()].map((room) => within(room, drainSeconds + CLOSE_GRACE_SECONDS));
+    await Promise.allSettled([residency.close(drainSeconds), served, ...rooms]);
+    await within(remembered, CLOSE_GRACE_SECONDS);
+    run.remove();
+    process.removeListener('exit', removeRun);
+  };
+  let closed: Promise<void> | null = null;
 
   return {
     config,
@@ -107,10 +123,9 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
     devices,
     residency,
     transcription: createTranscriptionService({ config, library, jobs: residency }),
-    async close() {
-      await Promise.all([residency.close(config.server.drainSeconds), downloads.close(), engines.close()]);
-      run.remove();
-      process.removeListener('exit', removeRun);
+    async close(served) {
+      closed ??= closeAll(served);
+      await closed;
     },
   };
 }
@@ -161,8 +176,8 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
   };
 }
 
-async function buildMock(config: Config, log: Log): Promise<Backend> {
-  const [{ createMockLibrary }, { createMockDownloads }, environments, { startMockWorker }] = await Promise.all([
+async function buildMock(config: Config, log: Log, pace: number | undefined): Promise<Backend> {
+  const [{ createMockLibrary }, { createMockDownloads }, environments, { createMockStarter }] = await Promise.all([
     import('./mock/library.ts'),
     import('./mock/downloads.ts'),
     import('./mock/environments.ts'),
@@ -174,7 +189,7 @@ async function buildMock(config: Config, log: Log): Promise<Backend> {
     downloads: createMockDownloads(library, log),
     engines: environments.createMockEngines(),
     devices: environments.createMockDevices(),
-    start: startMockWorker,
+    start: createMockStarter(pace),
   };
 }
 
@@ -199,5 +214,7 @@ function patience(config: Config): Patience {
     load: config.worker.loadTimeoutSeconds,
     job: (audioSeconds) => 60 + 8 * Math.min(audioSeconds ?? 30, 30),
     cancel: 2,
+    // The kernel needs two seconds to give back 20 GB; what takes longer hangs in a driver or on a network drive.
+    kill: 10,
   };
 }

@@ -114,7 +114,7 @@ export const errorKinds = {
     exitCode: 4,
   }),
   python_too_old: broken('The Python that was found is too old; 3.10 or newer is needed.', { exitCode: 4 }),
-  device_unavailable: broken('The configured device cannot be used; the message says why.'),
+  device_unavailable: broken('The device or compute type that a load needs cannot be used; the message says why.'),
 
   // The worker
   queue_full: busy('As many requests wait as `server.maxQueue` allows.'),
@@ -131,6 +131,7 @@ export const errorKinds = {
   worker_crashed: broken('The worker process died during the request; the next request gets a fresh one.'),
   worker_unresponsive: broken('The engine made no progress in time and was ended.'),
   out_of_memory: broken('The worker ran out of memory; choose a smaller model or compute type.'),
+  worker_stuck: busy('The worker was killed and does not end, because the system holds it; its memory is not free.'),
   cancelled: bad('The request was cancelled.', { status: 499 }),
   internal_error: broken('A defect in this program; the log has the details under the request id.'),
 

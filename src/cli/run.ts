@@ -62,7 +62,7 @@ async function runCommand(
     signal: stop.first,
     services() {
       services ??= import('../app.ts').then(({ buildServices }) =>
-        buildServices({ ...context, mock: flags.mock === true }),
+        buildServices({ ...context, mock: flags.mock === true, ...mockPace(flags) }),
       );
       return services;
     },
@@ -73,6 +73,13 @@ async function runCommand(
     await (await services)?.close();
     stop.dispose();
   }
+}
+
+function mockPace(flags: Flags): { mockPace?: number } {
+  if (flags['mock-pace'] === undefined) return {};
+  const mockPace = Number(flags['mock-pace']);
+  if (mockPace >= 0) return { mockPace };
+  throw new AsrproError('usage', '--mock-pace takes seconds, for example 0.1.');
 }
 
 function configure(command: Command, flags: Flags, environment: NodeJS.ProcessEnv) {

@@ -27,6 +27,7 @@ export const serve: Command = {
     setup: { type: 'boolean', description: 'First install the engine and the model that are missing.' },
     'watch-stdin': { type: 'boolean', description: 'Stop when stdin ends: for the app that started us.' },
     mock: { type: 'boolean', description: 'Built-in fake worker, no Python: for the tests of an app.' },
+    'mock-pace': { type: 'string', description: 'SECONDS between two segments of `mock-slow`; 1 when absent.' },
   },
   async run(context) {
     const stop = context.flags['watch-stdin'] ? stopWithStdin(context.signal) : context.signal;
@@ -53,17 +54,11 @@ export const serve: Command = {
       }
       context.log.info('stopping');
     } finally {
-      await stopAll(server, services);
+      // One limit for both: what runs is answered, and nothing else is accepted meanwhile.
+      await services.close(server.close());
     }
   },
 };
-
-/** Stops accepting, then lets what runs end, within one limit for both. */
-async function stopAll(server: { close(): Promise<void> }, services: Services): Promise<void> {
-  const closing = server.close();
-  await services.residency.close(services.config.server.drainSeconds);
-  await closing;
-}
 
 async function modelToLoad({ flags, paths }: CommandContext, { library }: Services) {
   if (typeof flags.model !== 'string') return undefined;

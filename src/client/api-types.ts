@@ -165,7 +165,9 @@ export type UnloadReport = {
   model: null;
   unloaded: string | null;
   memory: {
+    /** Memory that the worker, and what it had started, held for themselves alone. */
     before_bytes: number;
+    /** The part of it that none of those processes holds any more. */
     returned_bytes: number;
     worker_exited: true;
     exit_seconds: number;
@@ -213,14 +215,15 @@ export type DeviceReport = {
       reason: string | null;
     }>;
   }[];
-  /** Device that `auto` takes, by engine. */
+  /** Device that a load takes, by engine: the best usable one that `device.prefer` allows, else the CPU. */
   selected: Record<string, string>;
 };
 
 export type Health = {
-  /** degraded: the worker cannot run, or no model can be loaded. */
+  /** degraded: the last worker crashed or does not end, or no model can be loaded. */
   status: 'healthy' | 'degraded';
   current_model: string | null;
+  /** In force; without a loaded model the one chosen last, at first the CPU. */
   device: 'cuda' | 'mps' | 'cpu';
   version: string;
   uptime_seconds: number;

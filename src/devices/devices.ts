@@ -1,7 +1,6 @@
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
 import type { Engines, EnvironmentId } from '../engines/types.ts';
-import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ModelEngine } from '../models/model.ts';
 import { type Detected, detectCpu, detectCuda, detectMps, mayHaveCuda } from './detect.ts';
@@ -45,6 +44,7 @@ interface Attempt {
  */
 export function createDevices({ config, log, engines, probe, runtimeRoot, environment }: DevicesOptions): Devices {
   let detected: Promise<Detected[]> | null = null;
+  let lastChosen = 'cpu';
   const attempts = new Map<string, Attempt>();
   /** Each inference takes all cores: one after the other. */
   let last: Promise<unknown> = Promise.resolve();
@@ -122,16 +122,17 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
     async select(engine) {
       const { prefer, computeType } = config.device;
       const known = KINDS[engine];
-      if (known === undefined)
-        throw new AsrproError('device_unavailable', `No device is known for the engine '${engine}'.`);
+      if (known === undefined) throw new Error(`no device is known for the engine '${engine}'`);
       const gpu = mayHaveCuda(environment) || (known.kinds.includes('mps') && detectMps().present);
       if (prefer === 'cpu' || !gpu) {
+        lastChosen = 'cpu';
         if (prefer !== 'cpu' && prefer !== 'auto')
           log.warn({ prefer }, 'the preferred device is not there; using the CPU');
         return { device: 'cpu', computeType };
       }
       const present = await detect();
       const device = await choose(engine, present);
+      lastChosen = device;
       if (device === 'cpu') {
         const gpus = present.filter(({ kind }) => kind !== 'cpu');
         const reasons = await Promise.all(
@@ -141,6 +142,7 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
       }
       return { device, computeType };
     },
+    lastChosen: () => lastChosen,
   };
 }
 

@@ -16,12 +16,14 @@ export interface Device {
 
 export interface DeviceReport {
   devices: Device[];
-  /** By engine: the device that `auto` takes. */
+  /** By engine: the device that a load takes, the best usable one that `device.prefer` allows, else the CPU. */
   selected: Record<string, string>;
 }
 
 export interface Devices {
   report(options?: { refresh?: boolean }): Promise<DeviceReport>;
-  /** The device and compute type to load with, from configuration and capability. Throws `device_unavailable`. */
+  /** The device and compute type to load with: the one of `selected`. A preferred GPU that is missing is no error. */
   select(engine: ModelEngine): Promise<{ device: string; computeType: string }>;
+  /** The device that was chosen last, without a look at anything; the CPU before the first choice. */
+  lastChosen(): string;
 }

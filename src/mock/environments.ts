@@ -58,5 +58,6 @@ export function createMockDevices(): Devices {
       selected: { mock: 'cpu' },
     }),
     select: async () => ({ device: 'cpu', computeType: 'int8' }),
+    lastChosen: () => 'cpu',
   };
 }

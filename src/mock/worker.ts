@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { asAsrproError } from '../errors.ts';
+import type { ModelEngine } from '../models/model.ts';
 import type { LinkListener } from '../wire/link.ts';
 import {
   type GatewayMessage,
@@ -14,15 +15,21 @@ import { mockCapabilities } from './capabilities.ts';
 import { type Scenario, scenarioOf } from './scenarios.ts';
 import { segmentOf, sentences } from './transcript.ts';
 
-/** Time between two segments of `mock-slow`, in milliseconds. */
-const SLOW_SEGMENT_MS = 1000;
 /** What the mock says it takes. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
 
 type Death = Awaited<WorkerHandle['exited']>;
 
-/** Starts fake workers: the same messages as from Python, in this process, without a model. */
-export const startMockWorker: StartWorker = async (engine) => {
+/**
+ * Starts fake workers: the same messages as from Python, in this process, without a model.
+ *
+ * @param pace seconds between two segments of `mock-slow`.
+ */
+export function createMockStarter(pace = 1): StartWorker {
+  return async (engine) => startMockWorker(engine, pace);
+}
+
+function startMockWorker(engine: ModelEngine, pace: number): WorkerHandle {
   const token = randomUUID();
   const timers = new Map<string, NodeJS.Timeout | null>();
   let listener: LinkListener | null = null;
@@ -33,20 +40,21 @@ export const startMockWorker: StartWorker = async (engine) => {
     settleExit = resolve;
   });
 
+  const memoryBytes = (): number | null => (alive && scenario !== null ? MEMORY_BYTES : null);
   const say = (message: WorkerMessage): void => {
     if (alive) listener?.message(message);
   };
   const die = (death: Partial<Death>): void => {
     alive = false;
     for (const timer of timers.values()) clearTimeout(timer ?? undefined);
-    settleExit({ code: null, signal: null, outOfMemory: false, lastWords: '', ...death });
+    settleExit({ code: null, signal: null, endedBy: 'itself', outOfMemory: false, lastWords: '', ...death });
   };
 
   const load = ({ request, model }: LoadMessage): void => {
     scenario = scenarioOf(model.id);
     say({ type: 'loading', request, phase: 'weights' });
     if (scenario.load === 'crash') return die({ code: 139, lastWords: 'Segmentation fault (mock)' });
-    if (scenario.load === 'out-of-memory') return die({ signal: 'SIGKILL', outOfMemory: true });
+    if (scenario.load === 'out-of-memory') return die({ signal: 'SIGKILL', endedBy: 'outside', outOfMemory: true });
     if (scenario.load === 'broken') {
       const message = "The file 'model.bin' is damaged. Verify or download the model again.";
       return say({ type: 'error', subject: request, code: 'model_broken', message, param: 'model' });
@@ -96,7 +104,7 @@ export const startMockWorker: StartWorker = async (engine) => {
       else if (kind === 'slow')
         timers.set(
           job,
-          setTimeout(() => next(id + 1), SLOW_SEGMENT_MS),
+          setTimeout(() => next(id + 1), pace * 1000),
         );
       else next(id + 1);
     };
@@ -160,8 +168,10 @@ export const startMockWorker: StartWorker = async (engine) => {
       close() {},
     },
     signal: (signal) => {
-      if (alive) die({ signal });
+      if (alive) die({ signal, endedBy: 'us' });
     },
-    memoryBytes: () => (alive && scenario !== null ? MEMORY_BYTES : null),
+    abandon() {},
+    memoryBytes,
+    footprint: () => ({ bytes: memoryBytes(), remaining: async () => memoryBytes() ?? 0 }),
   };
-};
+}

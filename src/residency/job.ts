@@ -12,6 +12,18 @@ export interface JobOrder {
   stream: boolean;
 }
 
+/** What a caller wants. Which model that means is found out in its turn. */
+export interface JobRequest {
+  /** Whether it names its model; then `order` is asked at once. */
+  named: boolean;
+  /**
+   * Makes the order.
+   *
+   * @param selected id of the model for a request that names none; null: the default.
+   */
+  order(selected: string | null): Promise<JobOrder>;
+}
+
 /** Errors after which a second run on a fresh worker may succeed. */
 const SECOND_CHANCE = new Set(['worker_crashed', 'worker_start_failed']);
 
@@ -20,34 +32,36 @@ const SECOND_CHANCE = new Set(['worker_crashed', 'worker_start_failed']);
  * different workers it sees nothing.
  */
 export class Job {
-  readonly order: JobOrder;
-  /** Resolves when the engine has begun. */
-  readonly started: Promise<void>;
+  readonly request: JobRequest;
+  /** Resolves when the engine has begun, with the id of the model. */
+  readonly started: Promise<string>;
   readonly segments: Channel<Segment> = createChannel<Segment>();
   readonly result: Promise<JobResult>;
-  /** It was in hand when a worker died, and has the machine for itself now. */
-  alone = false;
-  #settleStarted!: { resolve(): void; reject(error: Error): void };
+  #order: JobOrder | null = null;
+  #settleStarted!: { resolve(model: string): void; reject(error: Error): void };
   #settleResult!: { resolve(result: JobResult): void; reject(error: Error): void };
   #running: WorkerJob | null = null;
+  #runs = 0;
   #delivered = false;
   #ended: AsrproError | 'done' | null = null;
 
-  constructor(order: JobOrder) {
-    this.order = order;
+  constructor(request: JobRequest) {
+    this.request = request;
     this.started = new Promise((resolve, reject) => {
       this.#settleStarted = { resolve, reject };
     });
     this.result = new Promise((resolve, reject) => {
       this.#settleResult = { resolve, reject };
     });
-    // Whoever waits hears of a failure through the promise they hold; the other one must not crash the process.
+    // A caller that waits for one of the two hears of a failure there; the other must not crash the process.
     this.started.catch(() => undefined);
     this.result.catch(() => undefined);
   }
 
-  get ended(): boolean {
-    return this.#ended !== null;
+  /** Finds its model. Throws what the request can be refused for. */
+  async bind(selected: string | null): Promise<Model> {
+    this.#order = await this.request.order(selected);
+    return this.#order.model;
   }
 
   /**
@@ -55,15 +69,17 @@ export class Job {
    * run, else with `ended`. Never throws.
    */
   async run(worker: Worker, id: string): Promise<'ended' | 'again'> {
+    const order = this.#order!;
     const held: Segment[] = [];
+    this.#runs += 1;
     try {
-      this.#running = worker.transcribe({ ...this.order.message, job: id });
+      this.#running = worker.transcribe({ ...order.message, job: id });
       if (this.#ended !== null) this.#running.cancel();
       for await (const message of this.#running) {
         if (this.#ended !== null) continue;
-        if (message.type === 'started') this.#settleStarted.resolve();
+        if (message.type === 'started') this.#settleStarted.resolve(order.model.id);
         else if (message.type === 'result') this.#finish(message, held);
-        else if (!this.order.stream) held.push(message.segment);
+        else if (!order.stream) held.push(message.segment);
         else this.#deliver(message.segment);
       }
       if (this.#ended === null) throw new AsrproError('internal_error', 'The worker ended the job without a result.');
@@ -97,13 +113,13 @@ export class Job {
   #finish(result: JobResult, held: readonly Segment[]): void {
     this.#ended = 'done';
     for (const segment of held) this.segments.push(segment);
-    this.#settleStarted.resolve();
+    this.#settleStarted.resolve(this.#order!.model.id);
     this.#settleResult.resolve(result);
     this.segments.end();
   }
 
   #maySucceedAgain(error: AsrproError, worker: Worker): boolean {
-    if (this.alone || this.#delivered) return false;
+    if (this.#runs > 1 || this.#delivered) return false;
     // A worker that was ended on purpose took this job with it by accident.
     return SECOND_CHANCE.has(error.code) || (error.code === 'out_of_memory' && worker.device !== 'cpu');
   }

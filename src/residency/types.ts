@@ -1,6 +1,6 @@
 import type { Model } from '../models/model.ts';
 import type { JobResult, Segment } from '../wire/messages.ts';
-import type { JobOrder } from './job.ts';
+import type { JobRequest } from './job.ts';
 
 /** What is loaded, as `GET /v1/settings/model` shows it. */
 export interface ResidentStatus {
@@ -18,14 +18,14 @@ export interface LoadReport extends ResidentStatus {
   previous: string | null;
 }
 
-/** Proof of an unload, made after the process is gone. */
+/** Proof of an unload, measured before, and again after the process is gone, whoever ended it. */
 export interface UnloadReport {
   /** null when nothing was loaded. */
   unloaded: string | null;
   memory: {
-    /** Resident memory of the worker before. */
+    /** Memory that the worker and what it had started held for themselves alone. */
     beforeBytes: number;
-    /** What the system has back. */
+    /** The part of it that none of those processes holds any more. */
     returnedBytes: number;
     workerExited: true;
     exitSeconds: number;
@@ -60,11 +60,17 @@ export interface Residency {
   health(): { worker: WorkerHealth; queue: QueueHealth };
   /** Makes the model the resident one, warmed up. On failure the one before is loaded again and the error says so. */
   load(model: Model): Promise<LoadReport>;
-  /** Ends the worker; resolves after the process is gone. */
+  /**
+   * Ends all workers and forgets which model was selected; resolves after the processes are gone. Throws `worker_stuck`
+   * when one was killed and does not end.
+   */
   unload(): Promise<UnloadReport>;
   /** Unloads the model if it is loaded and runs `action` before anything can load it again. */
   whileUnloaded<T>(modelId: string, action: () => Promise<T>): Promise<T>;
-  /** Drains running jobs for at most so long, then ends the worker. */
+  /**
+   * Refuses what waits, drains running jobs and ends the workers, all of it within so many seconds and one more. The first
+   * call sets the limit.
+   */
   close(drainSeconds: number): Promise<void>;
 }
 
@@ -72,16 +78,14 @@ export interface Residency {
 export interface Jobs {
   /** Takes a place in the bounded queue. Throws `queue_full`, `shutting_down`. */
   reserve(): Reservation;
-  /** Id of the model that a request without one gets: loaded, being loaded, or next to be; null when there is none. */
-  intendedModel(): string | null;
 }
 
 export interface Reservation {
   /** Queues the job and resolves when the engine has begun. `signal` cancels at any point. Throws AsrproError. */
   start(
-    order: JobOrder,
+    request: JobRequest,
     signal: AbortSignal,
-  ): Promise<{ segments: AsyncIterable<Segment>; result: Promise<JobResult> }>;
+  ): Promise<{ model: string; segments: AsyncIterable<Segment>; result: Promise<JobResult> }>;
   /** Gives the place back; idempotent. */
   release(): void;
 }

@@ -12,19 +12,20 @@ export interface TranscriptionOptions {
   jobs: Jobs;
 }
 
-/** From a request to a running job: which model, can it do that, then its turn. */
+/** From a request to a running job: its turn, which model, and whether that can do what is asked. */
 export function createTranscriptionService({ config, library, jobs }: TranscriptionOptions): TranscriptionService {
-  async function chooseModel(reference: string | null): Promise<Model> {
-    const intended = reference ?? jobs.intendedModel();
-    const model = intended === null ? await library.default() : await library.find(intended);
+  /** @param selected id of the model for a request that names none; null: the default. */
+  async function chooseModel(reference: string | null, selected: string | null): Promise<Model> {
+    const named = reference ?? selected;
+    const model = named === null ? await library.default() : await library.find(named);
     if (model !== undefined) return model;
-    if (reference === null) {
-      throw new AsrproError('missing_required_parameter', 'No model is loaded and no default is configured.', {
+    if (named === null) {
+      throw new AsrproError('missing_required_parameter', 'No model is selected and no default is configured.', {
         param: 'model',
         hint: 'Name a model, or set `models.default`.',
       });
     }
-    throw new AsrproError('model_not_found', `The model '${reference.slice(0, 100)}' does not exist.`, {
+    throw new AsrproError('model_not_found', `The model '${named.slice(0, 100)}' does not exist.`, {
       param: 'model',
       hint: 'GET /v1/models lists all models.',
     });
@@ -36,14 +37,14 @@ export function createTranscriptionService({ config, library, jobs }: Transcript
       return {
         release: place.release,
         async start(request, signal) {
-          const model = await chooseModel(request.model);
-          const wanted = {
-            ...request,
-            language: request.language ?? config.models.settings[model.id]?.language ?? null,
+          const order = async (selected: string | null): Promise<JobOrder> => {
+            const model = await chooseModel(request.model, selected);
+            const language = request.language ?? config.models.settings[model.id]?.language ?? null;
+            const wanted = { ...request, language };
+            checkRequest(wanted, model);
+            return orderOf(wanted, model, config);
           };
-          checkRequest(wanted, model);
-          const run = await place.start(orderOf(wanted, model, config), signal);
-          return { model: model.id, ...run };
+          return await place.start({ named: request.model !== null, order }, signal);
         },
       };
     },

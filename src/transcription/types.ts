@@ -4,7 +4,7 @@ export type { JobResult, Segment, TokenLogprob, Word };
 
 /** What a caller wants done with one audio file. No HTTP words in it: the command line uses the same. */
 export interface TranscriptionRequest {
-  /** Id, alias or hub name as the caller wrote it; null: the loaded model, else the default. */
+  /** Id, alias or hub name as the caller wrote it; null: the selected model, else the default, as it is when the job starts. */
   model: string | null;
   /** Absolute path of a private file that nobody else writes. The caller removes it afterwards. */
   audioPath: string;

@@ -1,9 +1,7 @@
 import type { Log } from '../log.ts';
 import type { ModelEngine } from '../models/model.ts';
 import type { StartWorker } from './handle.ts';
-import { shortLadder } from './kill-ladder.ts';
-import { Supervisor } from './supervisor.ts';
-import type { Patience } from './worker.ts';
+import { type Patience, Worker } from './worker.ts';
 
 export interface ProbedDevice {
   id: string;
@@ -18,15 +16,15 @@ export interface ProbedDevice {
  */
 export function createProbe(start: StartWorker, patience: Patience, log: Log) {
   return async (engine: ModelEngine, devices: string[]): Promise<ProbedDevice[]> => {
-    const supervisor = new Supervisor(start, patience, log);
-    const worker = await supervisor.start(engine);
+    const worker = new Worker(await start(engine, 0), engine, 0, patience, log);
     try {
+      await worker.hello();
       return await worker.probe(devices);
     } catch (error) {
       const { message } = error as Error;
       return devices.map((id) => ({ id, usable: false, compute_types: [], reason: message }));
     } finally {
-      await worker.stop(shortLadder);
+      await worker.stop('kill');
     }
   };
 }

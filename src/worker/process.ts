@@ -4,9 +4,9 @@ import type { Log } from '../log.ts';
 import type { ModelEngine } from '../models/model.ts';
 import { type Bootstrap, PROTOCOL } from '../wire/messages.ts';
 import type { RunDirectory } from '../wire/run-directory.ts';
-import { type ExitReport, oomKills, speaksOfMemory } from './exit.ts';
+import { type ExitReport, judgeExit, oomKills } from './exit.ts';
 import type { StartWorker, WorkerHandle } from './handle.ts';
-import { residentBytes } from './memory.ts';
+import { footprintOf, residentBytes } from './memory.ts';
 import { drainOutput } from './output.ts';
 
 export interface ProcessOptions {
@@ -35,8 +35,6 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
     const token = randomBytes(16).toString('hex');
     const identity = `worker-${generation}-${randomBytes(4).toString('hex')}`;
     const link = await openRouterLink(run.socketAddress(`${identity}.sock`), identity);
-    const before = oomKills();
-
     const child = execa(file, args, {
       cwd: run.path,
       env: { ...env, TMPDIR: run.temporary },
@@ -54,6 +52,11 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
     child.stdin.on('error', () => undefined);
     const output = drainOutput([child.stdout, child.stderr], log.child({ worker: generation }));
 
+    let signalled = false;
+    let gone = false;
+    /** Compared around what it is told to do, not since its start days ago. */
+    let killsBefore = oomKills();
+
     const killGroup = (signal: NodeJS.Signals): void => {
       if (child.pid === undefined) return;
       if (process.platform === 'win32') {
@@ -68,19 +71,21 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
     };
     const atExit = (): void => killGroup('SIGKILL');
     process.once('exit', atExit);
+    const letGo = (): void => {
+      link.close();
+      for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+    };
 
-    const exited = new Promise<Omit<ExitReport, 'expected'>>((resolve) => {
+    const exited = new Promise<ExitReport>((resolve) => {
       child.once('exit', (code, signal) => {
         process.removeListener('exit', atExit);
-        // Grandchildren must not outlive the worker.
+        // Grandchildren must not outlive the worker. Never again after this: the number is free for others.
         killGroup('SIGKILL');
+        gone = true;
         link.close();
-        setTimeout(() => {
-          for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
-        }, STREAM_GRACE_MS).unref();
-        const lastWords = output.lastWords();
-        const killedForMemory = signal === 'SIGKILL' && oomKills() > before;
-        resolve({ code, signal, lastWords, outOfMemory: killedForMemory || speaksOfMemory(lastWords) });
+        setTimeout(letGo, STREAM_GRACE_MS).unref();
+        const facts = { code, signal, lastWords: output.lastWords() };
+        resolve(judgeExit(facts, signalled, () => oomKills() > killsBefore));
       });
     });
 
@@ -107,13 +112,29 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
     };
     child.stdin.write(`${JSON.stringify(bootstrap)}\n`);
 
+    const { pid } = child;
     const handle: WorkerHandle = {
-      pid: child.pid,
-      link,
+      pid,
       token,
       exited,
-      signal: killGroup,
-      memoryBytes: () => residentBytes(child.pid ?? null),
+      link: {
+        ...link,
+        send(message) {
+          killsBefore = oomKills();
+          return link.send(message);
+        },
+      },
+      signal(signal) {
+        if (gone) return;
+        signalled = true;
+        killGroup(signal);
+      },
+      abandon() {
+        child.unref();
+        letGo();
+      },
+      memoryBytes: () => (gone ? null : residentBytes(pid)),
+      footprint: () => footprintOf(pid),
     };
     return handle;
   };

@@ -10,9 +10,10 @@ import {
   type WorkerMessage,
 } from '../wire/messages.ts';
 import { type Channel, createChannel } from './channel.ts';
-import { describeExit, type ExitReport } from './exit.ts';
+import { describeExit, type ExitReport, publicWords } from './exit.ts';
 import type { WorkerHandle } from './handle.ts';
-import { climb, type Ladder, type Rung, shortLadder } from './kill-ladder.ts';
+import { climb, type Ladder, politeLadder, type Rung, shortLadder } from './kill-ladder.ts';
+import type { Footprint } from './memory.ts';
 import { createWatchdog, type Watchdog } from './watchdog.ts';
 
 export type WorkerState = 'starting' | 'ready' | 'stopping' | 'stopped' | 'crashed';
@@ -35,11 +36,25 @@ export interface WorkerJob extends AsyncIterable<JobMessage> {
 }
 
 export interface StopReport {
-  exit: ExitReport;
+  /** null: it was killed and is still there. */
+  exit: ExitReport | null;
   rung: Rung;
-  /** Resident bytes just before; null when unknown. */
-  memoryBytes: number | null;
   seconds: number;
+}
+
+/**
+ * What its owner hears at once, before anybody who waits for an answer of it. The worker never ends itself: that is the
+ * owner's to decide.
+ */
+export interface WorkerEvents {
+  /** It is not one of ours, or talks nonsense; what was in hand has failed. */
+  broken(error: AsrproError): void;
+  /** A job was cancelled and does not stop. */
+  deaf(job: string): void;
+  /** A job gave no sign of life for too long; it has failed, and the engine is still in it. */
+  hung(job: string): void;
+  /** @param error what those in hand get. */
+  exited(exit: ExitReport, error: AsrproError): void;
 }
 
 /** Longest silence in seconds before the engine counts as hung. */
@@ -50,6 +65,8 @@ export interface Patience {
   job(audioSeconds: number | null): number;
   /** From a cancel to its acknowledgement. */
   cancel: number;
+  /** From a kill to the exit. */
+  kill: number;
 }
 
 interface Pending {
@@ -59,7 +76,7 @@ interface Pending {
 
 /**
  * One worker generation: a process, the wire to it, and what is in hand there. It never comes back: after `stopped` or
- * `crashed` the supervisor starts another. Its own methods are the only writers of its state.
+ * `crashed` its owner starts another. Its own methods are the only writers of its state.
  */
 export class Worker {
   readonly generation: number;
@@ -68,34 +85,35 @@ export class Worker {
   readonly #handle: WorkerHandle;
   readonly #patience: Patience;
   readonly #log: Log;
+  readonly #events: Partial<WorkerEvents>;
   readonly #pending = new Map<string, Pending>();
   #state: WorkerState = 'starting';
   #settleHello: { resolve(): void; reject(error: AsrproError): void } | null = null;
   #stop: Promise<StopReport> | null = null;
   #requests = 0;
   #device = 'cpu';
-  #condemned = false;
 
-  constructor(handle: WorkerHandle, engine: ModelEngine, generation: number, patience: Patience, log: Log) {
+  constructor(
+    handle: WorkerHandle,
+    engine: ModelEngine,
+    generation: number,
+    patience: Patience,
+    log: Log,
+    events: Partial<WorkerEvents> = {},
+  ) {
     this.#handle = handle;
     this.engine = engine;
     this.generation = generation;
     this.#patience = patience;
     this.#log = log.child({ worker: generation });
+    this.#events = events;
     handle.link.listen({
       message: (message) => this.#receive(message),
-      broken: (error) => {
-        this.#log.error({ err: error }, 'the worker broke the protocol');
-        this.kill();
-      },
+      broken: (error) => this.#break('broke the protocol', { err: error }),
     });
     this.exited = handle.exited.then((exit) => this.#onExit(exit));
   }
 
-  /** Takes requests; false as soon as its end is decided. */
-  get usable(): boolean {
-    return this.#state === 'ready' && !this.#condemned;
-  }
   get state(): WorkerState {
     return this.#state;
   }
@@ -110,9 +128,14 @@ export class Worker {
     return this.#device;
   }
 
-  /** Resolves when the process has said who it is. Throws `worker_start_failed` with its last words. */
+  footprint(): Footprint {
+    return this.#handle.footprint();
+  }
+
+  /** Resolves when the process has said who it is. Throws `worker_start_failed`, with its last words where it ended. */
   async hello(): Promise<void> {
-    const watchdog = createWatchdog(this.#patience.hello, () => this.kill());
+    const seconds = this.#patience.hello;
+    const watchdog = createWatchdog(seconds, () => this.#break(`was not ready within ${seconds} s`));
     await new Promise<void>((resolve, reject) => {
       this.#settleHello = { resolve, reject };
     }).finally(() => watchdog.stop());
@@ -134,7 +157,10 @@ export class Worker {
   transcribe(message: Omit<TranscribeMessage, 'type'>): WorkerJob {
     const channel = createChannel<JobMessage>();
     let duration: number | null = null;
-    const watchdog = createWatchdog(this.#patience.job(null), () => this.#hung(message.job));
+    const watchdog = createWatchdog(this.#patience.job(null), () => {
+      this.#events.hung?.(message.job);
+      this.#hung(message.job);
+    });
     const finish = (end: () => void): void => {
       watchdog.stop();
       this.#pending.delete(message.job);
@@ -155,28 +181,28 @@ export class Worker {
     };
   }
 
-  /** Ends the process rung by rung and waits for its exit. Several callers share one stop. */
-  stop(ladder: Ladder): Promise<StopReport> {
-    this.#stop ??= this.#climb(ladder);
+  /**
+   * Asks the process to end, for `graceSeconds` each way, or kills it, and waits for its exit, though not for ever. Several
+   * callers share one stop; a later kill does not keep the pace of a politer one.
+   */
+  stop(how: 'kill' | { graceSeconds: number }): Promise<StopReport> {
+    const { kill } = this.#patience;
+    if (this.#stop !== null && how === 'kill') this.#handle.signal('SIGKILL');
+    this.#stop ??= this.climb(how === 'kill' ? shortLadder(kill) : politeLadder(how.graceSeconds, kill));
     return this.#stop;
   }
 
-  /** Ends a worker that cannot be talked to any more. Counts as a crash: nobody asked for this end. */
-  kill(): void {
-    this.#condemned = true;
-    this.#handle.signal('SIGKILL');
-  }
-
-  async #climb(ladder: Ladder): Promise<StopReport> {
-    const memoryBytes = this.memoryBytes;
+  /** Ends the process rung by rung. */
+  async climb(ladder: Ladder): Promise<StopReport> {
     const begin = performance.now();
     if (this.#state === 'starting' || this.#state === 'ready') this.#become('stopping');
-    const { exit, rung } = await climb(this.#state === 'stopping' ? ladder : shortLadder, {
+    const { exit, rung } = await climb(this.#state === 'stopping' ? ladder : shortLadder(this.#patience.kill), {
       exited: this.exited,
       ask: () => this.#handle.link.send({ type: 'unload', request: this.#nextRequest() }),
       signal: (signal) => this.#handle.signal(signal),
     });
-    return { exit, rung, memoryBytes, seconds: (performance.now() - begin) / 1000 };
+    if (exit === null) this.#handle.abandon();
+    return { exit, rung, seconds: (performance.now() - begin) / 1000 };
   }
 
   async #ask(
@@ -205,26 +231,37 @@ export class Worker {
 
   #cancel(job: string, watchdog: Watchdog): void {
     if (!this.#pending.has(job)) return;
-    // Ending the worker costs the jobs beside this one a second run: they get more time to let it come to a stop.
-    const patience = this.#patience.cancel * (this.#pending.size > 1 ? 10 : 1);
-    watchdog.limit(patience, () => {
-      this.#log.info({ job }, 'the engine did not stop in time; ending the worker');
-      this.#pending.get(job)?.fail(new AsrproError('cancelled', 'The request was cancelled.'));
-      void this.stop(shortLadder);
-      // A politer stop that is under way already would keep its pace.
-      this.#handle.signal('SIGKILL');
+    watchdog.limit(this.#patience.cancel, () => {
+      this.#log.info({ job }, 'the engine did not stop in time');
+      this.#events.deaf?.(job);
     });
     this.#send({ type: 'cancel', job });
   }
 
-  /** The job's silence was too long: the engine hangs, and only the end of the process ends that. */
+  /** The silence was too long: the engine hangs, and only the end of the process ends that. */
   #hung(subject: string): void {
-    this.#log.error({ subject }, 'the engine gave no sign of life; ending the worker');
+    this.#log.error({ subject }, 'the engine gave no sign of life');
     const error = new AsrproError('worker_unresponsive', 'The engine made no progress in time and was ended.', {
       hint: 'Try a smaller model, or split the file.',
     });
     this.#pending.get(subject)?.fail(error);
-    this.kill();
+  }
+
+  /** @param what it did, as the middle of a sentence. */
+  #break(what: string, details: object = {}): void {
+    this.#log.error(details, `the worker ${what}`);
+    const error = new AsrproError(this.#crashCode(), `The worker process ${what}.`);
+    this.#events.broken?.(error);
+    this.#fail(error);
+  }
+
+  #fail(error: AsrproError): void {
+    this.#settleHello?.reject(error);
+    for (const pending of [...this.#pending.values()]) pending.fail(error);
+  }
+
+  #crashCode(): 'worker_start_failed' | 'worker_crashed' {
+    return this.#state === 'starting' ? 'worker_start_failed' : 'worker_crashed';
   }
 
   #send(message: GatewayMessage): void {
@@ -234,9 +271,10 @@ export class Worker {
 
   #receive(message: WorkerMessage): void {
     if (message.type === 'hello') {
+      // It was told to end before it had spoken.
+      if (this.#state === 'stopping') return;
       if (message.token !== this.#handle.token || message.protocol !== PROTOCOL || this.#state !== 'starting') {
-        this.#log.error({ protocol: message.protocol }, 'the worker speaks another protocol, or is not ours');
-        this.kill();
+        this.#break('speaks another protocol, or is not ours', { protocol: message.protocol });
         return;
       }
       this.#become('ready');
@@ -250,16 +288,15 @@ export class Worker {
     else if (message.type !== 'unloaded') this.#log.debug({ type: message.type, subject }, 'late message dropped');
   }
 
-  #onExit(exit: Omit<ExitReport, 'expected'>): ExitReport {
-    const expected = this.#state === 'stopping';
-    const report = { ...exit, expected };
-    const wasStarting = this.#state === 'starting';
-    this.#become(expected ? 'stopped' : 'crashed');
-    if (!expected)
-      this.#log.error({ ...exit, inHand: [...this.#pending.keys()] }, `the worker ${describeExit(report)}`);
-    const error = crashError(report, wasStarting);
-    this.#settleHello?.reject(error);
-    for (const pending of [...this.#pending.values()]) pending.fail(error);
+  #onExit(exit: ExitReport): ExitReport {
+    const stopped = this.#state === 'stopping';
+    // One that was asked to end may do so with any code.
+    const report: ExitReport = stopped ? { ...exit, endedBy: 'us', outOfMemory: false } : exit;
+    const error = crashError(report, this.#crashCode());
+    this.#become(stopped ? 'stopped' : 'crashed');
+    if (!stopped) this.#log.error({ ...exit, inHand: [...this.#pending.keys()] }, `the worker ${describeExit(report)}`);
+    this.#events.exited?.(report, error);
+    this.#fail(error);
     return report;
   }
 
@@ -296,19 +333,19 @@ function receiveJob(message: WorkerMessage, channel: Channel<JobMessage>, finish
 }
 
 function engineError(message: Extract<WorkerMessage, { type: 'error' }>): AsrproError {
-  const code = message.code in errorKinds ? (message.code as ErrorCode) : 'internal_error';
+  const code = Object.hasOwn(errorKinds, message.code) ? (message.code as ErrorCode) : 'internal_error';
   return new AsrproError(code, message.message, message.param === null ? {} : { param: message.param });
 }
 
-function crashError(exit: ExitReport, wasStarting: boolean): AsrproError {
+function crashError(exit: ExitReport, code: 'worker_start_failed' | 'worker_crashed'): AsrproError {
   if (exit.outOfMemory) {
     return new AsrproError('out_of_memory', 'The worker ran out of memory.', {
       hint: 'Choose a smaller model or compute type, or close other programs.',
       cause: exit,
     });
   }
-  const [code, when] = wasStarting
-    ? (['worker_start_failed', 'while it started'] as const)
-    : (['worker_crashed', 'before it answered'] as const);
-  return new AsrproError(code, `The worker process ${describeExit(exit)} ${when}.`, { cause: exit });
+  const end = `The worker process ${describeExit(exit)}`;
+  if (code === 'worker_crashed') return new AsrproError(code, `${end} before it answered.`, { cause: exit });
+  const words = publicWords(exit.lastWords);
+  return new AsrproError(code, `${end} while it started${words === '' ? '.' : `: ${words}`}`, { cause: exit });
 }

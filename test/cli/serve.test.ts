@@ -30,7 +30,7 @@ test('one ready line, with the address that answers', async () => {
 });
 
 test.each(['SIGTERM', 'SIGINT'] as const)('%s lets the running request finish and exits with 0', async (signal) => {
-  const gateway = await startGateway(mock);
+  const gateway = await startGateway({ ...mock, args: ['--mock-pace', '0.05'] });
   // Remembers the selected model, so everything that a signal could reach is there.
   expect((await post(gateway.url, '/v1/settings/model', { model_id: 'mock-slow' })).status).toBe(200);
   const pending = transcribe(gateway.url, jfk, { model: 'mock-slow' });

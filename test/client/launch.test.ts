@@ -91,7 +91,7 @@ test('stop() lets the running request finish, and kills where it takes too long'
   });
   expect(await hanging).toMatchObject({ code: 'unreachable' });
 
-  const other = await start();
+  const other = await start({ args: ['--mock-pace', '0.05'] });
   const slow = other.transcribe(jfk, { model: 'mock-slow' });
   await vi.waitFor(async () => expect((await other.health()).queue.running).toBe(1), { timeout: 10_000 });
   expect(await other.stop()).toMatchObject({ reason: 'stopped' });

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, vi } from 'vitest';
@@ -23,7 +23,9 @@ export interface MockGateway extends AsyncDisposable {
  *
  * @param server part of the configuration, for example `{ server: { maxUploadBytes: 1000 } }`.
  */
-export async function mockGateway(config: { server?: object; models?: object } = {}): Promise<MockGateway> {
+export async function mockGateway(
+  config: { server?: object; models?: object; device?: object } = {},
+): Promise<MockGateway> {
   const home = mkdtempSync(path.join(os.tmpdir(), 'asrpro-http-'));
   const services = await buildServices({
     config: configSchema.parse({ ...config, server: { port: 0, drainSeconds: 1, ...config.server } }),
@@ -35,18 +37,18 @@ export async function mockGateway(config: { server?: object; models?: object } =
   const spoolDirectory = services.run.spool;
   const server = await createHttpServer({ ...services, version: '0.0.0', startedAt: Date.now(), spoolDirectory });
   const { url, port } = await server.listen();
+  // The folder itself goes when the services are closed.
+  const spooled = (): string[] => (existsSync(spoolDirectory) ? readdirSync(spoolDirectory) : []);
   return {
     url,
     port,
     services,
     server,
-    spooled: () => readdirSync(spoolDirectory),
+    spooled,
     async [Symbol.asyncDispose]() {
-      const closing = server.close();
-      await services.residency.close(0);
-      await closing;
+      await Promise.all([server.close(), services.residency.close(0)]);
       // The last answer is sent before its upload is removed.
-      await vi.waitFor(() => expect(readdirSync(spoolDirectory), 'uploads left behind').toEqual([]));
+      await vi.waitFor(() => expect(spooled(), 'uploads left behind').toEqual([]));
       await services.close();
       rmSync(home, { recursive: true, force: true });
     },

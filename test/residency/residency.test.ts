@@ -14,11 +14,11 @@ afterEach(async () => {
 
 describe('the resident model', () => {
   it('is loaded on demand, replaced on demand, and each request gets the model it asked for', async () => {
-    const { residency, supervisor, text } = on('say-model');
+    const { residency, worker, text } = on('say-model');
     const answers = await Promise.all([text(a), text(b), text(a), text(a), text(b)]);
     expect(answers).toEqual(['a', 'b', 'a', 'a', 'b']);
     expect(residency.status()).toMatchObject({ model: 'b', status: 'loaded' });
-    expect(supervisor.health().generation).toBe(4);
+    expect(worker().generation).toBe(4);
   });
 
   it('never shares the machine with another: the old process is gone before the next one reads its weights', async () => {
@@ -89,6 +89,8 @@ describe('the queue', () => {
 
   it('ends the wait of a request after queueSeconds', async () => {
     const { residency, text } = on('hold-the-interpreter', { queueSeconds: 0.3, patience: { cancel: 0.2 } });
+    // Loaded first: the limit is for the queue, and a process takes longer than that to start.
+    await residency.load(a);
     const client = new AbortController();
     const running = text(a, {}, { signal: client.signal }).catch(() => undefined);
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
@@ -114,6 +116,8 @@ describe('the queue', () => {
 
   it('gives a load that waits for long jobs an end too', async () => {
     const { residency, text } = on('hold-the-interpreter', { queueSeconds: 0.3, patience: { cancel: 0.2 } });
+    // Loaded first: the limit is for the queue, and a process takes longer than that to start.
+    await residency.load(a);
     const client = new AbortController();
     const running = text(a, {}, { signal: client.signal }).catch(() => undefined);
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });

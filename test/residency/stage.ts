@@ -4,47 +4,70 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { createLog } from '../../src/log.ts';
-import { mockCapabilities } from '../../src/mock/capabilities.ts';
-import type { Model } from '../../src/models/model.ts';
+import type { Model, ModelEngine } from '../../src/models/model.ts';
 import type { JobOrder } from '../../src/residency/job.ts';
-import { ModelResidency, type ResidencyOptions } from '../../src/residency/residency.ts';
+import { createResidency, type ResidencyOptions } from '../../src/residency/residency.ts';
+import type { Jobs, Residency, WorkerHealth } from '../../src/residency/types.ts';
 import type { Segment } from '../../src/transcription/types.ts';
 import { createRunDirectory } from '../../src/wire/run-directory.ts';
+import type { StartWorker, WorkerHandle } from '../../src/worker/handle.ts';
 import { createProcessStarter } from '../../src/worker/process.ts';
-import { Supervisor } from '../../src/worker/supervisor.ts';
-import type { Patience } from '../../src/worker/worker.ts';
+import { type Patience, Worker } from '../../src/worker/worker.ts';
+import { modelNamed } from './models.ts';
+
+export { modelNamed };
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/workers', import.meta.url));
 const log = createLog({ level: 'silent', format: 'json' });
-const patience: Patience = { hello: 20, load: 20, job: () => 20, cancel: 5 };
+const patience: Patience = { hello: 20, load: 20, job: () => 20, cancel: 5, kill: 10 };
 
 export interface Stage extends AsyncDisposable {
-  residency: ModelResidency;
-  supervisor: Supervisor;
-  /** Queues a job and gives its whole text; rejects with its error. */
+  residency: Residency & Jobs;
+  worker(): WorkerHealth;
+  /** Of all processes that were started. */
+  pids(): number[];
+  /** A process that the residency knows nothing of. */
+  startHandle(): Promise<WorkerHandle>;
+  /** One that the residency knows nothing of, after its hello. */
+  startWorker(): Promise<Worker>;
+  /** Queues a job and gives its whole text; rejects with its error. Without a model it gets the selected one, else `fallback`. */
   text(
-    model: Model,
+    model: Model | null,
     order?: Partial<JobOrder['message']>,
     options?: { stream?: boolean; signal?: AbortSignal },
   ): Promise<string>;
 }
 
-/** The real residency, supervisor and wire over one of the fixture programs. Disposing asserts that nothing is left. */
-export function stage(
-  fixture: string,
-  options: Partial<ResidencyOptions> & { patience?: Partial<Patience> } = {},
-): Stage {
+export interface StageOptions extends Partial<Omit<ResidencyOptions, 'patience'>> {
+  patience?: Partial<Patience>;
+  /** Another program for an engine. */
+  programs?: Partial<Record<ModelEngine, string>>;
+  /** Puts itself between the machine and a process. */
+  disguise?(handle: WorkerHandle): WorkerHandle;
+}
+
+/** The real residency, processes and wire over one of the fixture programs. Disposing asserts that nothing is left. */
+export function stage(fixture: string, { programs = {}, disguise, ...options }: StageOptions = {}): Stage {
   const root = mkdtempSync(path.join(os.tmpdir(), 'asrpro-test-'));
   const run = createRunDirectory(root);
-  const start = createProcessStarter({
+  const startProcess = createProcessStarter({
     log,
     run,
-    command: async () => ({ file: process.execPath, args: [path.join(FIXTURES, `${fixture}.mjs`)], env: {} }),
+    command: async (engine) => ({
+      file: process.execPath,
+      args: [path.join(FIXTURES, `${programs[engine] ?? fixture}.mjs`)],
+      env: {},
+    }),
   });
-  const supervisor = new Supervisor(start, { ...patience, ...options.patience }, log);
-  const residency = new ModelResidency({
-    supervisor,
+  const pids = new Set<number>();
+  const start: StartWorker = async (engine, generation) => {
+    const handle = await startProcess(engine, generation);
+    pids.add(handle.pid!);
+    return disguise?.(handle) ?? handle;
+  };
+  const residency = createResidency({
     log,
+    start,
     maxQueue: 32,
     queueSeconds: 30,
     drainSeconds: 20,
@@ -53,27 +76,32 @@ export function stage(
     loadSettings: async () => ({ device: 'cpu', compute_type: 'int8', threads: 1, concurrency: 1 }),
     onSelected: () => undefined,
     ...options,
+    patience: { ...patience, ...options.patience },
   });
-  const pids = new Set<number>();
-  const note = (): void => {
-    const { pid } = supervisor.health();
-    if (pid !== null) pids.add(pid);
-  };
   return {
     residency,
-    supervisor,
+    startHandle: () => start('faster-whisper', 1),
+    async startWorker() {
+      const worker = new Worker(await start('faster-whisper', 1), 'faster-whisper', 1, patience, log);
+      await worker.hello();
+      return worker;
+    },
+    pids: () => [...pids],
+    worker: () => residency.health().worker,
     async text(model, message = {}, { stream = false, signal = new AbortController().signal } = {}) {
       const place = residency.reserve();
       try {
-        const { segments } = await place.start({ model, stream, message: { ...order, ...message } }, signal);
-        note();
+        const made = async (selected: string | null) => {
+          const chosen = model ?? (selected === null ? fallback : modelNamed(selected));
+          return { model: chosen, stream, message: { ...order, ...message } };
+        };
+        const { segments } = await place.start({ named: model !== null, order: made }, signal);
         return await joined(segments);
       } finally {
         place.release();
       }
     },
     async [Symbol.asyncDispose]() {
-      note();
       await residency.close(0);
       for (const pid of pids) expect(groupLives(pid), `process group ${pid} is gone`).toBe(false);
       run.remove();
@@ -82,6 +110,8 @@ export function stage(
     },
   };
 }
+
+export const fallback: Model = modelNamed('fallback');
 
 const order: JobOrder['message'] = {
   audio: '/nonexistent',
@@ -95,27 +125,6 @@ const order: JobOrder['message'] = {
   logprobs: false,
   vad_filter: true,
 };
-
-export function modelNamed(id: string): Model {
-  return {
-    id,
-    name: id,
-    description: '',
-    engine: 'faster-whisper',
-    sizeBytes: 1,
-    languages: ['en'],
-    license: null,
-    capabilities: mockCapabilities,
-    source: 'catalogue',
-    created: 0,
-    downloaded: true,
-    ready: true,
-    reason: null,
-    path: '/nonexistent',
-    quantization: null,
-    aliases: [],
-  };
-}
 
 export async function joined(segments: AsyncIterable<Segment>): Promise<string> {
   let text = '';

@@ -14,32 +14,35 @@ afterEach(async () => {
 
 describe('a worker that', () => {
   it('behaves answers, is unloaded, and its process is gone when the answer arrives', async () => {
-    const { residency, supervisor, text } = on('obedient');
+    const { residency, worker, text } = on('obedient');
     expect(await text(light, { prompt: 'hello there' })).toBe('hello there');
-    const pid = supervisor.health().pid!;
+    const pid = worker().pid!;
     const report = await residency.unload();
     expect(groupLives(pid)).toBe(false);
     expect(report.unloaded).toBe('light');
     expect(report.memory.workerExited).toBe(true);
     expect(report.memory.beforeBytes).toBeGreaterThan(10_000_000);
-    expect(report.memory.returnedBytes).toBe(report.memory.beforeBytes);
+    expect(report.memory.returnedBytes).toBeGreaterThan(0.9 * report.memory.beforeBytes);
     expect(residency.status().status).toBe('none');
   });
 
-  it('crashes at start fails the request at once and tells its last words to the log only', async () => {
-    const { text, supervisor } = on('crash-at-start');
-    await expect(text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
-    expect(supervisor.health()).toMatchObject({ state: 'crashed', pid: null });
-    expect(supervisor.health().lastError).toContain('exit code 3');
+  it('crashes at start fails the request at once, with its last words', async () => {
+    const { text, worker } = on('crash-at-start');
+    await expect(text(light)).rejects.toMatchObject({
+      code: 'worker_start_failed',
+      message: expect.stringContaining('cannot import name resonance from dream'),
+    });
+    expect(worker()).toMatchObject({ state: 'crashed', pid: null });
+    expect(worker().lastError).toContain('exit code 3');
   });
 
   it('crashes at start again and again is left to cool down', async () => {
-    const { text, supervisor } = on('crash-at-start');
+    const { text, worker } = on('crash-at-start');
     for (let count = 0; count < 5; count += 1) {
       await expect(text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
     }
     await expect(text(light)).rejects.toMatchObject({ code: 'model_busy', retryAfterSeconds: expect.any(Number) });
-    expect(supervisor.health().state).toBe('failed');
+    expect(worker().state).toBe('failed');
   });
 
   it('is never ready is ended after the limit', async () => {
@@ -56,21 +59,21 @@ describe('a worker that', () => {
   });
 
   it('exits in every job fails that job after one more try, and no other', async () => {
-    const { text, supervisor } = on('exit-in-job');
+    const { text, worker } = on('exit-in-job');
     await expect(text(light)).rejects.toMatchObject({ code: 'worker_crashed' });
-    expect(supervisor.health().generation).toBe(2);
+    expect(worker().generation).toBe(2);
   });
 
   it('exits in its first job is replaced without the caller noticing', async () => {
-    const { text, supervisor } = on('exit-in-first-job');
+    const { text, worker } = on('exit-in-first-job');
     expect(await text(light)).toBe('second try');
-    expect(supervisor.health()).toMatchObject({ generation: 2, restarts: 1, state: 'ready' });
+    expect(worker()).toMatchObject({ generation: 2, restarts: 1, state: 'ready' });
   });
 
   it('exits after a segment was passed on is not tried again', async () => {
-    const { text, supervisor } = on('exit-in-job');
+    const { text, worker } = on('exit-in-job');
     await expect(text(light, {}, { stream: true })).rejects.toMatchObject({ code: 'worker_crashed' });
-    expect(supervisor.health().generation).toBe(1);
+    expect(worker().generation).toBe(1);
   });
 
   it('has a grandchild takes it along', async () => {
@@ -82,21 +85,21 @@ describe('a worker that', () => {
   });
 
   it('hangs in a job is ended when its time is over', async () => {
-    const { residency, text, supervisor } = on('hold-the-interpreter', { patience: { job: () => 0.5 } });
+    const { residency, text, worker } = on('hold-the-interpreter', { patience: { job: () => 0.5 } });
     await expect(text(light)).rejects.toMatchObject({ code: 'worker_unresponsive' });
-    await vi.waitFor(() => expect(supervisor.health().pid).toBeNull(), { timeout: 5000 });
+    await vi.waitFor(() => expect(worker().pid).toBeNull(), { timeout: 5000 });
     expect(residency.status().status).toBe('none');
   });
 
   it('does not hear a cancel is ended, and loaded again only when needed', async () => {
-    const { residency, supervisor, text } = on('hold-the-interpreter', { patience: { cancel: 0.3 } });
+    const { residency, worker, text } = on('hold-the-interpreter', { patience: { cancel: 0.3 } });
     const client = new AbortController();
     const answer = text(light, {}, { signal: client.signal });
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
     client.abort();
     await expect(answer).rejects.toMatchObject({ code: 'client_closed' });
-    await vi.waitFor(() => expect(supervisor.health().pid).toBeNull(), { timeout: 5000 });
-    expect(supervisor.health()).toMatchObject({ generation: 1, state: 'stopped' });
+    await vi.waitFor(() => expect(worker().pid).toBeNull(), { timeout: 5000 });
+    expect(worker()).toMatchObject({ generation: 1, state: 'stopped' });
     expect(residency.health().queue).toMatchObject({ running: 0, waiting: 0 });
   });
 
@@ -105,10 +108,10 @@ describe('a worker that', () => {
   });
 
   it('answers twice confuses nobody', async () => {
-    const { text, supervisor } = on('answer-twice');
+    const { text, worker } = on('answer-twice');
     expect(await text(light, { prompt: 'one' })).toBe('one');
     expect(await text(light, { prompt: 'two' })).toBe('two');
-    expect(supervisor.health().generation).toBe(1);
+    expect(worker().generation).toBe(1);
   });
 
   it('answers a cancelled job late does not answer another with it', async () => {
@@ -122,9 +125,9 @@ describe('a worker that', () => {
   });
 
   it('runs out of memory says so in words', async () => {
-    const { text, supervisor } = on('out-of-memory');
+    const { text, worker } = on('out-of-memory');
     await expect(text(light)).rejects.toMatchObject({ code: 'out_of_memory' });
-    expect(supervisor.health().lastError).toContain('out of memory');
+    expect(worker().lastError).toContain('out of memory');
   });
 
   it.each([
@@ -132,33 +135,32 @@ describe('a worker that', () => {
     ['ignore-shutdown', 'SIGTERM'],
     ['ignore-sigterm', 'SIGKILL'],
   ])('is %s ends at the rung %s', async (fixture, rung) => {
-    const { supervisor } = on(fixture);
-    const worker = await supervisor.start('faster-whisper');
-    const stop = await worker.stop({
+    const worker = await on(fixture).startWorker();
+    const stop = await worker.climb({
       rungs: [
         { rung: 'message', seconds: fixture === 'obedient' ? 20 : 0.2 },
         { rung: 'SIGTERM', seconds: fixture === 'ignore-shutdown' ? 20 : 0.2 },
-        { rung: 'SIGKILL', seconds: Number.POSITIVE_INFINITY },
+        { rung: 'SIGKILL', seconds: 20 },
       ],
     });
     expect(stop.rung).toBe(rung);
-    expect(stop.exit.expected).toBe(true);
+    expect(stop.exit?.endedBy).toBe('us');
     expect(worker.state).toBe('stopped');
   });
 
   it('dies while a model is loaded three times makes that model refused, until it is asked for by name', async () => {
-    const { residency, supervisor, text } = on('crash-on-load');
+    const { residency, worker, text } = on('crash-on-load');
     const heavy = modelNamed('heavy');
     await expect(text(heavy)).rejects.toMatchObject({ code: 'worker_crashed' });
     await expect(text(heavy)).rejects.toMatchObject({ code: 'worker_crashed' });
-    const generations = supervisor.health().generation;
+    const generations = worker().generation;
     await expect(text(heavy)).rejects.toMatchObject({
       code: 'model_load_failed',
       message: expect.stringContaining('heavy'),
     });
-    expect(supervisor.health().generation).toBe(generations);
+    expect(worker().generation).toBe(generations);
     await expect(residency.load(heavy)).rejects.toMatchObject({ code: 'worker_crashed' });
-    expect(supervisor.health().generation).toBeGreaterThan(generations);
+    expect(worker().generation).toBeGreaterThan(generations);
     expect(await text(light)).toBe('hello');
   });
 

@@ -22,7 +22,9 @@ const deviceReport = z
           .describe('Outcome of a real inference, by engine.'),
       }),
     ),
-    selected: z.record(z.string(), z.string()).describe('Device that `auto` takes, by engine.'),
+    selected: z
+      .record(z.string(), z.string())
+      .describe('Device that a load takes, by engine: the best usable one that `device.prefer` allows, else the CPU.'),
   })
   .meta({ id: 'DeviceReport' });
 

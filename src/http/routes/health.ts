@@ -6,9 +6,11 @@ const deviceKinds = ['cuda', 'mps', 'cpu'] as const;
 
 const health = z
   .object({
-    status: z.enum(['healthy', 'degraded']).describe('degraded: the worker cannot run, or no model can be loaded.'),
+    status: z
+      .enum(['healthy', 'degraded'])
+      .describe('degraded: the last worker crashed or does not end, or no model can be loaded.'),
     current_model: z.string().nullable(),
-    device: z.enum(deviceKinds),
+    device: z.enum(deviceKinds).describe('In force; without a loaded model the one chosen last, at first the CPU.'),
     version: z.string(),
     uptime_seconds: z.number(),
     worker: z.object({
@@ -23,7 +25,7 @@ const health = z
   })
   .meta({ id: 'Health' });
 
-type Deps = Pick<HttpServerDeps, 'config' | 'version' | 'startedAt' | 'library' | 'residency'>;
+type Deps = Pick<HttpServerDeps, 'devices' | 'version' | 'startedAt' | 'library' | 'residency'>;
 
 export function healthRoutes(deps: Deps): Operation[] {
   const anyModelReady = createReadiness(deps);
@@ -41,14 +43,14 @@ export function healthRoutes(deps: Deps): Operation[] {
 }
 
 function describeHealth(deps: Deps, anyModelReady: boolean): z.input<typeof health> {
-  const { config, version, startedAt, residency } = deps;
+  const { devices, version, startedAt, residency } = deps;
   const { worker, queue } = residency.health();
   const { model, status, device } = residency.status();
   const canWork = worker.state !== 'failed' && worker.state !== 'crashed' && (anyModelReady || status === 'loaded');
   return {
     status: canWork ? 'healthy' : 'degraded',
     current_model: status === 'loaded' ? model : null,
-    device: kindOf(device ?? config.device.prefer),
+    device: kindOf(device ?? devices.lastChosen()),
     version,
     uptime_seconds: (Date.now() - startedAt) / 1000,
     worker: {
@@ -63,7 +65,7 @@ function describeHealth(deps: Deps, anyModelReady: boolean): z.input<typeof heal
   };
 }
 
-/** `cuda:0` is `cuda`; `auto` before anything was loaded is the device that always works. */
+/** `cuda:0` is `cuda`. */
 function kindOf(device: string): (typeof deviceKinds)[number] {
   const kind = device.split(':')[0];
   return deviceKinds.find((known) => known === kind) ?? 'cpu';
