@@ -88,3 +88,11 @@ test('the executable for Linux on ARM starts on an emulated processor', async ({
   const gateway = await startGateway({ command: [...emulator, 'serve'], mock: true });
   expect((await transcribe(gateway.url, jfk)).status).toBe(200);
 });
+
+test('a snapshot starts on an older processor than the one it was made on', async ({ skip }) => {
+  const host = hostTarget();
+  const missing = host.arch === 'x64' ? await missingPackages('qemu-user-static') : 'it is about processors of Intel';
+  if (missing) return skip(missing);
+  const emulator = ['-cpu', 'Westmere', fileOf(host), '--version'];
+  expect((await execa('qemu-x86_64-static', emulator)).stdout).toBe(version);
+});

@@ -99,12 +99,13 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     const folder = wine.newFolder('mit Motor');
     await installWorker(folder);
     const env = { ...home('mit Motor'), TEST_PACKAGES: windowsPath(path.join(checkout, 'package.json')) };
-    const { url, pid } = await app.serve({ file, args: ['--port', '0', '--watch-stdin', '--device', 'cpu'], env });
+    const { url, pid } = await app.serve({ file, args: ['--port', '0', '--watch-stdin'], env });
     const answer = await transcribe(url, jfk, { model: 'whisper-base' });
     expect(answer.json, answer.text).toMatchObject({ text: `${statSync(jfk).size} bytes` });
-    const worker = (await call(url, '/health')).json;
-    expect(worker).toMatchObject({ status: 'ok' });
-    expect(await post(url, '/v1/settings/model/unload', {})).toMatchObject({ status: 200 });
+    const { worker } = (await call(url, '/health')).json;
+    expect(worker).toMatchObject({ state: 'ready', pid: expect.any(Number) });
+    const unloaded = await call(url, '/v1/settings/model', { method: 'DELETE' });
+    expect(unloaded.json, unloaded.text).toMatchObject({ unloaded: 'whisper-base', memory: { worker_exited: true } });
     expect((await app.closeStdin(pid)).code).toBe(0);
   });
 
