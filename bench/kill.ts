@@ -1,6 +1,7 @@
-import { globSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { checkout } from '../test/setup/checkout.ts';
+import { dist } from '../packaging/places.ts';
+import { executableName, hostTarget } from '../packaging/targets.ts';
 import { killedApp } from '../test/setup/killed-app.ts';
 
 const TIMES = 50;
@@ -9,8 +10,8 @@ const LATEST_MS = 5000;
 
 /** An app is killed in random moments; how long its sidecar and the worker live on, at most. Needs `npm run build`. */
 export async function lifeAfterApp(): Promise<void> {
-  const [binary] = globSync('dist/asrpro-*', { cwd: checkout }).map((file) => path.join(checkout, file));
-  if (binary === undefined) throw new Error('there is no executable in dist: run `npm run build`');
+  const binary = path.join(dist, executableName(hostTarget()));
+  if (!existsSync(binary)) throw new Error('there is no executable in dist: run `npm run build`');
   for (const app of ['spawn-app', 'launcher-app'] as const) {
     const seconds: number[] = [];
     let left = 0;

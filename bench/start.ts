@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync, rmSync } from 'node:fs';
+import { existsSync, globSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { execa } from 'execa';
-import { checkout } from '../test/setup/checkout.ts';
+import { dist } from '../packaging/places.ts';
+import { executableName, hostTarget } from '../packaging/targets.ts';
 import { createHome } from '../test/setup/create-home.ts';
 import { sharedHome } from '../test/setup/shared-home.ts';
 import { memory } from './processes.ts';
@@ -21,11 +22,11 @@ const LIMITS = { ratio: 0.3, megabytes: 45 };
  * memory of a gateway without a model. The first start, which unpacks, is told apart. Needs `npm run build`.
  */
 export async function start(): Promise<void> {
-  const [binary] = globSync('dist/asrpro-*', { cwd: checkout }).map((file) => path.join(checkout, file));
+  const binary = path.join(dist, executableName(hostTarget()));
   const [python] = globSync('engines/core-*/bin/python', { cwd: sharedHome }).map((file) =>
     path.join(sharedHome, file),
   );
-  if (binary === undefined) throw new Error('there is no executable in dist: run `npm run build`');
+  if (!existsSync(binary)) throw new Error('there is no executable in dist: run `npm run build`');
   const home = createHome(true);
   try {
     const first = await startOnce(binary, home);

@@ -5,8 +5,7 @@
  * So nothing in these modules may look at the environment, the machine or the clock while it loads, and nothing may hold
  * a socket. Modules that are imported later (`import()`) load as always.
  */
-import { isIPv6 } from 'node:net';
-import { setFlagsFromString, startupSnapshot } from 'node:v8';
+import { startupSnapshot } from 'node:v8';
 import '../src/app.ts';
 import { configOverrides, parseOptions } from '../src/cli/options.ts';
 import { runCommandLine } from '../src/cli/run.ts';
@@ -19,23 +18,10 @@ import { createHttpServer, type HttpServerDeps } from '../src/http/server.ts';
 import '../src/models/library.ts';
 
 startupSnapshot.setDeserializeMainFunction(() => {
-  prepareAddressCheck();
   runCommandLine(process.argv.slice(2), process.env).then((code) => {
     process.exitCode = code;
   });
 });
-
-/**
- * Node checks the address that it listens on with a large pattern, which V8 compiles at the first use and again at the
- * second: with all its care that takes 6 ms, without it 1 ms. The flag goes back
- * at once: the compiled code that Node has of its own modules holds for no other flags.
- */
-function prepareAddressCheck(): void {
-  setFlagsFromString('--no-regexp-optimization');
-  isIPv6('');
-  isIPv6('');
-  setFlagsFromString('--regexp-optimization');
-}
 
 /** Done once here and thrown away: the code that every start runs is in the snapshot compiled. */
 const { flags } = parseOptions(['--port', '0', '--watch-stdin'], serve.options);

@@ -1,7 +1,18 @@
-import { copyFileSync, globSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { dist, LICENCES } from '../../packaging/places.ts';
+import { executableName, hostTarget } from '../../packaging/targets.ts';
 import { readInstalled } from '../../src/models/store.ts';
 import { startFaultHub } from '../downloads/fault-hub.ts';
 import { modelFiles } from '../downloads/model-files.ts';
@@ -13,6 +24,8 @@ import { temporaryHome } from '../setup/home.ts';
 
 const jfk = audio('english/jfk.flac');
 const sample = 'test/audio/english/jfk.flac';
+
+const built = path.join(dist, executableName(hostTarget()));
 
 /** The package as a user gets it: packed, installed into an empty folder, without development dependencies. */
 const folder = createHome(false);
@@ -39,6 +52,14 @@ test('the npm package serves and transcribes', async () => {
   expect(wordsOf((await transcribe(real.url, shipped)).json.text)).toBe(jfkWords);
 });
 
+test('the npm package names the licence of everything that is bundled into it', () => {
+  const shipped = path.join(folder, 'node_modules', 'asrpro');
+  expect(readFileSync(path.join(shipped, 'LICENSE'), 'utf8')).toContain('MIT License');
+  const licences = readFileSync(path.join(shipped, 'dist', LICENCES), 'utf8');
+  for (const name of ['fastify', 'pino', 'zod', 'got', '@msgpack/msgpack']) expect(licences).toMatch(`\n${name} `);
+  expect(licences, 'is installed as a package of its own').not.toMatch(/^zeromq /m);
+});
+
 test('the npm package brings the launcher library, with its types', async () => {
   const app = path.join(folder, 'app.mts');
   writeFileSync(
@@ -59,10 +80,9 @@ test('the npm package brings the launcher library, with its types', async () => 
 });
 
 test('the executable runs alone in a folder, with nothing on PATH', async () => {
-  const [built] = globSync('dist/asrpro-*', { cwd: checkout });
   const alone = temporaryHome();
   const binary = path.join(alone, 'asrpro');
-  copyFileSync(path.join(checkout, built!), binary);
+  copyFileSync(built, binary);
   const environment = { PATH: '' };
 
   const home = temporaryHome();
@@ -87,10 +107,9 @@ test('the executable runs alone in a folder, with nothing on PATH', async () => 
 });
 
 test('the executable fetches a model from the hub', async () => {
-  const [built] = globSync('dist/asrpro-*', { cwd: checkout });
   await using hub = await startFaultHub(modelFiles('whisper-tiny.en'));
   const home = temporaryHome();
   const variables = { ASRPRO_HOME: home, ASRPRO_DOWNLOAD_ENDPOINT: hub.url, ASRPRO_DOWNLOAD_MIRRORS: 'false' };
-  await execa(path.join(checkout, built!), ['pull', 'whisper-tiny.en'], { env: variables });
+  await execa(built, ['pull', 'whisper-tiny.en'], { env: variables });
   expect(readInstalled(path.join(home, 'models'), 'whisper-tiny.en')).toMatchObject({ source: 'hub' });
 });

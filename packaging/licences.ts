@@ -1,0 +1,40 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { root } from './places.ts';
+
+interface PackageFacts {
+  name: string;
+  version: string;
+  license?: string;
+  author?: string | { name?: string };
+}
+
+/** What of other people is in a program: name, licence and its text of every npm package, by the files that it consists of. */
+export function licencesOf(files: readonly string[]): string {
+  const folders = new Set(files.map(packageFolder).filter((folder) => folder !== null));
+  return [...folders]
+    .sort()
+    .map(licenceOf)
+    .join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+function packageFolder(file: string): string | null {
+  return /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(file.replaceAll('\\', '/'))?.[0] ?? null;
+}
+
+function licenceOf(relative: string): string {
+  const folder = path.join(root, relative);
+  const { name, version, license, author } = JSON.parse(
+    readFileSync(path.join(folder, 'package.json'), 'utf8'),
+  ) as PackageFacts;
+  const texts = readdirSync(folder)
+    .filter((file) => /^(licen[cs]e|copying|notice)/i.test(file))
+    .sort()
+    .map((file) => readFileSync(path.join(folder, file), 'utf8').trim());
+  if (texts.length === 0) {
+    const owner = typeof author === 'string' ? author : author?.name;
+    if (!license || !owner) throw new Error(`the package ${name} names no licence, or no owner`);
+    texts.push(`By ${owner}, under the licence ${license}.`);
+  }
+  return `${name} ${version} (${license ?? 'see below'})\n\n${texts.join('\n\n')}\n`;
+}

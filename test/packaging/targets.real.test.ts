@@ -1,0 +1,98 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { addonFiles } from '../../packaging/addon.ts';
+import { buildExecutable } from '../../packaging/executable.ts';
+import { executableName, hostTarget, type Target, targets } from '../../packaging/targets.ts';
+import { transcribe } from '../setup/api.ts';
+import { audio, checkout } from '../setup/checkout.ts';
+import { missingPackages } from '../setup/debian.ts';
+import { startGateway } from '../setup/gateway.ts';
+import { type Image, readElf } from './elf.ts';
+import { expectSigned, expectSound, readMachO } from './mach-o.ts';
+import { readPortableExecutable } from './portable-executable.ts';
+
+/** First number of what Node puts together from program and files. */
+const SEA_MAGIC = 0x0143da20;
+const fuse = Buffer.from('NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:');
+const jfk = audio('english/jfk.flac');
+const { version } = JSON.parse(readFileSync(path.join(checkout, 'package.json'), 'utf8'));
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-targets-'));
+beforeAll(async () => {
+  for (const target of targets) await buildExecutable(target, { into: folder });
+}, 600_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const fileOf = (target: Target) => path.join(folder, executableName(target));
+const targetNamed = (triple: string) => targets.find((target) => target.triple === triple)!;
+
+function read(target: Target, image: Buffer): Image {
+  if (target.platform === 'win32') return readPortableExecutable(image);
+  return target.platform === 'darwin' ? readMachO(image) : readElf(image);
+}
+
+test('one command makes one executable a target', () => {
+  expect(readdirSync(folder).sort()).toEqual(targets.map(executableName).sort());
+});
+
+describe.each(targets)('the executable for $triple', (target) => {
+  test('is for its architecture, holds the program and the addon of its platform, and lets Node look for them', () => {
+    const image = readFileSync(fileOf(target));
+    const { arch, program } = read(target, image);
+    expect(arch).toBe(target.arch);
+    expect(program.readUInt32LE(0)).toBe(SEA_MAGIC);
+    const at = image.indexOf(fuse);
+    expect(image.toString('latin1', at + fuse.length, at + fuse.length + 1)).toBe('1');
+
+    const addons = targets.map((one) => ({ one, file: addonFiles(one).find((file) => file.endsWith('.node'))! }));
+    for (const { one, file } of addons) {
+      expect(program.includes(readFileSync(path.join(checkout, file))), file).toBe(one === target);
+      expect(file).toContain(`${one.platform}/${one.arch}/`);
+    }
+    expect(program.includes('Node.js is licensed for use as follows'), 'the licences').toBe(true);
+  });
+});
+
+test.each(targets.filter(({ platform }) => platform === 'darwin'))('macOS finds $triple whole and signed', (target) => {
+  expectSound(readFileSync(fileOf(target)), 'asrpro');
+  if (target.arch === 'x64') return;
+  const addon = addonFiles(target).find((file) => file.endsWith('.node'))!;
+  expectSigned(readFileSync(path.join(checkout, addon)));
+});
+
+test.each(targets.filter(({ platform }) => platform === 'win32'))('Windows shows our name for $triple', (target) => {
+  const image = readPortableExecutable(readFileSync(fileOf(target)));
+  expect(image.console).toBe(true);
+  expect(image.signatureBytes, "Node's signature is gone").toBe(0);
+  const ours = { ProductName: 'asrpro', FileDescription: 'asrpro', FileVersion: version };
+  expect(image.version).toMatchObject({ ...ours, OriginalFilename: executableName(target) });
+  // Icons would be Node's.
+  for (const icon of [3, 14]) expect(image.types).not.toContain(icon);
+});
+
+test('a build without a snapshot starts like one with it', async () => {
+  const file = await buildExecutable(hostTarget(), { snapshot: false, into: path.join(folder, 'plain') });
+  const gateway = await startGateway({ command: [file, 'serve'], mock: true });
+  expect((await transcribe(gateway.url, jfk)).status).toBe(200);
+});
+
+test('the executable for Linux on ARM starts on an emulated processor', async ({ skip }) => {
+  const missing = await missingPackages('qemu-user-static', 'libc6-arm64-cross', 'libstdc++6-arm64-cross');
+  if (missing) return skip(missing);
+  const file = fileOf(targetNamed('aarch64-unknown-linux-gnu'));
+  const emulator = ['qemu-aarch64-static', '-L', '/usr/aarch64-linux-gnu', file];
+  expect((await execa(emulator[0]!, [...emulator.slice(1), '--version'])).stdout).toBe(version);
+  const gateway = await startGateway({ command: [...emulator, 'serve'], mock: true });
+  expect((await transcribe(gateway.url, jfk)).status).toBe(200);
+});
+
+test('a snapshot starts on an older processor than the one it was made on', async ({ skip }) => {
+  const host = hostTarget();
+  const missing = host.arch === 'x64' ? await missingPackages('qemu-user-static') : 'it is about processors of Intel';
+  if (missing) return skip(missing);
+  const emulator = ['-cpu', 'Westmere', fileOf(host), '--version'];
+  expect((await execa('qemu-x86_64-static', emulator)).stdout).toBe(version);
+});
