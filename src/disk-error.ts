@@ -73,17 +73,20 @@ export async function onDisk<T>(place: Place, work: () => T | Promise<T>): Promi
 
 /** Makes a folder and those above it, or does nothing where it is there. Throws as `onDisk` does. */
 export async function makeFolder(folder: string, place: Place): Promise<void> {
-  await onDisk(place, () => {
-    try {
-      mkdirSync(folder, { recursive: true });
-    } catch (error) {
-      // Node says ENOENT for whatever stops it on the way (a read-only disk); the first folder that is missing says why.
-      let first = path.resolve(folder);
-      while (!existsSync(path.dirname(first))) first = path.dirname(first);
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') mkdirSync(first);
-      throw error;
-    }
-  });
+  await onDisk(place, () => makeFolders(folder));
+}
+
+/** `mkdir -p` whose error says why: Node says ENOENT for whatever stops it on the way, for example a read-only disk. */
+export function makeFolders(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    // The first folder that is missing gives the reason.
+    let first = path.resolve(folder);
+    while (!existsSync(path.dirname(first))) first = path.dirname(first);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') mkdirSync(first);
+    throw error;
+  }
 }
 
 export function megabytes(bytes: number): string {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { type Claim, type TakeOptions, take, tryTake } from '../claims/claim.mjs';
 import { entryExists, readJsonObject, statOf, whyUnreadable } from '../config/foreign-file.ts';
+import { makeFolders } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 
 /** Written last into a model's folder: only with it the folder counts as a model. */
@@ -74,7 +75,7 @@ const UNFINISHED = '.asrpro-unfinished';
 /** Makes the folder that a download fills. One that somebody else has filled before stays theirs. */
 export function beginModel(models: string, id: string): string {
   const folder = modelFolder(models, id);
-  mkdirSync(folder, { recursive: true });
+  makeFolders(folder);
   if (readdirSync(folder).length === 0) writeFileSync(path.join(folder, UNFINISHED), '');
   return folder;
 }
@@ -88,7 +89,7 @@ const LEFTOVER = /\.(partial|joined)$|^\.wheels$|^\.asrpro\.json\.new$/;
  */
 function claimPath(models: string, id: string): string {
   const claims = path.join(models, '.claims');
-  mkdirSync(claims, { recursive: true });
+  makeFolders(claims);
   return path.join(claims, id);
 }
 
