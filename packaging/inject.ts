@@ -1,6 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { inject } from 'postject';
+import path from 'node:path';
+import { execa } from 'execa';
 import { signedAdHoc, withoutSignature } from './mac-signature.ts';
+import { root } from './places.ts';
 import { executableName, type Target } from './targets.ts';
 import { withResources } from './windows-resources.ts';
 
@@ -17,23 +19,31 @@ export interface Identity {
   copyright: string;
 }
 
-/** Puts the program into the target's Node, in the file itself, signed where the platform starts nothing unsigned. */
-export async function injectProgram(file: string, target: Target, program: Buffer, identity: Identity): Promise<void> {
-  const options = { sentinelFuse: FUSE.slice(0, -1) };
+/**
+ * Puts the program, a file that Node has put together, into the target's Node, also a file; signed where the platform starts
+ * nothing unsigned.
+ */
+export async function injectProgram(node: string, target: Target, program: string, identity: Identity): Promise<void> {
   switch (target.platform) {
     case 'linux':
-      return await inject(file, RESOURCE, program, options);
+      return await postject(node, program);
     case 'darwin':
-      writeFileSync(file, withoutSignature(readFileSync(file)));
-      await inject(file, RESOURCE, program, { ...options, machoSegmentName: MAC_SEGMENT });
-      return writeFileSync(file, signedAdHoc(readFileSync(file), identity.name));
+      writeFileSync(node, withoutSignature(readFileSync(node)));
+      await postject(node, program, '--macho-segment-name', MAC_SEGMENT);
+      return writeFileSync(node, signedAdHoc(readFileSync(node), identity.name));
     case 'win32': {
       const shown = { ...identity, file: executableName(target) };
-      const image = withResources(readFileSync(file), { name: RESOURCE, content: program }, shown);
+      const image = withResources(readFileSync(node), { name: RESOURCE, content: readFileSync(program) }, shown);
       blowFuse(image);
-      return writeFileSync(file, image);
+      return writeFileSync(node, image);
     }
   }
+}
+
+/** In a process of its own: it writes warnings about Node's sections that mean nothing. */
+async function postject(node: string, program: string, ...more: string[]): Promise<void> {
+  const cli = path.join(root, 'node_modules', 'postject', 'dist', 'cli.js');
+  await execa(process.execPath, [cli, node, RESOURCE, program, '--sentinel-fuse', FUSE.slice(0, -1), ...more]);
 }
 
 function blowFuse(image: Buffer): void {

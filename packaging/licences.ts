@@ -12,10 +12,11 @@ interface PackageFacts {
 /** What of other people is in a program: name, licence and its text of every npm package, by the files that it consists of. */
 export function licencesOf(files: readonly string[]): string {
   const folders = new Set(files.map(packageFolder).filter((folder) => folder !== null));
-  return [...folders]
-    .sort()
-    .map(licenceOf)
-    .join(`\n${'-'.repeat(80)}\n\n`);
+  return joined([...folders].sort().map(licenceOf));
+}
+
+export function joined(texts: readonly string[]): string {
+  return texts.join(`\n${'-'.repeat(80)}\n\n`);
 }
 
 function packageFolder(file: string): string | null {

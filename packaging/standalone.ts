@@ -5,11 +5,11 @@ import { build, type Plugin } from 'esbuild';
 import { execa } from 'execa';
 import { addonFiles } from './addon.ts';
 import { program } from './bundle.ts';
-import { licencesOf } from './licences.ts';
+import { joined, licencesOf } from './licences.ts';
 import { inPlaceOf, patched } from './patch.ts';
 import { LICENCES, root } from './places.ts';
 import { hostNode, nodeLicence } from './target-node.ts';
-import { hostTarget, type Target } from './targets.ts';
+import { hostTarget, nodeVersion, type Target } from './targets.ts';
 
 /** What the program reads at run time, beside its own JavaScript. */
 const patterns = [
@@ -22,9 +22,9 @@ const patterns = [
 
 /**
  * What goes into the target's Node: the program in one file, or the heap after it has loaded, and the files it reads.
- * A heap can be kept for this machine only, with which it is made.
+ * A heap can be kept for this machine only, with which it is made. Returns the file, in the folder.
  */
-export async function makeStandalone(target: Target, folder: string, { snapshot = true } = {}): Promise<Buffer> {
+export async function makeStandalone(target: Target, folder: string, { snapshot = true } = {}): Promise<string> {
   const useSnapshot = snapshot && target === hostTarget();
   const node = await hostNode();
   const main = path.join(folder, 'program.cjs');
@@ -44,10 +44,7 @@ export async function makeStandalone(target: Target, folder: string, { snapshot 
   const files = [...patterns.flatMap((pattern) => globSync(pattern, { cwd: root })), ...addonFiles(target)];
   const assets = Object.fromEntries(files.map((file) => [file.replaceAll('\\', '/'), path.join(root, file)]));
   const licences = path.join(folder, LICENCES);
-  writeFileSync(
-    licences,
-    `${licencesOf([...Object.keys(metafile.inputs), ...files])}\nNode.js\n\n${await nodeLicence()}`,
-  );
+  writeFileSync(licences, await licencesOfAll([...Object.keys(metafile.inputs), ...files]));
   assets[LICENCES] = licences;
   const inventory = path.join(folder, 'inventory.json');
   writeFileSync(inventory, JSON.stringify(inventoryOf(assets)));
@@ -58,7 +55,13 @@ export async function makeStandalone(target: Target, folder: string, { snapshot 
   const sea = { main, output, disableExperimentalSEAWarning, useSnapshot, assets: { ...assets, inventory } };
   writeFileSync(config, JSON.stringify(sea));
   await execa(node, ['--experimental-sea-config', config]);
-  return readFileSync(output);
+  return output;
+}
+
+/** Of the npm packages, of what zeromq's addon was compiled with and its package does not name, and of Node. */
+async function licencesOfAll(files: string[]): Promise<string> {
+  const sodium = readFileSync(path.join(import.meta.dirname, 'libsodium-license.txt'), 'utf8');
+  return joined([licencesOf(files), sodium, `Node.js ${nodeVersion}\n\n${await nodeLicence()}`]);
 }
 
 function inventoryOf(assets: Record<string, string>): { hash: string; files: string[] } {

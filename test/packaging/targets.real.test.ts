@@ -52,7 +52,8 @@ describe.each(targets)('the executable for $triple', (target) => {
       expect(program.includes(readFileSync(path.join(checkout, file))), file).toBe(one === target);
       expect(file).toContain(`${one.platform}/${one.arch}/`);
     }
-    expect(program.includes('Node.js is licensed for use as follows'), 'the licences').toBe(true);
+    for (const licensed of ['Node.js is licensed for use as follows', 'libsodium', 'MPL-2.0', 'fastify'])
+      expect(program.includes(licensed), licensed).toBe(true);
   });
 });
 

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, openAsBlob, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { execa } from 'execa';
@@ -68,6 +68,19 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     expect(await answers('mock-echo')).toEqual([200, null]);
     await post(url, '/v1/models/mock-download/download', {});
     await vi.waitFor(async () => expect(await answers('mock-download')).toEqual([200, null]), { timeout: 10_000 });
+    await post(url, '/v1/models/mock-download-fails/download', {});
+    const job = async () => (await call(url, '/v1/models/mock-download-fails/download')).json;
+    await vi.waitFor(async () => expect(await job()).toMatchObject({ status: 'failed' }), { timeout: 10_000 });
+    const streamed = await transcribe(url, jfk, { model: 'mock-echo', stream: 'true' });
+    expect(streamed.text).toContain('transcript.text.done');
+    // The caller gives up; the next request is not kept waiting.
+    const hanging = new FormData();
+    hanging.append('model', 'mock-hang');
+    hanging.append('file', await openAsBlob(jfk), 'jfk.flac');
+    const abort = AbortSignal.timeout(1000);
+    const given = fetch(`${url}/v1/audio/transcriptions`, { method: 'POST', body: hanging, signal: abort });
+    await expect(given).rejects.toThrow('timeout');
+    expect(await answers('mock-echo')).toEqual([200, null]);
     expect((await call(url, '/docs')).status).toBe(200);
     const stopped = await app.closeStdin(pid);
     expect(stopped.code, stopped.err).toBe(0);
@@ -130,7 +143,7 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     await execa(await hostNode(), ['--experimental-sea-config', sea]);
     copyFileSync(await nodeOf(target), python);
     const identity = { name: 'worker', description: 'worker', version: '1.0.0', copyright: '' };
-    await injectProgram(python, target, readFileSync(blob), identity);
+    await injectProgram(python, target, blob, identity);
     writeFileSync(path.join(folder, MARKER), JSON.stringify({ packages: {}, sizeBytes: 1, libraryFolders: [] }));
 
     const model = path.join(home, 'models', 'whisper-base');
