@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 /** Memory that a worker held at one moment, with everything that it had started. */
 export interface Footprint {
-  /** Bytes that come back with the end: shared with nobody, in no file. null where the system does not tell. */
+  /** Bytes that nobody shares, so that they come back with the end; null where the system does not tell. */
   readonly bytes: number | null;
   /** How many of the bytes are still held by processes of then. Waits a moment for those that are just ending. */
   remaining(): Promise<number>;
@@ -57,12 +57,11 @@ export async function gpuFreeBytes(device: string | null): Promise<number | null
   return failed || Number.isNaN(mib) ? null : mib * 1024 * 1024;
 }
 
-/**
- * Pages that this process alone has and that are in no file. Clean pages of mapped files, such as libraries and weights,
- * are the system's cache: it can give them away at any time, and they stay when the process ends.
- */
+/** Pages that this process alone has. Those of libraries that another process has mapped too stay with that one. */
 function privateBytes(pid: number): number {
-  return (read(`/proc/${pid}/smaps_rollup`, /^Private_Dirty:\s+(\d+) kB$/m) ?? 0) * 1024;
+  const file = `/proc/${pid}/smaps_rollup`;
+  const clean = read(file, /^Private_Clean:\s+(\d+) kB$/m) ?? 0;
+  return (clean + (read(file, /^Private_Dirty:\s+(\d+) kB$/m) ?? 0)) * 1024;
 }
 
 interface Member {

@@ -8,7 +8,10 @@ const text = (file: string): string => readFileSync(path.join(checkout, file), '
 test('the decision tree is the same in docs/architecture.md and in the code, and the code carries its numbers', () => {
   const code = text('src/residency/decide.ts');
   const [, tree = ''] = /( \* 1\. What [\s\S]*?) \*\/\nexport function decide/.exec(code) ?? [];
-  const lines = tree.trimEnd().split('\n').map((line) => line.replace(/^ \* ?/, ''));
+  const lines = tree
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.replace(/^ \* ?/, ''));
   expect(text('docs/architecture.md')).toContain(lines.join('\n'));
   let rule = '';
   for (const line of lines) {
