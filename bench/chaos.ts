@@ -10,7 +10,7 @@ import { checkout } from '../test/setup/checkout.ts';
 import { installForTests } from '../test/setup/shared-home.ts';
 import { brokenTarget, disconnect, healthUnderLoad } from './chaos/answers.ts';
 import { gatewayDeaths, workerDeaths } from './chaos/deaths.ts';
-import { cycles, switches } from './chaos/memory.ts';
+import { cycles, leavers, switches } from './chaos/memory.ts';
 import type { Row } from './chaos/stage.ts';
 
 const { values, positionals } = parseArgs({ options: { rounds: { type: 'string' } }, allowPositionals: true });
@@ -20,6 +20,7 @@ const parts: Record<string, () => Promise<Row[]>> = {
   cycles: () => cycles(rounds),
   'worker-deaths': () => workerDeaths(rounds),
   'gateway-deaths': () => gatewayDeaths(rounds),
+  leavers: () => leavers(Math.ceil(rounds / 2)),
   switches: () => switches(Math.ceil(rounds / 2)),
   'broken-target': brokenTarget,
   health: () => healthUnderLoad(500),

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { post } from '../../test/setup/api.ts';
 import { createHome } from '../../test/setup/create-home.ts';
 import { sharedHome } from '../../test/setup/shared-home.ts';
-import { health, jfk, longFile, outcome, type Row, secondsUntil, TINY, withGateway } from './stage.ts';
+import { health, jfk, longFile, outcome, type Row, secondsUntil, send, TINY, withGateway } from './stage.ts';
 
 /** A model with damaged weights as the target of a switch: the old one answers again, and the error says so. */
 export async function brokenTarget(): Promise<Row[]> {
@@ -83,10 +83,4 @@ export async function disconnect(): Promise<Row[]> {
     },
     { args: ['--model', 'whisper-base'] },
   );
-}
-
-async function send(url: string, file: string, signal: AbortSignal): Promise<void> {
-  const form = new FormData();
-  form.append('file', new Blob([readFileSync(file)]), path.basename(file));
-  await fetch(`${url}/v1/audio/transcriptions`, { method: 'POST', body: form, signal }).catch(() => undefined);
 }

@@ -52,6 +52,23 @@ export function residentBytes(pid: number): number {
   }
 }
 
+/** What the machine can give to programs, in bytes. */
+export function availableBytes(): number {
+  return Number(/MemAvailable:\s+(\d+)/.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) * 1024;
+}
+
+export function mean(numbers: readonly number[]): number {
+  return numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
+}
+
+/** Sends a file, and does not care what becomes of it. */
+export async function send(url: string, file: string, signal: AbortSignal, model?: string): Promise<void> {
+  const form = new FormData();
+  form.append('file', new Blob([readFileSync(file)]), path.basename(file));
+  if (model !== undefined) form.append('model', model);
+  await fetch(`${url}/v1/audio/transcriptions`, { method: 'POST', body: form, signal }).catch(() => undefined);
+}
+
 /** Workers of the gateway that live now. */
 export function workersOf(gateway: Gateway): number[] {
   return gateway

@@ -211,3 +211,29 @@ export function initialState(limits: State['limits']): State {
     news: [],
   };
 }
+
+export function workerOf(state: State, generation: number | undefined): WorkerState | undefined {
+  return state.workers.find((worker) => worker.generation === generation);
+}
+
+export function removeWorker(state: State, generation: number): WorkerState | undefined {
+  const worker = workerOf(state, generation);
+  state.workers = state.workers.filter((other) => other !== worker);
+  return worker;
+}
+
+export function entryOf(state: State, id: number): LineEntry | undefined {
+  return state.line.find((entry) => entry.id === id);
+}
+
+export function removeEntry(state: State, id: number): LineEntry | undefined {
+  const entry = entryOf(state, id);
+  state.line = state.line.filter((other) => other !== entry);
+  return entry;
+}
+
+export function forgetSelection(state: State): void {
+  if (state.selected === null) return;
+  state.selected = null;
+  state.news.push({ type: 'Select', model: null });
+}

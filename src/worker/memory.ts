@@ -57,7 +57,7 @@ export async function gpuFreeBytes(device: string | null): Promise<number | null
   return failed || Number.isNaN(mib) ? null : mib * 1024 * 1024;
 }
 
-/** Pages of this process alone: shared ones, such as mapped model files and libraries, stay with others or in the cache. */
+/** Pages that this process alone has. Those of libraries that another process has mapped too stay with that one. */
 function privateBytes(pid: number): number {
   const file = `/proc/${pid}/smaps_rollup`;
   const clean = read(file, /^Private_Clean:\s+(\d+) kB$/m) ?? 0;

@@ -8,8 +8,12 @@ import { runFiles } from '../setup/leftovers.ts';
 
 const jfk = audio('english/jfk.flac');
 const isAlive = (pid: number) => existsSync(`/proc/${pid}/exe`);
-const residentBytes = (pid: number) =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024;
+/** Pages that no other process has. */
+const privateBytes = (pid: number): number =>
+  [...readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1').matchAll(/^Private_(?:Clean|Dirty):\s+(\d+)/gm)].reduce(
+    (sum, [, kib]) => sum + Number(kib) * 1024,
+    0,
+  );
 
 test('speech becomes text, as JSON and as plain text, and no upload stays', async () => {
   const { url, home } = await startGateway();
@@ -34,7 +38,7 @@ test('a switch is visible; unloading ends the process and tells what was returne
   expect(worker.pid).not.toBe(first.worker.pid);
   expect(isAlive(first.worker.pid)).toBe(false);
 
-  const before = residentBytes(worker.pid);
+  const before = privateBytes(worker.pid);
   const unloaded = await call(url, '/v1/settings/model', { method: 'DELETE' });
   expect(isAlive(worker.pid)).toBe(false);
   expect(unloaded.json).toMatchObject({ status: 'success', model: null, unloaded: 'whisper-tiny.en' });

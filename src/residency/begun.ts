@@ -1,0 +1,93 @@
+import { loadFailed } from './load-outcome.ts';
+import { type Effect, entryOf, forgetSelection, type JobEntry, removeEntry, type State, workerOf } from './state.ts';
+
+/** Writes down that an effect is under way, or, where nobody has to do anything for it, done. */
+export function begun(state: State, effect: Effect): void {
+  switch (effect.type) {
+    case 'StartWorker': {
+      const { generation, engine } = effect;
+      state.generation = generation;
+      if (state.lastEnd?.crash) state.restarts += 1;
+      state.lastEnd = null;
+      const nothing = { model: null, loaded: null, loadSeconds: null, fault: null, hungSince: null, killed: false };
+      state.workers.push({ generation, engine, phase: 'starting', ...nothing });
+      break;
+    }
+    case 'StopWorker': {
+      const worker = workerOf(state, effect.generation)!;
+      worker.phase = 'ending';
+      worker.killed = effect.how === 'kill';
+      break;
+    }
+    case 'ChooseSettings':
+      state.choice = { model: effect.model, settings: null };
+      break;
+    case 'BeginLoad': {
+      const { model, settings, previous, now } = effect;
+      state.load = { model, settings, previous, attempt: 1, since: now, failure: null };
+      state.spoiled = null;
+      const [head] = state.line;
+      if (head?.kind === 'load') head.previous = previous?.id ?? null;
+      break;
+    }
+    case 'LoadModel': {
+      const worker = workerOf(state, effect.generation)!;
+      worker.phase = 'loading';
+      worker.model = effect.model;
+      break;
+    }
+    case 'GiveUpLoad':
+      loadFailed(state, effect.error, false, state.load!.since);
+      break;
+    case 'BindJob': {
+      const entry = entryOf(state, effect.id) as JobEntry;
+      entry.check = 'asked';
+      entry.boundFor = effect.selected;
+      break;
+    }
+    case 'CheckLoad':
+      entryOf(state, effect.id)!.check = 'asked';
+      break;
+    case 'StartJob': {
+      const entry = removeEntry(state, effect.id) as JobEntry;
+      entry.fixed = true;
+      const { generation, now: startedAt } = effect;
+      state.running.push({ entry, generation, startedAt, over: false, deafSince: null });
+      break;
+    }
+    case 'FailJob': {
+      const job = state.running.find(({ entry }) => entry.id === effect.id);
+      if (job) job.over = true;
+      else removeEntry(state, effect.id);
+      break;
+    }
+    case 'AnswerLoad':
+    case 'FailCommand':
+      removeEntry(state, effect.id);
+      break;
+    case 'Drain': {
+      const entry = entryOf(state, effect.id);
+      if (entry?.kind === 'unload') entry.drainUntil = effect.until;
+      break;
+    }
+    case 'CarryOutUnload': {
+      const entry = removeEntry(state, effect.id);
+      if (entry?.kind !== 'unload') break;
+      state.acting = entry;
+      if (entry.subject === null) forgetSelection(state);
+      break;
+    }
+    case 'Select':
+      state.selected = effect.model;
+      break;
+    case 'SetTimer':
+      state.timer = effect.at;
+      break;
+    case 'Closed':
+      if (state.closing) state.closing.done = true;
+      break;
+    case 'TellBroken':
+    case 'TellCrash':
+      break;
+  }
+}

@@ -1,0 +1,225 @@
+import { AsrproError } from '../errors.ts';
+import type { ModelEngine } from '../models/model.ts';
+import { describeExit } from '../worker/exit.ts';
+import { failWaiting, loadFailed, modelLoaded } from './load-outcome.ts';
+import { averaged } from './rate.ts';
+import {
+  type Event,
+  entryOf,
+  forgetSelection,
+  type LineEntry,
+  removeWorker,
+  type State,
+  type WorkerState,
+  workerOf,
+} from './state.ts';
+
+/** Writes down what happened. Late news of what is gone already changes nothing. */
+export function happened(state: State, event: Event, now: number): void {
+  switch (event.type) {
+    case 'PlaceTaken':
+      state.reserved += 1;
+      break;
+    case 'PlaceLeft':
+      state.reserved -= 1;
+      break;
+    case 'JobArrived': {
+      state.reserved -= 1;
+      const { id, named } = event;
+      const wait = { until: now + state.limits.queueSeconds, check: 'due', failure: null } as const;
+      queue(state, { kind: 'job', id, named, model: null, boundFor: null, fixed: false, alone: false, ...wait });
+      break;
+    }
+    case 'JobBound': {
+      const entry = entryOf(state, event.id);
+      if (entry?.kind !== 'job') break;
+      entry.model = event.model;
+      entry.check = 'done';
+      break;
+    }
+    case 'JobLeft':
+      failJob(state, event.id, event.error);
+      break;
+    case 'JobDeaf': {
+      const job = state.running.find(({ entry }) => entry.id === event.id);
+      if (job) job.deafSince ??= now;
+      break;
+    }
+    case 'JobHung': {
+      const job = state.running.find(({ entry }) => entry.id === event.id);
+      const worker = workerOf(state, job?.generation);
+      if (!worker) break;
+      worker.hungSince ??= now;
+      worker.fault = 'gave no sign of life and was ended';
+      break;
+    }
+    case 'JobEnded':
+      jobEnded(state, event.id, event.again, now);
+      break;
+    case 'LoadAsked': {
+      state.loadCrashes.delete(event.model.id);
+      const wait = { until: now + state.limits.queueSeconds, check: 'due', failure: null } as const;
+      queue(state, { kind: 'load', id: event.id, model: event.model, previous: undefined, ...wait });
+      break;
+    }
+    case 'LoadChecked': {
+      const entry = entryOf(state, event.id);
+      if (entry) entry.check = 'done';
+      break;
+    }
+    case 'CheckFailed': {
+      const entry = entryOf(state, event.id);
+      if (entry) entry.failure = event.error;
+      break;
+    }
+    case 'UnloadAsked': {
+      const wait = { until: Number.POSITIVE_INFINITY, check: 'done', failure: null } as const;
+      queue(state, { kind: 'unload', id: event.id, subject: event.subject, drainUntil: null, ended: null, ...wait });
+      break;
+    }
+    case 'CommandCarriedOut':
+      commandCarriedOut(state, event.done);
+      break;
+    case 'SettingsChosen':
+      if (state.choice?.model.id === event.model.id) state.choice.settings = event.settings;
+      if (state.load?.model.id === event.model.id) state.load.settings ??= event.settings;
+      break;
+    case 'SettingsFailed':
+      if (state.choice?.model.id === event.model.id) state.choice = null;
+      if (state.load?.model.id === event.model.id) loadFailed(state, event.error, false, now);
+      else failWaiting(state, event.model.id, event.error);
+      break;
+    case 'WorkerNotStarted': {
+      const worker = removeWorker(state, event.generation);
+      if (worker?.phase === 'starting') startFailed(state, worker.engine, event.error, now);
+      break;
+    }
+    case 'WorkerUp': {
+      const worker = workerOf(state, event.generation);
+      if (worker?.phase === 'starting') worker.phase = 'ready';
+      break;
+    }
+    case 'WorkerBroke': {
+      const worker = workerOf(state, event.generation);
+      if (!worker || worker.phase === 'ending' || worker.phase === 'stuck') break;
+      const { phase } = worker;
+      worker.phase = 'spent';
+      worker.fault = 'broke the protocol or never said hello, and was ended';
+      workerFailed(state, worker, phase, event.error, now);
+      break;
+    }
+    case 'WorkerStuck':
+      workerStays(state, event.generation);
+      break;
+    case 'WorkerExited':
+      workerExited(state, event, now);
+      break;
+    case 'ModelLoaded': {
+      const worker = workerOf(state, event.generation);
+      if (worker?.phase === 'loading') modelLoaded(state, worker, event.loaded, now);
+      break;
+    }
+    case 'LoadFailed': {
+      const worker = workerOf(state, event.generation);
+      if (worker?.phase !== 'loading') break;
+      worker.phase = 'spent';
+      loadFailed(state, event.error, true, now);
+      break;
+    }
+    case 'TimeCame':
+      state.timer = null;
+      break;
+    case 'CloseAsked':
+      state.closing ??= { deadline: now + event.drainSeconds, done: false };
+      state.load = null;
+      break;
+  }
+}
+
+/** In order of arrival; an unload goes before all jobs, though not before an older command. */
+function queue(state: State, entry: LineEntry): void {
+  const { line } = state;
+  const place =
+    entry.kind === 'unload'
+      ? line.findLastIndex(({ kind }) => kind !== 'job') + 1
+      : line.findIndex(({ kind, id }) => kind !== 'unload' && id > entry.id);
+  line.splice(place < 0 ? line.length : place, 0, entry);
+}
+
+function jobEnded(state: State, id: number, again: boolean, now: number): void {
+  const job = state.running.find(({ entry }) => entry.id === id);
+  if (job === undefined) return;
+  state.running = state.running.filter((other) => other !== job);
+  if (again && !job.over) queue(state, { ...job.entry, alone: true, until: now + state.limits.queueSeconds });
+  else state.secondsPerJob = averaged(state.secondsPerJob, now - job.startedAt);
+}
+
+/** The outcome is passed on at once; a job that runs stays until the engine has stopped. */
+function failJob(state: State, id: number, error: AsrproError): void {
+  const running = state.running.find(({ entry }) => entry.id === id);
+  if (running?.over || (!running && entryOf(state, id) === undefined)) return;
+  state.news.push({ type: 'FailJob', id, error });
+}
+
+function commandCarriedOut(state: State, done: boolean): void {
+  const subject = state.acting?.subject ?? null;
+  state.acting = null;
+  if (subject === null || !done) return;
+  // Its files may be gone.
+  if (state.selected === subject) forgetSelection(state);
+  for (const entry of state.line) {
+    if (entry.kind !== 'unload' && entry.model?.id === subject && entry.check === 'done') entry.check = 'due';
+  }
+}
+
+function workerExited(state: State, event: Extract<Event, { type: 'WorkerExited' }>, now: number): void {
+  const worker = removeWorker(state, event.generation);
+  if (worker === undefined) return;
+  const { generation, engine, fault, phase, model, loaded } = worker;
+  const crash = event.exit.endedBy !== 'us' || fault !== null;
+  state.lastEnd = { crash, engine };
+  if (crash) {
+    state.lastError = `Worker ${generation} ${fault ?? describeExit(event.exit)}.`;
+    state.news.push({ type: 'TellCrash', words: state.lastError });
+  }
+  const [head] = state.line;
+  if (head?.kind === 'unload' && model !== null && loaded !== null && (head.subject ?? model.id) === model.id)
+    head.ended = { generation, model: model.id };
+  workerFailed(state, worker, phase, event.error, now);
+}
+
+/** What it means for others that a worker in this phase has come to an end nobody wanted. */
+function workerFailed(
+  state: State,
+  { engine }: WorkerState,
+  phase: WorkerState['phase'],
+  error: AsrproError,
+  now: number,
+): void {
+  if (phase === 'starting' || phase === 'ready') state.crashes.set(engine, [...(state.crashes.get(engine) ?? []), now]);
+  if (phase === 'starting') startFailed(state, engine, error, now);
+  if (phase === 'loading') loadFailed(state, error, true, now);
+}
+
+/** A failed start fails those whose turn it is. Where jobs still run it is only remembered, and tried again in time. */
+function startFailed(state: State, engine: ModelEngine, error: AsrproError, now: number): void {
+  if (state.load !== null) return loadFailed(state, error, false, now);
+  if (state.running.length > 0) {
+    state.spoiled = engine;
+    return;
+  }
+  state.spoiled = null;
+  const head = state.line.find((entry) => entry.kind !== 'unload' && entry.model?.engine === engine);
+  if (head && head.kind !== 'unload') failWaiting(state, head.model!.id, error);
+}
+
+function workerStays(state: State, generation: number): void {
+  const worker = workerOf(state, generation);
+  if (worker === undefined) return;
+  worker.phase = 'stuck';
+  state.lastError = `Worker ${generation} was killed and does not end.`;
+  // Nothing comes from it any more: its jobs are over, and must not keep others waiting.
+  const error = new AsrproError('worker_crashed', 'The worker process was killed and does not end.');
+  for (const { entry } of state.running) failJob(state, entry.id, error);
+  state.running = state.running.filter((job) => job.generation !== generation);
+}
