@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import queue
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -121,7 +122,11 @@ class Loop:
         engine = self._require_engine()
         start = time.monotonic()
         self._send(Loading(message.request, "import"))
+        # Beside the weights, which are not Python's work.
+        preparing = threading.Thread(target=_prepare, name="prepare")
+        preparing.start()
         facts = self._facts = engine.load(message, lambda phase: self._send(Loading(message.request, phase)))
+        preparing.join()
         self._batcher = Batcher(engine, facts.batch, lambda: self._inbox.put(None))
         jobs = message.concurrency or (1 if facts.threads == 1 else max(facts.batch, _JOBS))
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="job")
@@ -199,3 +204,12 @@ class Loop:
         self._engine = self._batcher = None
         gc.collect()
         self._send(Unloaded(message.request, before, resident_bytes()))
+
+
+def _prepare() -> None:
+    """What the first job would have to import: PyAV, onnxruntime and the VAD."""
+    import asrpro_worker.audio
+    import asrpro_worker.transcribe  # noqa: F401
+    from asrpro_worker.speech import ready
+
+    ready()

@@ -60,6 +60,11 @@ def vad_model() -> Path:
     return next(iter(sorted((Path(spec.origin).parent / "assets").glob("silero_vad*.onnx"))))
 
 
+def ready() -> None:
+    """Load the VAD, which the first file would wait for."""
+    _session()
+
+
 @functools.cache
 def _session() -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from asrpro_worker.machine import has_fast_avx512
+
+# Read at import. CTranslate2 takes AVX2 on all processors of AMD; with AVX512 the encoder takes 4 to 7 % less time.
+if has_fast_avx512():
+    os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
 
 from asrpro_worker.engines.protocol import Facts
 from asrpro_worker.engines.whisper import devices
