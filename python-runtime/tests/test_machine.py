@@ -48,7 +48,7 @@ def test_without_a_limit_the_machines_memory_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "threads", "megabytes", "pieces"),
-    [(0, 2, 1, 6), (0, 1, 1, 3), (0, 64, 1, 16), (0, 8, 1_000_000, 1), (5, 1, 1_000_000, 5)],
+    [(0, 2, 1, 4), (0, 1, 1, 2), (0, 64, 1, 16), (0, 8, 1_000_000, 1), (5, 1, 1_000_000, 5)],
 )
 def test_pieces_in_a_batch(asked: int, threads: int, megabytes: int, pieces: int) -> None:
     assert machine.batch_size(asked, threads, megabytes * 10**6) == pieces

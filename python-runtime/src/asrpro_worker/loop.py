@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 
 # After a file of so many seconds, what it needed goes back; after a shorter one the next is faster.
 _LONG = 60.0
-# Jobs that share the engine at least, so that a short file need not wait for a long one; on one thread there is one.
+# Jobs that share the engine at least, so that a short file need not wait for a long one, and that the next batch is
+# cut while one is decoded; on one thread there is one job.
 _JOBS = 4
 
 
@@ -128,7 +129,7 @@ class Loop:
         facts = self._facts = engine.load(message, lambda phase: self._send(Loading(message.request, phase)))
         preparing.join()
         self._batcher = Batcher(engine, facts.batch, lambda: self._inbox.put(None))
-        jobs = message.concurrency or (1 if facts.threads == 1 else max(facts.batch, _JOBS))
+        jobs = message.concurrency or (1 if facts.threads == 1 else max(2 * facts.batch, _JOBS))
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="job")
         return_unused()
         return Loaded(

@@ -98,6 +98,9 @@ class CTranslate2Backend:
 
     def _encode(self, features: Sequence[NDArray[np.float32]]) -> list[Encoded]:
         output = self._model.encode(ctranslate2.StorageView.from_array(np.stack(features)), to_cpu=True)
+        if "bfloat16" in self._model.compute_type:
+            # numpy has no such numbers; CTranslate2 takes float32 and converts it
+            output = output.to(ctranslate2.DataType.float32)
         whole = np.asarray(output)
         return [whole[at : at + 1].copy() for at in range(len(features))]
 
