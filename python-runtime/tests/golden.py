@@ -67,6 +67,7 @@ EXAMPLES: dict[str, dict[str, object]] = {
         "word_timestamps": True,
         "logprobs": True,
         "vad_filter": True,
+        "segment_timestamps": False,
     },
     "transcribe-plain": {
         "type": "transcribe",

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import queue
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from asrpro_worker.audio import decode
+from asrpro_worker.batcher import Batcher
 from asrpro_worker.job import Job
-from asrpro_worker.messages import Load, Model, Segment, Transcribe, WorkerMessage
+from asrpro_worker.messages import Load, Model, Result, Segment, SegmentReady, Transcribe, WorkerMessage
+from asrpro_worker.refusal import refuse
+from asrpro_worker.transcribe import transcribe as run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from asrpro_worker.engines.base import Engine, Facts, Recognition
+    from asrpro_worker.engines.protocol import Engine, Facts
+    from asrpro_worker.sound import Sound
+
+_facts: dict[int, Facts] = {}
 
 
 def load(engine: Engine, path: Path, **settings: Any) -> Facts:
@@ -19,7 +29,10 @@ def load(engine: Engine, path: Path, **settings: Any) -> Facts:
     name, quantization = settings.get("id", "toy"), settings.get("quantization")
     model = Model(name, str(path), quantization, settings.get("languages"))
     device, compute_type = settings.get("device", "cpu"), settings.get("compute_type", "auto")
-    return engine.load(Load("r", model, device, compute_type, 1, 0), lambda _: None)
+    threads, concurrency = settings.get("threads", 1), settings.get("concurrency", 0)
+    facts = engine.load(Load("r", model, device, compute_type, threads, concurrency), lambda _: None)
+    _facts[id(engine)] = facts
+    return facts
 
 
 def job(sent: list[WorkerMessage] | None = None, **fields: Any) -> Job:
@@ -40,8 +53,44 @@ def job(sent: list[WorkerMessage] | None = None, **fields: Any) -> Job:
     return Job(Transcribe(**{**request, **fields}), (sent if sent is not None else []).append)
 
 
-def transcribe(engine: Engine, audio: Path, **fields: Any) -> tuple[Recognition, list[Segment]]:
-    """One job from file to segments."""
+def transcribe(
+    engine: Engine, audio: Path, batcher: Batcher | None = None, **fields: Any
+) -> tuple[Result, list[Segment]]:
+    """One job from file to segments, on a batcher at work or alone."""
     with decode(str(audio), lambda _: None) as pcm:
-        recognition = engine.transcribe(job(**fields), pcm)
-        return recognition, list(recognition.segments)
+        return hear(engine, pcm, job(**fields), batcher)
+
+
+def hear(engine: Engine, sound: Sound, running: Job, batcher: Batcher | None = None) -> tuple[Result, list[Segment]]:
+    """One job from sound to segments, on an engine that `load` has loaded."""
+    facts = _facts[id(engine)]
+    refuse(running.request, facts.capabilities, facts.languages)
+    if batcher is None:
+        with at_work(engine, facts.batch) as alone:
+            return hear(engine, sound, running, alone)
+    batcher.join(running)
+    try:
+        *messages, result = run(batcher, facts, running, sound)
+    finally:
+        batcher.leave(running)
+    assert isinstance(result, Result)
+    return result, [message.segment for message in messages if isinstance(message, SegmentReady)]
+
+
+@contextmanager
+def at_work(engine: Engine, size: int) -> Iterator[Batcher]:
+    """A batcher, and a thread that works for it until the block ends."""
+    woken: queue.SimpleQueue[str] = queue.SimpleQueue()
+    batcher = Batcher(engine, size, lambda: woken.put("work"))
+
+    def work() -> None:
+        while woken.get():
+            batcher.work()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield batcher
+    finally:
+        woken.put("")
+        thread.join()

@@ -7,7 +7,7 @@ import math
 import pytest
 from in_process import job
 
-from asrpro_worker.engines.token_times import Token, join, segment, sentences, words
+from asrpro_worker.engines.onnx.token_times import Token, join, segment, sentences, words
 
 
 def tokens(*said: tuple[str, float]) -> list[Token]:
@@ -36,11 +36,11 @@ def test_a_lone_space_is_no_word() -> None:
 
 def test_a_segment_says_what_it_was_asked_for() -> None:
     said = tokens((" Grü", 1.0), ("ße", 1.2))
-    plain = segment(3, said, 2.0, 100, job().request)
-    assert (plain.id, plain.text, plain.start) == (3, " Grüße", 1.0)
+    plain = segment(said, 2.0, 100, job().request)
+    assert (plain.text, plain.start) == (" Grüße", 1.0)
     assert plain.end == pytest.approx(1.6)
     assert (plain.words, plain.logprobs) == (None, None)
-    full = segment(0, said, 2.0, 100, job(word_timestamps=True, logprobs=True).request)
+    full = segment(said, 2.0, 100, job(word_timestamps=True, logprobs=True).request)
     assert [word.word for word in full.words or []] == ["Grüße"]
     assert [(entry.token, bytes(entry.bytes)) for entry in full.logprobs or []] == [
         (" Grü", " Grü".encode()),

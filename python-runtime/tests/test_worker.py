@@ -40,7 +40,7 @@ def test_life_of_a_worker(whisper: Path, spool: Path, curve: bool) -> None:  # n
         ids = [message["segment"]["id"] for message in before if message["type"] == "segment"]
         assert ids == list(range(len(ids)))
         assert result["duration"] == 2.0
-        assert {"decode", "features", "engine"} <= set(result["timings"])
+        assert {"decode", "vad", "engine"} <= set(result["timings"])
 
         unloaded = worker.unload()
         assert unloaded["memory_before"] > 20_000_000

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from asrpro_worker.engines.tiny_whisper import special_tokens, write_tiny_whisper
+from asrpro_worker.engines.whisper.tiny import special_tokens, write_tiny_whisper
 
 if TYPE_CHECKING:
     from pathlib import Path

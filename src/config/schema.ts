@@ -106,7 +106,9 @@ export const configSchema = z.strictObject({
         .min(0)
         .max(64)
         .default(0)
-        .describe('Requests that run side by side and share the threads; 0: what suits engine and machine.'),
+        .describe(
+          'Requests that run side by side, and pieces of them that the engine hears at once; 0: what suits engine and machine.',
+        ),
     })
     .prefault({}),
   worker: z

@@ -65,6 +65,7 @@ function orderOf(request: TranscriptionRequest, model: Model, config: Config): J
       beam_size: config.models.settings[model.id]?.beamSize ?? null,
       hotwords: request.hotwords,
       word_timestamps: request.wordTimestamps,
+      segment_timestamps: request.segmentTimestamps,
       logprobs: request.logprobs,
       vad_filter: true,
     },

@@ -16,6 +16,8 @@ export interface TranscriptionRequest {
   temperature: number | null;
   hotwords: string[];
   wordTimestamps: boolean;
+  /** Whether anybody reads the times of segments; left out: yes. The text is the same. */
+  segmentTimestamps?: boolean;
   logprobs: boolean;
   /**
    * The caller sends segments on as they come. Otherwise they are held until the job is done, so that a job whose worker

@@ -64,6 +64,8 @@ export const transcribe = z.object({
   word_timestamps: z.boolean(),
   logprobs: z.boolean(),
   vad_filter: z.boolean(),
+  /** false: nobody reads the times of segments, so that the engine need not find them. */
+  segment_timestamps: z.boolean().optional(),
 });
 
 export const cancel = z.object({ type: z.literal('cancel'), job: z.string() });

@@ -8,7 +8,7 @@ import signal
 import sys
 
 from asrpro_worker.codec import ProtocolError
-from asrpro_worker.engines.base import open_engine
+from asrpro_worker.engines.protocol import open_engine
 from asrpro_worker.logs import start_logging
 from asrpro_worker.loop import Loop
 from asrpro_worker.messages import PROTOCOL, Bootstrap, Hello

@@ -20,7 +20,10 @@ class ProtocolError(ValueError):
 
 def encode(message: GatewayMessage | WorkerMessage) -> bytes:
     """One message as a msgpack map with its `type`."""
-    return bytes(msgpack.packb({"type": message.type, **dataclasses.asdict(message)}))
+    fields = dataclasses.asdict(message)
+    if fields.get("segment_timestamps", 0) is None:
+        del fields["segment_timestamps"]
+    return bytes(msgpack.packb({"type": message.type, **fields}))
 
 
 def decode_gateway(frame: bytes) -> GatewayMessage:
@@ -63,9 +66,10 @@ def _check(kind: Any, value: Any, at: str) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, dict):
         hints = _hints(kind)
-        if missing := [name for name in hints if name not in value]:
+        given = {name: hint for name, hint in hints.items() if name in value}
+        if missing := [name for name in hints if name not in given and not hasattr(kind, name)]:
             raise ProtocolError(f"{at}.{missing[0]} is missing")
-        return kind(**{name: _check(hint, value[name], f"{at}.{name}") for name, hint in hints.items()})
+        return kind(**{name: _check(hint, value[name], f"{at}.{name}") for name, hint in given.items()})
     if origin in (Union, types.UnionType):
         # the unions in use are all "X or None"
         return None if value is None else _check(args[0], value, at)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import logging
 import queue
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from asrpro_worker.batcher import Batcher
 from asrpro_worker.errors import JobCancelledError, WorkerError, as_worker_error
 from asrpro_worker.job import Job
 from asrpro_worker.memory import resident_bytes, return_unused
@@ -22,29 +25,31 @@ from asrpro_worker.messages import (
     Loading,
     Probe,
     Result,
-    SegmentReady,
-    Started,
     Transcribe,
     Unload,
     Unloaded,
 )
 from asrpro_worker.read_ahead import read_ahead
+from asrpro_worker.refusal import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asrpro_worker.engines.base import Engine
+    from asrpro_worker.engines.protocol import Engine, Facts
     from asrpro_worker.messages import GatewayMessage, WorkerMessage
 
 log = logging.getLogger(__name__)
 
 # After a file of so many seconds, what it needed goes back; after a shorter one the next is faster.
 _LONG = 60.0
+# Jobs that share the engine at least, so that a short file need not wait for a long one, and that the next batch is
+# cut while one is decoded; on one thread there is one job.
+_JOBS = 4
 
 
 class Loop:
-    """Work is done on the thread that calls `run` (NeMo wants the main one), or, where an engine runs several jobs
-    side by side, on as many threads. `receive` may be called from any thread and never waits.
+    """The engine works on the thread that calls `run` (NeMo wants the main one). Each job has a thread that decodes the
+    file, cuts it and answers. `receive` may be called from any thread and never waits.
 
     `open_engine` imports the engine; it is called once, before the first message is worked on, so that the import is
     done while the gateway still ends the worker before this one.
@@ -53,12 +58,14 @@ class Loop:
     def __init__(self, open_engine: Callable[[], Engine], send: Callable[[WorkerMessage], None]) -> None:
         self._open_engine = open_engine
         self._send = send
-        self._inbox: queue.SimpleQueue[GatewayMessage] = queue.SimpleQueue()
+        # None: pieces may wait.
+        self._inbox: queue.SimpleQueue[Load | Probe | Unload | Job | None] = queue.SimpleQueue()
         self._jobs: dict[str, Job] = {}
         self._engine: Engine | None = None
         self._import_seconds = 0.0
-        self._loaded = False
-        self._pool: ThreadPoolExecutor | None = None
+        self._facts: Facts | None = None
+        self._batcher: Batcher | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="job")
 
     def receive(self, message: GatewayMessage) -> None:
         """Take a message. Cancel and unload reach running jobs at once; everything else waits its turn."""
@@ -67,7 +74,9 @@ class Loop:
                 job.cancel()
             return
         if isinstance(message, Transcribe):
-            self._jobs[message.job] = Job(message, self._send)
+            job = self._jobs[message.job] = Job(message, self._send)
+            self._inbox.put(job)
+            return
         if isinstance(message, Load):
             read_ahead(message.model.path)
         if isinstance(message, Unload):
@@ -79,14 +88,16 @@ class Loop:
         """Work until `unload` is answered."""
         self._import_engine()
         while True:
-            message = self._inbox.get()
-            if isinstance(message, Unload):
-                self._unload(message)
+            item = self._inbox.get()
+            if isinstance(item, Unload):
+                self._unload(item)
                 return
-            if isinstance(message, Transcribe):
-                self._start_job(self._jobs[message.job])
-            elif isinstance(message, (Load, Probe)):
-                self._answer(message)
+            if isinstance(item, Job):
+                self._start_job(item)
+            elif item is not None:
+                self._answer(item)
+            elif self._batcher:
+                self._batcher.work()
 
     def _import_engine(self) -> None:
         start = time.monotonic()
@@ -107,22 +118,26 @@ class Loop:
             self._send(Failure(message.request, failure.code, failure.message, failure.param))
 
     def _load(self, message: Load) -> Loaded:
-        if self._loaded:
+        if self._facts:
             raise WorkerError("model_load_failed", "A worker loads one model in its life, and this one has.")
         engine = self._require_engine()
         start = time.monotonic()
         self._send(Loading(message.request, "import"))
-        facts = engine.load(message, lambda phase: self._send(Loading(message.request, phase)))
-        self._loaded = True
+        # Beside the weights, which are not Python's work.
+        preparing = threading.Thread(target=_prepare, name="prepare")
+        preparing.start()
+        facts = self._facts = engine.load(message, lambda phase: self._send(Loading(message.request, phase)))
+        preparing.join()
+        self._batcher = Batcher(engine, facts.batch, lambda: self._inbox.put(None))
+        jobs = message.concurrency or (1 if facts.threads == 1 else max(2 * facts.batch, _JOBS))
+        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="job")
         return_unused()
-        if facts.concurrency > 1:
-            self._pool = ThreadPoolExecutor(facts.concurrency, thread_name_prefix="job")
         return Loaded(
             request=message.request,
             device=facts.device,
             compute_type=facts.compute_type,
             threads=facts.threads,
-            concurrency=facts.concurrency,
+            concurrency=jobs,
             languages=facts.languages,
             capabilities=facts.capabilities,
             memory_bytes=resident_bytes(),
@@ -134,15 +149,14 @@ class Loop:
         return Devices(message.request, [engine.probe(device) for device in message.devices])
 
     def _start_job(self, job: Job) -> None:
-        if self._pool is None:
-            self._work(job)
-        else:
-            self._pool.submit(self._work, job)
+        if self._batcher:
+            self._batcher.join(job)
+        self._pool.submit(self._work, job)
 
     def _work(self, job: Job) -> None:
         outcome = self._outcome(job)
         # Before the answer: whoever has that may send the next job under the same name.
-        del self._jobs[job.request.job]
+        self._jobs.pop(job.request.job, None)
         self._send(outcome)
         if isinstance(outcome, Result) and outcome.duration >= _LONG and not self._jobs:
             return_unused()
@@ -162,32 +176,23 @@ class Loop:
     def _transcribe(self, job: Job) -> Result:
         # Imported here: numpy and PyAV would stand before `hello`.
         from asrpro_worker.audio import decode
+        from asrpro_worker.transcribe import transcribe
 
-        if not self._loaded:
+        if self._batcher is None or self._facts is None:
             raise WorkerError("model_not_ready", "No model is loaded.")
-        engine, name = self._require_engine(), job.request.job
-        job.check()
-        with job.timed("decode"):
-            pcm = decode(job.request.audio, lambda _: job.progress(0.0))
-        with pcm:
-            self._send(Started(name, pcm.duration))
-            with job.timed("engine"):
-                recognition = engine.transcribe(job, pcm)
-                try:
-                    for segment in recognition.segments:
-                        self._send(SegmentReady(name, segment))
-                        job.progress(segment.end)
-                finally:
-                    # What works ahead on other threads has stopped before the PCM is closed.
-                    getattr(recognition.segments, "close", lambda: None)()
-            return Result(
-                job=name,
-                language=recognition.language,
-                language_probability=recognition.language_probability,
-                duration=pcm.duration,
-                skipped_packets=pcm.skipped_packets,
-                timings=job.timings,
-            )
+        try:
+            refuse(job.request, self._facts.capabilities, self._facts.languages)
+            job.check()
+            with job.timed("decode"):
+                pcm = decode(job.request.audio, lambda _: job.progress(0.0))
+            with pcm:
+                for message in transcribe(self._batcher, self._facts, job, pcm):
+                    if isinstance(message, Result):
+                        return replace(message, skipped_packets=pcm.skipped_packets)
+                    self._send(message)
+        finally:
+            self._batcher.leave(job)
+        raise AssertionError("a job ends with its result")
 
     def _require_engine(self) -> Engine:
         if self._engine is None:
@@ -195,9 +200,17 @@ class Loop:
         return self._engine
 
     def _unload(self, message: Unload) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
+        self._pool.shutdown(wait=True)
         before = resident_bytes()
-        self._engine = None
+        self._engine = self._batcher = None
         gc.collect()
         self._send(Unloaded(message.request, before, resident_bytes()))
+
+
+def _prepare() -> None:
+    """What the first job would have to import: PyAV, onnxruntime and the VAD."""
+    import asrpro_worker.audio
+    import asrpro_worker.transcribe  # noqa: F401
+    from asrpro_worker.speech import ready
+
+    ready()

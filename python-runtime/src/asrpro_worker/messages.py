@@ -64,7 +64,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Transcribe:
-    """One audio file. `temperature` None: the engine's own ladder."""
+    """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps` None: they are wanted."""
 
     type: ClassVar[str] = "transcribe"
     job: str
@@ -78,6 +78,12 @@ class Transcribe:
     word_timestamps: bool
     logprobs: bool
     vad_filter: bool
+    segment_timestamps: bool | None = None
+
+    @property
+    def wants_times(self) -> bool:
+        """Of words or segments."""
+        return self.word_timestamps or self.segment_timestamps is not False
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from asrpro_worker.pcm import Pcm
+    from asrpro_worker.sound import Sound
 
 # Samples that one probability stands for (32 ms), and those before them that the model looks at.
 WINDOW = 512
@@ -34,20 +34,17 @@ SPEECH = 0.4
 """A window with at least this probability is speech."""
 
 
-def speech_probabilities(
-    pcm: Pcm, visit: Callable[[float], None], first: int = 0, last: int | None = None
-) -> Iterator[NDArray[np.float32]]:
-    """Probability of speech for each window of 512 samples in [first, last), a block of shape (n,) at a time.
+def speech_probabilities(sound: Sound, visit: Callable[[float], None]) -> Iterator[NDArray[np.float32]]:
+    """Probability of speech for each window of 512 samples, a block of shape (n,) at a time.
 
     `visit` is called before each block with its start in seconds, and may raise to stop.
     """
     session = _session()
     state = {name: np.zeros((1, 1, 128), np.float32) for name in ("h", "c")}
     context = np.zeros(_CONTEXT, np.float32)
-    end = pcm.samples if last is None else min(last, pcm.samples)
-    for start in range(first, end, _BLOCK * WINDOW):
+    for start in range(0, sound.samples, _BLOCK * WINDOW):
         visit(start / RATE)
-        samples = pcm.read(start, min(start + _BLOCK * WINDOW, end))
+        samples = sound.read(start, min(start + _BLOCK * WINDOW, sound.samples))
         windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
         before = np.concatenate([context[None], windows[:-1, -_CONTEXT:]])
         context = windows[-1, -_CONTEXT:]
@@ -61,6 +58,11 @@ def vad_model() -> Path:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("faster_whisper")
     return next(iter(sorted((Path(spec.origin).parent / "assets").glob("silero_vad*.onnx"))))
+
+
+def ready() -> None:
+    """Load the VAD, which the first file would wait for."""
+    _session()
 
 
 @functools.cache

@@ -1,1 +1,1 @@
-"""One file an engine, behind the Protocol of base.py."""
+"""One folder an engine, behind the Protocol of protocol.py."""

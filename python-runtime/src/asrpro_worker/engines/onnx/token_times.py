@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from asrpro_worker.engines.measures import ends_sentence, untimed
 from asrpro_worker.messages import Segment, TokenLogprob, Word
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 # A token lasts until the next, but not longer than this: our choice, a bit more than a slow syllable.
 _TOKEN_SECONDS = 0.4
-_SENTENCE_END = (".", "?", "!")
 # Spaces that a tokenizer leaves before punctuation; as onnx-asr joins its tokens.
 _STRAY_SPACE = re.compile(r"\A\s|\s\B|(\s)\b")
 
@@ -35,7 +34,7 @@ def sentences(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
     """The tokens, cut behind the ends of sentences."""
     begin = 0
     for index, token in enumerate(tokens):
-        ends = token.text.rstrip().endswith(_SENTENCE_END)
+        ends = ends_sentence(token.text)
         # "3.5" has no space behind the point
         followed = index + 1 == len(tokens) or tokens[index + 1].text.startswith(" ")
         if ends and followed:
@@ -61,23 +60,14 @@ def words(tokens: Sequence[Token], end: float) -> list[Word]:
     return found
 
 
-def segment(number: int, tokens: Sequence[Token], end: float, seek: int, request: Transcribe) -> Segment:
+def segment(tokens: Sequence[Token], end: float, seek: int, request: Transcribe) -> Segment:
     """A segment of the given tokens, at least one; `end` is the latest moment it may last to.
 
     `request` says whether words and log-probabilities are wanted.
     """
-    text = f" {join(tokens)}"
-    return Segment(
-        id=number,
-        seek=seek,
-        start=tokens[0].start,
-        end=_end(tokens, end),
-        text=text,
-        tokens=[],
-        temperature=0.0,
+    return replace(
+        untimed(f" {join(tokens)}", tokens[0].start, _end(tokens, end), seek),
         avg_logprob=sum(token.logprob for token in tokens) / len(tokens),
-        compression_ratio=compression_ratio(text),
-        no_speech_prob=0.0,
         words=words(tokens, end) if request.word_timestamps else None,
         logprobs=[_logprob(token) for token in tokens] if request.logprobs else None,
     )
@@ -86,12 +76,6 @@ def segment(number: int, tokens: Sequence[Token], end: float, seek: int, request
 def join(tokens: Sequence[Token]) -> str:
     """The text of the tokens, without a space at its start."""
     return _STRAY_SPACE.sub(lambda found: " " if found[1] else "", "".join(token.text for token in tokens)).strip()
-
-
-def compression_ratio(text: str) -> float:
-    """Whisper's measure of repetition: bytes of the text by bytes when compressed."""
-    raw = text.encode()
-    return len(raw) / len(zlib.compress(raw))
 
 
 def _end(tokens: Sequence[Token], limit: float) -> float:

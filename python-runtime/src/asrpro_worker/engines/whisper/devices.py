@@ -9,7 +9,7 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 
-from asrpro_worker.engines.tiny_whisper import special_tokens, write_tiny_whisper
+from asrpro_worker.engines.whisper.tiny import special_tokens, write_tiny_whisper
 from asrpro_worker.errors import WorkerError
 from asrpro_worker.messages import ProbedDevice
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asrpro_worker.engines.model_files import broken, require_directory, require_file, require_json, require_object
 from asrpro_worker.errors import WorkerError, as_worker_error
@@ -16,16 +16,33 @@ _SPEC = "WhisperSpec"
 # Decoder layers of the shortened models: turbo has 4 with 128 mels, distilled ones 2; tiny has 4 with 80.
 _SHORT_LAYERS = {80: 2, 128: 4}
 
+# The highest decoder layer of Whisper's sizes.
+_LAYERS_BY_WIDTH = {384: 3, 512: 5, 768: 11, 1024: 23}
+
 # What CTranslate2 says of a file of weights that is cut short or altered.
 _WEIGHTS_SIGNS = ("model.bin", "incomplete", "binary version", "variable", "payload")
 
 
 @dataclass(frozen=True)
 class WhisperDirectory:
-    """A complete directory. `alignment_layers`: decoder layers that word times are read from."""
+    """A complete directory. `alignment_layers`: decoder layers that word times are read from.
+
+    `mels`: bands of the features, where the directory states them.
+    """
 
     path: Path
     alignment_layers: list[int]
+    mels: int | None
+
+    def check_mels(self, wanted: int) -> None:
+        """Raise `model_broken` where a file of another model lies beside the weights."""
+        if self.mels not in (None, wanted):
+            raise broken(f"preprocessor_config.json says {self.mels} mel bands where the model takes {wanted}")
+
+    def bytes_per_piece(self, width: int) -> int:
+        """What a piece needs in the decoder: keys and values of its sound, and of 200 tokens in each of 5 beams."""
+        layers = 1 + max(self.alignment_layers, default=_LAYERS_BY_WIDTH.get(width, 31))
+        return 2 * layers * width * 4 * (1500 + 5 * 200)
 
     def is_shortened(self, mels: int) -> bool:
         """Is this turbo or a distilled model? Told by the highest decoder layer that the configuration names."""
@@ -37,14 +54,14 @@ def check_directory(path: str) -> WhisperDirectory:
     directory = require_directory(path)
     _check_weights(require_file(directory, "model.bin"))
     config = require_object(require_file(directory, "config.json"))
-    # Without it, faster-whisper downloads the tokenizer of another model.
     require_object(require_file(directory, "tokenizer.json"))
     _check_vocabulary(require_file(directory, "vocabulary.json", "vocabulary.txt"))
+    mels = None
     if (directory / "preprocessor_config.json").exists():
-        require_object(require_file(directory, "preprocessor_config.json"))
+        mels = require_object(require_file(directory, "preprocessor_config.json")).get("feature_size")
     heads = config.get("alignment_heads")
     layers = [int(head[0]) for head in heads] if isinstance(heads, list) else []
-    return WhisperDirectory(directory, layers)
+    return WhisperDirectory(directory, layers, mels if isinstance(mels, int) else None)
 
 
 def _check_weights(file: Path) -> None:
@@ -70,13 +87,6 @@ def _check_vocabulary(file: Path) -> None:
         raise broken(f"{file.name} is not a text file") from error
     if not isinstance(tokens, list) or "<|startoftranscript|>" not in tokens:
         raise broken(f"{file.name} is not a vocabulary of Whisper")
-
-
-def check_mels(model: Any) -> None:
-    """Large-v3 and turbo take 128 mels; without `preprocessor_config.json` they would be given 80."""
-    given, wanted = len(model.feature_extractor.mel_filters), model.model.n_mels
-    if given != wanted:
-        raise broken(f"preprocessor_config.json is missing or says {given} mel bands where the model takes {wanted}")
 
 
 def load_error(error: Exception) -> WorkerError:

@@ -7,36 +7,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from asrpro_worker.job import Job
-    from asrpro_worker.messages import Capabilities, Load, ProbedDevice, Segment
-    from asrpro_worker.pcm import Pcm
+    from asrpro_worker.messages import Capabilities, Load, ProbedDevice
+    from asrpro_worker.piece import Outcome, Piece
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is in force after loading. `threads` in all; `concurrency` jobs run side by side."""
+    """What is in force after loading. `threads` in all; `batch` pieces at most go into one `decode`."""
 
     device: str
     compute_type: str
     threads: int
-    concurrency: int
+    batch: int
     languages: list[str]
     capabilities: Capabilities
 
 
-@dataclass(frozen=True)
-class Recognition:
-    """Text as it comes. `language` is ISO-639-1, known before the first segment, or None where the engine is silent."""
-
-    language: str | None
-    language_probability: float | None
-    segments: Iterator[Segment]
-
-
 class Engine(Protocol):
-    """One engine with at most one model, for the life of the process."""
+    """One engine with at most one model, for the life of the process. All calls come from the main thread."""
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
         """Load from local files only and run one inference.
@@ -45,8 +35,12 @@ class Engine(Protocol):
         """
         ...
 
-    def transcribe(self, job: Job, pcm: Pcm) -> Recognition:
-        """Begin one job. Working and iterating call `job.progress` at least once for each window of 30 s."""
+    def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
+        """The outcome of each piece; the others in the list make no difference to it.
+
+        `alive` is called before each call into a native library, which nobody can interrupt: it tells the gateway that
+        the jobs live, and raises JobCancelledError when nobody wants any of the pieces.
+        """
         ...
 
     def probe(self, device: str) -> ProbedDevice:
@@ -56,9 +50,9 @@ class Engine(Protocol):
 
 # Engine name to the module that implements it; each exports `create`.
 _MODULES = {
-    "faster-whisper": "asrpro_worker.engines.faster_whisper",
-    "onnx-asr": "asrpro_worker.engines.onnx_asr",
-    "nemo": "asrpro_worker.engines.nemo",
+    "faster-whisper": "asrpro_worker.engines.whisper.engine",
+    "onnx-asr": "asrpro_worker.engines.onnx.engine",
+    "nemo": "asrpro_worker.engines.nemo.engine",
 }
 
 

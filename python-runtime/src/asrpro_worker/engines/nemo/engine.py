@@ -25,30 +25,25 @@ from nemo.collections.asr.parts.mixins.transcription import TranscribeConfig
 from nemo.utils import logging as nemo_logging
 from omegaconf import open_dict
 
-from asrpro_worker.engines import nemo_devices
-from asrpro_worker.engines.base import Facts, Recognition
-from asrpro_worker.engines.nemo_checkpoint import check_checkpoint, load_error
-from asrpro_worker.engines.nemo_hypothesis import segments_of
-from asrpro_worker.engines.refusal import refuse
-from asrpro_worker.engines.threads import thread_count
-from asrpro_worker.errors import WorkerError
-from asrpro_worker.longform import pieces
+from asrpro_worker.engines.nemo import devices
+from asrpro_worker.engines.nemo.files import check_checkpoint, load_error
+from asrpro_worker.engines.nemo.hypothesis import segments_of
+from asrpro_worker.engines.protocol import Facts
+from asrpro_worker.machine import thread_count
 from asrpro_worker.messages import Capabilities
 from asrpro_worker.pcm import RATE
+from asrpro_worker.piece import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from asrpro_worker.job import Job
-    from asrpro_worker.messages import Load, ProbedDevice, Segment
-    from asrpro_worker.pcm import Pcm
+    from asrpro_worker.messages import Load, ProbedDevice
+    from asrpro_worker.piece import Outcome, Piece
 
 log = logging.getLogger(__name__)
 
-# Less than this the models answer with invented text.
-_SHORTEST = RATE // 10
 # Shorter arrays are padded by NeMo on both sides, which shifts the times; so they are padded here, at the end.
 _PADDED = RATE + RATE // 10
 # A CPU gains nothing from several pieces at once; a GPU does, for the price of a later first text.
@@ -68,23 +63,19 @@ _CAPABILITIES = Capabilities(
 
 
 class Nemo:
-    """The engine `nemo`. Not thread-safe, so there is one job at a time, on the main thread.
-
-    Audio goes in as pieces of at most 30 s: the memory of the full attention grows with the square of the length.
-    """
+    """The engine `nemo`. Not thread-safe. Its full attention needs memory by the square of a piece's length."""
 
     def __init__(self) -> None:
         nemo_logging.setLevel(logging.ERROR)
         # tells of telemetry that nobody switched on
         logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
         self._model: Any = None
-        self._facts: Facts | None = None
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
         """See Engine.load. NeMo unpacks the checkpoint into the temporary directory and removes it again."""
         file = check_checkpoint(Path(request.model.path).absolute())
-        device = nemo_devices.resolve(request.device)
-        compute_type = nemo_devices.check_compute_type(request.compute_type)
+        device = devices.resolve(request.device)
+        compute_type = devices.check_compute_type(request.compute_type)
         threads = thread_count(request.threads)
         torch.set_num_threads(threads)
         phase("weights")
@@ -94,61 +85,46 @@ class Nemo:
             _without_cuda_graphs(model)
             self._model = model
             phase("warm-up")
-            self._hear([np.zeros(_PADDED, np.float32)])
+            self._hear([np.zeros(_PADDED, np.float32)], lambda: None)
         except Exception as error:
             raise load_error(error, file) from error
-        self._facts = Facts(
+        return Facts(
             device=device,
             compute_type=compute_type,
             threads=threads,
-            concurrency=1,
+            batch=request.concurrency or _BATCH.get(device.partition(":")[0], 1),
             languages=request.model.languages or [],
             capabilities=_CAPABILITIES,
         )
-        return self._facts
 
-    def transcribe(self, job: Job, pcm: Pcm) -> Recognition:
-        """See Engine.transcribe."""
-        if self._facts is None:
-            raise WorkerError("model_not_ready", "No model is loaded.")
-        request, languages = job.request, self._facts.languages
-        refuse(request, _CAPABILITIES, languages)
+    def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
+        """See Engine.decode."""
+        sounds = [np.pad(piece.samples, (0, max(0, _PADDED - len(piece.samples)))) for piece in pieces]
         # The multilingual models choose the language by themselves and do not tell.
-        language = request.language or (languages[0] if len(languages) == 1 else None)
-        return Recognition(language, None, self._segments(job, pcm, self._facts.device))
+        return [
+            Heard(list(segments_of(hypothesis, piece)), piece.language)
+            for piece, hypothesis in zip(pieces, self._hear(sounds, alive), strict=True)
+        ]
 
     def probe(self, device: str) -> ProbedDevice:
         """See Engine.probe."""
-        return nemo_devices.probe(device)
+        return devices.probe(device)
 
-    def _segments(self, job: Job, pcm: Pcm, device: str) -> Iterator[Segment]:
-        number, size = 0, _BATCH.get(device.partition(":")[0], 1)
-        for batch in _batches(pieces(pcm, job.progress), size):
-            job.progress(batch[0][0] / RATE)
-            sounds = [pcm.read(start, stop) for start, stop in batch]
-            for (start, stop), hypothesis in zip(batch, self._hear(sounds), strict=True):
-                for segment in segments_of(hypothesis, start, stop, number, job.request):
-                    yield segment
-                    number += 1
-
-    def _hear(self, sounds: list[NDArray[np.float32]]) -> list[Any]:
+    def _hear(self, sounds: list[NDArray[np.float32]], alive: Callable[[], None]) -> list[Any]:
         """One hypothesis for each sound.
 
         With times, a whole batch fails when one of its texts has only tokens of no duration: then each is tried alone,
         and that one without times.
         """
-        sounds = [np.pad(sound, (0, max(0, _PADDED - len(sound)))) for sound in sounds]
+        alive()
         try:
             return self._recognize(sounds, timestamps=True)
         except ValueError:
             log.info("NeMo found no times for one of %d pieces", len(sounds))
-        return [self._hear_alone(sound) for sound in sounds]
-
-    def _hear_alone(self, sound: NDArray[np.float32]) -> Any:
-        try:
-            return self._recognize([sound], timestamps=True)[0]
-        except ValueError:
-            return self._recognize([sound], timestamps=False)[0]
+        if len(sounds) > 1:
+            return [hypothesis for sound in sounds for hypothesis in self._hear([sound], alive)]
+        alive()
+        return self._recognize(sounds, timestamps=False)
 
     def _recognize(self, sounds: list[NDArray[np.float32]], *, timestamps: bool) -> list[Any]:
         # As an object, because the classes of models differ in their arguments. `timestamps` is said every time: None
@@ -168,19 +144,6 @@ class Nemo:
 def create() -> Nemo:
     """The engine, without a model."""
     return Nemo()
-
-
-def _batches(spans: Iterator[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
-    """The first alone, so that its text does not wait for others."""
-    batch: list[tuple[int, int]] = []
-    wanted = 1
-    for span in spans:
-        batch.append(span)
-        if len(batch) == wanted:
-            yield batch
-            batch, wanted = [], size
-    if batch:
-        yield batch
 
 
 def _without_cuda_graphs(model: Any) -> None:

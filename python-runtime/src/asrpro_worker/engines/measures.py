@@ -1,0 +1,46 @@
+"""What several engines tell of a text, in one form."""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+from asrpro_worker.messages import Segment
+
+# Escaped are the wide forms, and the closing quotes of most languages.
+_SENTENCE_ENDS = (".", "?", "!", "…", "。", "\uff1f", "\uff01")
+_CLOSING = " \"'\u201d\u2019»)"
+
+
+def ends_sentence(text: str) -> bool:
+    """Does it end with a full stop or the like, quotes behind it or not?"""
+    return text.rstrip(_CLOSING).endswith(_SENTENCE_ENDS)
+
+
+def compression_ratio(text: str) -> float:
+    """Whisper's measure of repetition: bytes of the text by bytes when compressed."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw))
+
+
+def finite(value: float, otherwise: float = 0.0) -> float:
+    """Numbers on the wire are finite; a model with broken weights can make others."""
+    return float(value) if math.isfinite(value) else otherwise
+
+
+def untimed(text: str, start: float, end: float, seek: int) -> Segment:
+    """A piece as one segment, for a model that has neither times nor probabilities."""
+    return Segment(
+        id=0,
+        seek=seek,
+        start=start,
+        end=end,
+        text=text,
+        tokens=[],
+        temperature=0.0,
+        avg_logprob=0.0,
+        compression_ratio=compression_ratio(text),
+        no_speech_prob=0.0,
+        words=None,
+        logprobs=None,
+    )

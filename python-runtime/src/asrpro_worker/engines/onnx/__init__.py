@@ -1,0 +1,1 @@
+"""Parakeet and Whisper as ONNX, the engine `onnx-asr`."""

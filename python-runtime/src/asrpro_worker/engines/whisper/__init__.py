@@ -1,0 +1,1 @@
+"""Whisper in CTranslate2 form, the engine `faster-whisper`."""

@@ -1,0 +1,30 @@
+"""Real weights, and half a minute of real speech."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sounds import AUDIO, manifest
+
+from asrpro_worker.audio import decode
+from asrpro_worker.pcm import RATE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+# Installed by `npm test` before the first test.
+WHISPER = CACHE / "asrpro-test" / "models" / "whisper-tiny.en"
+
+
+def half_a_minute() -> NDArray[np.float32]:
+    """30 s of utterances of clear speakers, one after the other."""
+    sounds: list[NDArray[np.float32]] = []
+    for row in manifest("librispeech"):
+        if "test-clean" in row["file"]:
+            with decode(str(AUDIO / "librispeech" / row["file"]), lambda _: None) as pcm:
+                sounds.append(pcm.read(0, pcm.samples))
+    return np.concatenate(sounds)[: 30 * RATE]

@@ -1,0 +1,176 @@
+"""One queue over an engine that notes what it is given."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from in_process import job
+
+from asrpro_worker import batcher as batching
+from asrpro_worker.batcher import Batcher
+from asrpro_worker.errors import JobCancelledError
+from asrpro_worker.messages import Progress
+from asrpro_worker.piece import Heard, Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asrpro_worker.job import Job
+    from asrpro_worker.messages import WorkerMessage
+
+LIMIT = 30.0
+
+
+@dataclass
+class Notes:
+    """An engine: `batches` as lists of the names of jobs; `during` is called in each."""
+
+    batches: list[list[str]] = field(default_factory=list)
+    during: Callable[[list[Piece]], Any] = lambda _: None
+
+    def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Any]:
+        alive()
+        self.batches.append([piece.job.request.job for piece in pieces])
+        self.during(pieces)
+        return [Heard([]) for _ in pieces]
+
+
+def batcher_over(engine: Notes, size: int) -> Batcher:
+    return Batcher(engine, size, lambda: None)  # type: ignore[arg-type]  # only `decode` is called
+
+
+def joined(batcher: Batcher, name: str, pieces: int, sent: list[WorkerMessage] | None = None) -> Job:
+    running = job(sent, job=name)
+    batcher.join(running)
+    submit(batcher, running, pieces)
+    return running
+
+
+def submit(batcher: Batcher, running: Job, pieces: int) -> None:
+    for at in range(pieces):
+        batcher.submit(Piece(running, ((at, at + 1),), np.zeros(1, np.float32), None))
+
+
+def test_a_job_alone_has_its_first_text_early_and_then_larger_batches() -> None:
+    engine = Notes()
+    batcher = batcher_over(engine, 6)
+    joined(batcher, "a", 20)
+    for _ in range(5):
+        batcher.work()
+    assert [len(batch) for batch in engine.batches] == [1, 2, 4, 6, 6]
+
+
+def test_new_jobs_come_first_and_all_have_their_turn() -> None:
+    engine = Notes()
+    batcher = batcher_over(engine, 4)
+    joined(batcher, "long", 30)
+    for _ in range(3):
+        batcher.work()
+    joined(batcher, "b", 1)
+    joined(batcher, "c", 3)
+    batcher.work()
+    assert engine.batches[-1] == ["b", "c", "long", "long"]
+    batcher.work()
+    assert sorted(engine.batches[-1]) == ["c", "c", "long", "long"]
+
+
+def test_jobs_that_come_together_share_a_batch() -> None:
+    engine = Notes()
+    batcher = batcher_over(engine, 4)
+    late = job(job="late")
+    batcher.join(late)
+    joined(batcher, "early", 1)
+    timer = threading.Timer(0.01, lambda: submit(batcher, late, 1))
+    timer.start()
+    batcher.work()
+    timer.join()
+    assert sorted(engine.batches[0]) == ["early", "late"]
+
+
+def test_what_waits_of_a_job_that_left_is_dropped() -> None:
+    engine = Notes()
+    batcher = batcher_over(engine, 4)
+    gone = joined(batcher, "gone", 5)
+    joined(batcher, "stays", 1)
+    batcher.leave(gone)
+    batcher.work()
+    assert engine.batches == [["stays"]]
+
+
+def test_a_job_in_company_leaves_at_once_and_one_alone_when_its_call_ends() -> None:
+    called, go_on = threading.Event(), threading.Event()
+
+    def wait(_: list[Piece]) -> None:
+        called.set()
+        assert go_on.wait(LIMIT)
+
+    for company in (True, False):
+        called.clear()
+        go_on.clear()
+        batcher = batcher_over(Notes(during=wait), 4)
+        leaving = joined(batcher, "leaving", 1)
+        if company:
+            joined(batcher, "other", 1)
+        working = threading.Thread(target=batcher.work)
+        working.start()
+        assert called.wait(LIMIT)
+        leaves = threading.Thread(target=batcher.leave, args=(leaving,))
+        leaves.start()
+        if company:
+            leaves.join(LIMIT)
+            assert working.is_alive()
+        go_on.set()
+        leaves.join(LIMIT)
+        working.join(LIMIT)
+        assert not leaves.is_alive()
+
+
+def test_nothing_is_decoded_for_jobs_that_nobody_wants() -> None:
+    engine = Notes()
+    batcher = batcher_over(engine, 4)
+    unwanted = joined(batcher, "unwanted", 1)
+    unwanted.cancel()
+    batcher.work()
+    assert engine.batches == []
+    with pytest.raises(JobCancelledError):
+        unwanted.outcome()
+
+
+def test_an_error_costs_the_job_whose_piece_it_was() -> None:
+    def fail(pieces: list[Piece]) -> None:
+        if any(piece.job.request.job == "bad" for piece in pieces):
+            raise ValueError("bad")
+
+    batcher = batcher_over(Notes(during=fail), 4)
+    bad, good = joined(batcher, "bad", 1), joined(batcher, "good", 1)
+    batcher.work()
+    assert isinstance(good.outcome()[1], Heard)
+    with pytest.raises(ValueError, match="bad"):
+        bad.outcome()
+
+
+def test_jobs_that_wait_are_alive_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asrpro_worker.job._PROGRESS_INTERVAL", 0)
+    batcher = batcher_over(Notes(), 1)
+    sent: list[WorkerMessage] = []
+    joined(batcher, "first", 1)
+    joined(batcher, "waits", 1, sent)
+    batcher.work()
+    assert [type(message) for message in sent] == [Progress]
+
+
+def test_slow_batches_become_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Notes()
+    batcher = batcher_over(engine, 8)
+    joined(batcher, "a", 40)
+    for _ in range(4):
+        batcher.work()
+    monkeypatch.setattr(batching, "_PATIENCE", -1.0)
+    batcher.work()
+    batcher.work()
+    batcher.work()
+    assert [len(batch) for batch in engine.batches] == [1, 2, 4, 8, 8, 4, 2]

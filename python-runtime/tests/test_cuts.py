@@ -1,0 +1,154 @@
+"""Cuts at pauses, on real speech and on made-up probabilities."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from faster_whisper.vad import get_vad_model
+from sounds import NOISE, SILENCE, SPEECH, noise
+
+from asrpro_worker import cuts
+from asrpro_worker.audio import decode
+from asrpro_worker.pcm import RATE, Pcm
+from asrpro_worker.speech import WINDOW, speech_probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def ignore(_: float) -> None:
+    pass
+
+
+@pytest.fixture
+def speech() -> Iterator[NDArray[np.int16]]:
+    with decode(str(SPEECH), ignore) as pcm:
+        yield (pcm.read(0, pcm.samples) * 32768).astype(np.int16)
+
+
+def fill(pcm: Pcm, *parts: NDArray[np.int16]) -> None:
+    for part in parts:
+        pcm.append(part)
+
+
+def seconds(pcm: Pcm, *, whole: bool = False) -> list[list[tuple[float, float]]]:
+    """The spans of each piece."""
+    found = cuts.pieces(pcm, ignore, whole=whole)
+    return [[(start / RATE, stop / RATE) for start, stop in spans] for spans in found]
+
+
+def test_probabilities_in_blocks_are_those_of_the_whole(pcm: Pcm, speech: NDArray[np.int16]) -> None:
+    fill(pcm, *[speech] * 13)  # 143 s, three blocks
+    samples = pcm.read(0, pcm.samples)
+    whole = get_vad_model()(np.pad(samples, (0, -len(samples) % WINDOW))).reshape(-1)
+    blocks = list(speech_probabilities(pcm, ignore))
+    assert len(blocks) == 3
+    np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("path", [SILENCE, NOISE])
+def test_no_speech_gives_nothing(path: Path) -> None:
+    with decode(str(path), ignore) as pcm:
+        assert seconds(pcm) == []
+        assert seconds(pcm, whole=True)[0][0][0] == 0.0, "unless all of it is wanted"
+
+
+def test_short_speech_is_one_piece(pcm: Pcm, speech: NDArray[np.int16]) -> None:
+    fill(pcm, speech)
+    [spans] = seconds(pcm)
+    assert spans[0][0] == pytest.approx(0.0, abs=0.4)
+    assert spans[-1][1] == pytest.approx(11.0, abs=0.6)
+
+
+def test_pauses_are_left_out_so_that_a_piece_holds_more_speech(pcm: Pcm, speech: NDArray[np.int16]) -> None:
+    silence = np.zeros(20 * RATE, np.int16)
+    fill(pcm, silence, speech, silence, speech, silence)
+    [spans] = seconds(pcm)
+    # the speech is at 20 to 31 and 51 to 62
+    assert 19.3 < spans[0][0] < 20.5
+    assert 61 < spans[-1][1] < 62.5
+    assert any(stop < 32 and start > 50 for (_, stop), (start, _) in itertools.pairwise(spans))
+    assert sum(stop - start for start, stop in spans) < 22.5
+
+
+def test_no_more_is_listened_to_than_a_piece_needs(pcm: Pcm, speech: NDArray[np.int16]) -> None:
+    fill(pcm, *[speech] * 30)
+    visited: list[float] = []
+    found = cuts.pieces(pcm, visited.append)
+    next(found)
+    assert visited == [0.0], "the first minute"
+
+
+def test_silence_of_hours_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    pcm = probable(monkeypatch, [0.1] * 400_000 + [0.9] * 100)
+    [[(start, stop)]] = [list(spans) for spans in cuts.pieces(pcm, ignore)]
+    assert start == (400_000 - round(0.3 * RATE / WINDOW)) * WINDOW
+    assert stop == 400_100 * WINDOW
+
+
+def test_speech_without_end_is_cut_where_it_pauses(pcm: Pcm, speech: NDArray[np.int16]) -> None:
+    spoken = speech[: round(10.6 * RATE)]
+    fill(pcm, *[spoken] * 12)
+    found = seconds(pcm)
+    assert all(sum(stop - start for start, stop in spans) <= 30.0 for spans in found)
+    for before, after in itertools.pairwise(found):
+        cut = round(after[0][0] * RATE)
+        assert before[-1][1] <= after[0][0]
+        assert pcm.read(cut - 160, cut + 160).std() < 0.02, "it is quiet at the cut"
+    assert found[-1][-1][1] == pytest.approx(12 * 10.6, abs=0.7)
+
+
+def probable(monkeypatch: pytest.MonkeyPatch, probabilities: list[float]) -> Pcm:
+    """A file whose windows have the given probabilities."""
+    blocks = [np.asarray(probabilities[at : at + 1875], np.float32) for at in range(0, len(probabilities), 1875)]
+    monkeypatch.setattr(cuts, "speech_probabilities", lambda *_: iter(blocks))
+    pcm = object.__new__(Pcm)
+    pcm.samples = len(probabilities) * WINDOW
+    return pcm
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_all_speech_lies_in_exactly_one_piece(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    probabilities: list[float] = []
+    while len(probabilities) < 12_000:
+        spoken = random.random() < 0.5
+        length = int(random.exponential(random.choice([5, 50, 600])))
+        probabilities += [0.9 if spoken else 0.1] * length
+    pcm = probable(monkeypatch, probabilities)
+    for whole in (False, True):
+        found = list(cuts.pieces(pcm, ignore, whole=whole))
+        covered = np.zeros(len(probabilities), int)
+        for spans in found:
+            assert 0 < sum(stop - start for start, stop in spans) <= 30 * RATE
+            for start, stop in spans:
+                covered[start // WINDOW : -(-stop // WINDOW)] += 1
+        wanted = np.asarray(probabilities) >= (0 if whole else 0.4)
+        assert (covered[wanted] == 1).all()
+        assert (covered <= 1).all()
+        assert found == sorted(found)
+
+
+def test_unbroken_speech_is_cut_where_it_is_least_like_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    probabilities = [0.9] * 1500
+    probabilities[700] = 0.5
+    found = list(cuts.pieces(probable(monkeypatch, probabilities), ignore))
+    assert found == [((0, 700 * WINDOW),), ((700 * WINDOW, 1500 * WINDOW),)]
+
+
+def test_the_search_can_be_stopped(pcm: Pcm) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(_: float) -> None:
+        raise StopError
+
+    fill(pcm, noise(1))
+    with pytest.raises(StopError):
+        list(cuts.pieces(pcm, stop))

@@ -1,0 +1,94 @@
+"""Real weights: the decoding is Whisper's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from faster_whisper import WhisperModel
+from in_process import hear, job, load
+from real_whisper import WHISPER, half_a_minute
+from sounds import SPEECH
+
+from asrpro_worker.audio import decode
+from asrpro_worker.engines.whisper.engine import Whisper
+from asrpro_worker.engines.whisper.features import FRAMES
+from asrpro_worker.piece import Heard, Piece
+
+if TYPE_CHECKING:
+    from asrpro_worker.pcm import Pcm
+
+
+@pytest.fixture(scope="module")
+def engine() -> Whisper:
+    made = Whisper()
+    load(made, WHISPER)
+    return made
+
+
+@pytest.fixture
+def speech(pcm: Pcm) -> Pcm:
+    pcm.append((half_a_minute() * 32768).astype(np.int16))
+    return pcm
+
+
+def filled(features: Any) -> Any:
+    """A window of features, silent behind the end."""
+    return np.pad(features, ((0, 0), (0, FRAMES - features.shape[1])), constant_values=features.min())
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({}, {}),
+        ({"prompt": "An audiobook, read by volunteers."}, {"initial_prompt": "An audiobook, read by volunteers."}),
+        ({"hotwords": ["Phoebe", "Brion"]}, {"hotwords": "Phoebe, Brion"}),
+        ({"beam_size": 1}, {"beam_size": 1}),
+    ],
+)
+def test_one_window_has_the_tokens_of_faster_whisper(
+    engine: Whisper, monkeypatch: pytest.MonkeyPatch, ours: dict[str, Any], theirs: dict[str, Any]
+) -> None:
+    with decode(str(SPEECH), lambda _: None) as pcm:
+        samples = pcm.read(0, pcm.samples)
+    # The one difference: it fills the rest of the window with 0, which is not silence.
+    monkeypatch.setattr("faster_whisper.transcribe.pad_or_trim", filled)
+    stock = WhisperModel(str(WHISPER), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
+    segments, _ = stock.transcribe(samples, without_timestamps=True, **theirs)
+    [wanted] = list(segments)
+    piece = Piece(job(segment_timestamps=False, **ours), ((0, len(samples)),), samples, "en")
+    [heard] = engine.decode([piece], lambda: None)
+    assert isinstance(heard, Heard)
+    [segment] = heard.segments
+    assert segment.tokens == wanted.tokens
+    assert segment.text == wanted.text
+    assert segment.avg_logprob == pytest.approx(wanted.avg_logprob, abs=0.02)
+    assert segment.no_speech_prob == pytest.approx(wanted.no_speech_prob, abs=0.02)
+    assert segment.compression_ratio == pytest.approx(wanted.compression_ratio)
+
+
+def test_many_keywords_and_a_long_prompt_cost_no_words(engine: Whisper, speech: Pcm) -> None:
+    def words(**fields: Any) -> int:
+        _, segments = hear(engine, speech, job(**fields))
+        return sum(len(segment.text.split()) for segment in segments)
+
+    keywords = [f"Kwatsch-Brubbel {number} GmbH" for number in range(60)]
+    assert words(hotwords=keywords, prompt="It was late. " * 200) > 0.9 * words()
+
+
+def test_words_lie_where_they_are_spoken_whatever_stands_between(engine: Whisper, pcm: Pcm) -> None:
+    sound = (half_a_minute()[: 10 * 16_000] * 32768).astype(np.int16)
+    silence = np.zeros(16_000 * 60, np.int16)
+    for part in (silence, sound, silence, sound, silence):
+        pcm.append(part)
+    _, segments = hear(engine, pcm, job(vad_filter=True, word_timestamps=True))
+    last = 0.0
+    for segment in segments:
+        for word in segment.words or []:
+            assert last <= word.start <= word.end <= segment.end
+            assert 59 < word.start < word.end < 71 or 129 < word.start < word.end < 141, word
+            last = word.start
+    starts = [segment.start for segment in segments]
+    assert sum(start < 100 for start in starts) >= 1
+    assert sum(start > 100 for start in starts) >= 1

@@ -1,0 +1,230 @@
+"""The engine `faster-whisper`, with a toy model: what is around the text."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import toy_models
+from in_process import at_work, hear, job, load, transcribe
+from sounds import NOISE, SILENCE, SPEECH, noise, write_wav
+
+from asrpro_worker.engines.whisper import decoding
+from asrpro_worker.engines.whisper.backend import Generated
+from asrpro_worker.engines.whisper.decoding import temperatures
+from asrpro_worker.engines.whisper.engine import Whisper
+from asrpro_worker.errors import JobCancelledError, WorkerError
+from asrpro_worker.messages import Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asrpro_worker.messages import WorkerMessage
+    from asrpro_worker.pcm import Pcm
+
+
+@pytest.fixture(scope="module")
+def engine(whisper: Path) -> Whisper:
+    made = Whisper()
+    load(made, whisper)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _without_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A toy is never sure, and higher temperatures throw dice."""
+    monkeypatch.setattr(decoding, "_LADDER", (0.0,))
+
+
+@pytest.fixture(scope="module")
+def english(tmp_path_factory: pytest.TempPathFactory) -> Whisper:
+    made = Whisper()
+    facts = load(made, toy_models.make_whisper(tmp_path_factory.mktemp("english"), multilingual=False))
+    assert facts.languages == ["en"]
+    assert (facts.capabilities.tasks, facts.capabilities.detects_language) == (["transcribe"], False)
+    return made
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, engine: Whisper, call: str) -> list[int]:
+    """The number of pieces in each call of the backend from now on."""
+    backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    plain, calls = getattr(backend, call), []
+
+    def counting(pieces: list[Any], *rest: Any) -> Any:
+        calls.append(len(pieces))
+        return plain(pieces, *rest)
+
+    monkeypatch.setattr(backend, call, counting)
+    return calls
+
+
+def brief(monkeypatch: pytest.MonkeyPatch, engine: Whisper) -> None:
+    """A toy speaks until there is no more room; here it ends early."""
+    backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    plain = backend.generate
+
+    def short(*arguments: Any) -> list[Generated]:
+        return [Generated(made.tokens[:20], made.logprob, 0.0) for made in plain(*arguments)]
+
+    monkeypatch.setattr(backend, "generate", short)
+
+
+@pytest.mark.parametrize(("seconds", "pieces"), [(5, 1), (29, 1), (31, 2), (70, 3)])
+def test_finding_the_language_costs_no_encoder_pass(
+    engine: Whisper, spool: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, pieces: int
+) -> None:
+    brief(monkeypatch, engine)
+    encoded = counted(monkeypatch, engine, "encode")
+    asked = counted(monkeypatch, engine, "detect_language")
+    audio = write_wav(spool / "upload", noise(seconds))
+    for language in (None, "de"):
+        encoded.clear()
+        result, _ = transcribe(engine, audio, language=language)
+        assert pieces <= sum(encoded) <= pieces + 1
+        assert result.language in ((language,) if language else ("en", "de", "fr"))
+        assert result.language_probability == (None if language else pytest.approx(0.5, abs=0.5))
+    assert asked == [1], "once, of the first piece, where nobody said it"
+
+
+def test_segments_lie_in_order_and_make_up_the_text(
+    engine: Whisper, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief(monkeypatch, engine)
+    audio = write_wav(spool / "upload", noise(40))
+    _, timed = transcribe(engine, audio, language="en")
+    _, untimed = transcribe(engine, audio, language="en", segment_timestamps=False)
+    assert "".join(segment.text for segment in timed) == "".join(segment.text for segment in untimed)
+    assert [segment.id for segment in timed] == list(range(len(timed)))
+    last = 0.0
+    for segment in timed:
+        assert last <= segment.start <= segment.end <= 40
+        assert (segment.words, segment.logprobs) == (None, None)
+        assert segment.tokens
+        last = segment.start
+
+
+def test_words_are_plain_numbers_inside_of_their_segments(
+    engine: Whisper, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief(monkeypatch, engine)
+    _, segments = transcribe(engine, write_wav(spool / "upload", noise(8)), language="en", word_timestamps=True)
+    words = [(segment, word) for segment in segments for word in segment.words or []]
+    assert words
+    for segment, word in words:
+        assert word.word == word.word.strip()
+        assert segment.start <= word.start <= word.end <= segment.end <= 8
+        assert {type(value) for value in (word.start, word.end, word.probability)} == {float}
+
+
+def test_a_piece_that_fills_the_decoder_is_cut_in_two(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
+    backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    lengths = iter([448, 20, 20])
+    tokens = np.random.default_rng(0).integers(33, 120, 448).tolist()
+
+    def generate(encoded: list[Any], *_: Any) -> list[Generated]:
+        return [Generated(tokens[: next(lengths)], -0.5, 0.0) for _ in encoded]
+
+    monkeypatch.setattr(backend, "generate", generate)
+    pcm.append(noise(20))
+    _, segments = hear(engine, pcm, job(language="en", segment_timestamps=False))
+    assert len(segments) == 2
+    assert segments[0].start == 0.0
+    assert segments[0].end == segments[1].start
+    assert segments[1].end == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize("path", [SILENCE, NOISE])
+def test_no_speech_no_text(engine: Whisper, path: Path) -> None:
+    result, segments = transcribe(engine, path, vad_filter=True)
+    assert (result.language, segments) == (None, [])
+
+
+def test_speech_is_heard_with_vad(engine: Whisper) -> None:
+    assert transcribe(engine, SPEECH, vad_filter=True)[1]
+
+
+def test_every_call_of_the_ladder_is_a_sign_of_life(engine: Whisper, pcm: Pcm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asrpro_worker.job._PROGRESS_INTERVAL", 0)
+    monkeypatch.setattr(decoding, "_LADDER", (0.0, 0.2, 0.4))
+    monkeypatch.setattr(decoding, "_LEAST_PROBABLE", 1.0)
+    monkeypatch.setattr(decoding, "is_silence", lambda _: False)
+    calls = counted(monkeypatch, engine, "generate")
+    pcm.append(noise(2))
+    sent: list[WorkerMessage] = []
+    hear(engine, pcm, job(sent, language="en"))
+    assert calls == [1, 1, 1]
+    assert len([message for message in sent if isinstance(message, Progress)]) > len(calls)
+
+
+def test_a_cancelled_job_stops_before_the_next_call(engine: Whisper, pcm: Pcm, monkeypatch: pytest.MonkeyPatch) -> None:
+    pcm.append(noise(100))
+    running = job(language="en")
+    backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    encode = backend.encode
+
+    def cancelling(features: list[Any]) -> Any:
+        running.cancel()
+        return encode(features)
+
+    monkeypatch.setattr(backend, "encode", cancelling)
+    generated = counted(monkeypatch, engine, "generate")
+    with pytest.raises(JobCancelledError):
+        hear(engine, pcm, running)
+    assert generated == []
+
+
+def test_the_text_is_that_of_the_job_alone_whoever_shares_the_batch(
+    engine: Whisper, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief(monkeypatch, engine)
+    files = [write_wav(spool / str(seconds), noise(seconds)) for seconds in (3, 45, 8, 20)]
+    alone = [[segment.text for segment in transcribe(engine, file, language="en")[1]] for file in files]
+    sizes = counted(monkeypatch, engine, "generate")
+    with at_work(engine, 4) as batcher, ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda file: transcribe(engine, file, batcher, language="en")[1], [*files, *files]))
+    assert [[segment.text for segment in segments] for segments in together] == [*alone, *alone]
+    assert max(sizes) > 1, "they were decoded together"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "param"),
+    [
+        ({"language": "xx"}, "unsupported_language", "language"),
+        ({"language": "english"}, "unsupported_language", "language"),
+        ({"logprobs": True}, "unsupported_value", "include"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(engine: Whisper, fields: dict[str, Any], code: str, param: str) -> None:
+    with pytest.raises(WorkerError) as error:
+        transcribe(engine, SPEECH, **fields)
+    assert (error.value.code, error.value.param) == (code, param)
+
+
+@pytest.mark.parametrize("fields", [{"language": "de"}, {"task": "translate"}])
+def test_english_models_know_english_only(english: Whisper, fields: dict[str, Any]) -> None:
+    with pytest.raises(WorkerError) as error:
+        transcribe(english, SPEECH, **fields)
+    assert error.value.code in ("unsupported_language", "unsupported_value")
+
+
+def test_english_models_say_english(english: Whisper) -> None:
+    assert transcribe(english, SPEECH)[0].language == "en"
+
+
+@pytest.mark.parametrize("name", ["whisper-large-v3-turbo", "distil-large-v3"])
+def test_shortened_models_do_not_translate(whisper: Path, name: str) -> None:
+    assert load(Whisper(), whisper, id=name).capabilities.tasks == ["transcribe"]
+    assert load(Whisper(), whisper, id="whisper-small").capabilities.tasks == ["transcribe"], "two layers tell"
+
+
+@pytest.mark.parametrize(
+    ("asked", "ladder"),
+    [(None, [0.0, 0.2, 0.4]), (0.0, [0.0, 0.2, 0.4]), (0.2, [0.2, 0.4]), (0.3, [0.3, 0.4]), (1.0, [1.0])],
+)
+def test_the_ladder_of_temperatures_begins_where_asked(
+    monkeypatch: pytest.MonkeyPatch, asked: float | None, ladder: list[float]
+) -> None:
+    monkeypatch.setattr(decoding, "_LADDER", (0.0, 0.2, 0.4))
+    assert temperatures(asked) == ladder
