@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 
-/** What is left to do when the launcher has died is done within this time, in milliseconds: nobody waits for answers. */
-const ORPHAN_MS = 1000;
+/** How often to look whether the launcher still lives once stdin has ended, in milliseconds. */
+const LOOK_MS = 1000;
 
 /**
  * Aborts with `signal`, or at the end of stdin, whose other end the launcher holds: closing it asks us to stop as a
- * signal does, on every platform. The system closes it as well when the launcher dies; then this process drains nothing
- * and ends within a second, whatever it does.
+ * signal does, on every platform. The system closes it as well when the launcher dies, and the launcher may die while running
+ * requests finish; nobody waits for their answers then, so this process ends within a second, whatever it does.
  */
 export function stopWithStdin(signal: AbortSignal): AbortSignal {
   const launcher = process.ppid;
@@ -14,8 +14,8 @@ export function stopWithStdin(signal: AbortSignal): AbortSignal {
   const end = (): void => {
     if (ended.signal.aborted) return;
     ended.abort();
-    // Looked at later: a dying process closes its files before its children are given to another parent.
-    setTimeout(() => isGone(launcher) && process.exit(0), ORPHAN_MS).unref();
+    // Not at once: a dying process closes its files before its children are given to another parent.
+    setInterval(() => isGone(launcher) && process.exit(0), LOOK_MS).unref();
   };
   for (const event of ['end', 'close', 'error']) process.stdin.once(event, end);
   process.stdin.resume();

@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { openAsBlob } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect, test, vi } from 'vitest';
 import { call, post, transcribe } from '../setup/api.ts';
@@ -62,6 +63,31 @@ test('--watch-stdin: the end of stdin is a request to stop', async () => {
 test('--watch-stdin: SIGTERM ends it although the launcher keeps its end of stdin open', async () => {
   const gateway = await startGateway({ ...mock, args: ['--watch-stdin'] });
   expect(await gateway.stop('SIGTERM')).toEqual({ code: 0, signal: null });
+});
+
+test('--watch-stdin: a launcher that dies while the last request finishes takes the gateway along', async () => {
+  const launcher = `
+    const { spawn } = require('node:child_process');
+    const args = [${JSON.stringify(mainProgram)}, 'serve', ...process.argv.slice(1)];
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'inherit', 'inherit'] });
+    process.stdin.on('end', () => child.stdin.end()).resume();
+    setInterval(() => undefined, 60_000);`;
+  const command = [process.execPath, '-e', launcher, '--'];
+  const gateway = await startGateway({ ...mock, command, args: ['--watch-stdin'] });
+  const body = new FormData();
+  body.append('file', await openAsBlob(jfk), 'jfk.flac');
+  body.append('model', 'mock-slow');
+  body.append('stream', 'true');
+  const answer = await fetch(`${gateway.url}/v1/audio/transcriptions`, { method: 'POST', body });
+  const events = answer.body!.getReader();
+  await events.read();
+  gateway.process.stdin!.end();
+  await vi.waitFor(() => expect(gateway.output.err).toContain('stopping'), { timeout: 10_000 });
+  // One segment a second: the gateway has looked for its launcher once, and found it.
+  for (let segment = 0; segment < 2; segment += 1) await events.read();
+  gateway.process.kill('SIGKILL');
+  await vi.waitFor(() => expect(gateway.processes()).toEqual([]), { timeout: 4_000 });
+  await events.cancel().catch(() => undefined);
 });
 
 test('without --watch-stdin the end of stdin means nothing', async () => {
