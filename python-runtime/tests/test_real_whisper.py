@@ -43,7 +43,7 @@ def filled(features: Any) -> Any:
     [
         ({}, {}),
         ({"prompt": "An audiobook, read by volunteers."}, {"initial_prompt": "An audiobook, read by volunteers."}),
-        ({"hotwords": ["Phoebe", "Brion"]}, {"hotwords": "Phoebe, Brion"}),
+        ({"hotwords": ["Kennedy", "Washington"]}, {"hotwords": "Kennedy, Washington"}),
         ({"beam_size": 1}, {"beam_size": 1}),
     ],
 )

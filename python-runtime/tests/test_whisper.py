@@ -135,6 +135,36 @@ def test_a_piece_that_fills_the_decoder_is_cut_in_two(engine: Whisper, pcm: Pcm,
     assert segments[1].end == pytest.approx(20.0)
 
 
+def test_a_text_that_fails_is_heard_again_in_the_language_of_its_piece(
+    engine: Whisper, pcm: Pcm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_LADDER", (0.0, 0.2))
+    backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    tokens: Any = engine._decoder._tokens  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    said: list[tuple[str, float]] = []
+    asked: list[str] = []
+
+    def generate(encoded: list[Any], prompts: list[list[int]], options: Any) -> list[Generated]:
+        german = tokens.start("de", "transcribe")[1] in prompts[0]
+        said.append(("de" if german else "en", options.temperature))
+        # The first piece is English, the second German: an improbable text.
+        return [Generated([40, 41], -0.1 if german or len(said) == 1 else -2.0, 0.0) for _ in encoded]
+
+    def detect(encoded: list[Any]) -> list[tuple[str, float]]:
+        asked.append("asked")
+        return [("en" if len(asked) == 1 else "de", 0.9) for _ in encoded]
+
+    monkeypatch.setattr(backend, "generate", generate)
+    monkeypatch.setattr(backend, "detect_language", detect)
+    pcm.append(noise(40))
+    result, segments = hear(engine, pcm, job())
+    assert said == [("en", 0.0), ("en", 0.0), ("de", 0.0)]
+    assert (result.language, len(segments)) == ("en", 2)
+    said.clear()
+    hear(engine, pcm, job(language="en"))
+    assert {language for language, _ in said} == {"en"}, "whoever says the language knows it"
+
+
 @pytest.mark.parametrize("path", [SILENCE, NOISE])
 def test_no_speech_no_text(engine: Whisper, path: Path) -> None:
     result, segments = transcribe(engine, path, vad_filter=True)
