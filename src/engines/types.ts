@@ -1,6 +1,5 @@
+import type { EnvironmentId } from '../engine-table.ts';
 import type { JobStatus } from '../jobs/job.ts';
-
-export type EnvironmentId = 'core' | 'nemo';
 
 /** One Python environment with its engines, as `GET /v1/engines` shows it. */
 export interface EngineStatus {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { engineIds, families } from '../engine-table.ts';
 import catalogue from './catalogue.json' with { type: 'json' };
 import { languageCodes } from './languages.ts';
 
@@ -21,7 +22,8 @@ export type WheelMirror = z.infer<typeof wheelMirror>;
 
 const entry = z.object({
   id: z.string(),
-  engine: z.enum(['faster-whisper', 'onnx-asr', 'nemo']),
+  engine: z.enum(engineIds),
+  family: z.enum(families),
   name: z.string(),
   description: z.string(),
   repo: z.string(),

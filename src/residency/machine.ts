@@ -1,5 +1,5 @@
+import type { ModelEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
-import type { ModelEngine } from '../models/model.ts';
 import { describeExit } from '../worker/exit.ts';
 import { decide } from './decide.ts';
 import { noteLoadCrash } from './load-crashes.ts';

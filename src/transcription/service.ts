@@ -41,7 +41,7 @@ export function createTranscriptionService({ config, library, jobs }: Transcript
             const model = await chooseModel(request.model, selected);
             const language = request.language ?? config.models.settings[model.id]?.language ?? null;
             const wanted = { ...request, language };
-            checkRequest(wanted, model);
+            checkRequest(wanted, jobs.inForce(model));
             return orderOf(wanted, model, config);
           };
           return await place.start({ named: request.model !== null, order }, signal);
