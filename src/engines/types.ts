@@ -49,7 +49,7 @@ export interface Engines {
    * How to start the worker in it; nobody removes it while this process runs. Throws `engine_not_installed`, `engine_broken`. `env` holds library paths (cuBLAS).
    */
   interpreter(id: EnvironmentId): Promise<{ python: string; env: Record<string, string> }>;
-  /** A Python that has pip, for fetching wheels: the `core` environment's, else one found on the machine. */
+  /** A Python that has pip, for fetching wheels: that of the first environment, else one found on the machine. */
   pip(): Promise<{ python: string }>;
   /** Ends running installations. */
   close(): Promise<void>;

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 
 /** One call of the API: what is routed, and what /openapi.json says about it. */
-export interface Operation<Schema extends z.ZodType = z.ZodType, Sent = unknown> {
+export interface Operation<Schema extends z.ZodType = z.ZodType, Sent = unknown, Reply = FastifyReply> {
   method: 'GET' | 'POST' | 'DELETE';
   /** OpenAPI template, for example `/v1/models/{model}`. */
   path: string;
@@ -19,11 +19,17 @@ export interface Operation<Schema extends z.ZodType = z.ZodType, Sent = unknown>
   /** Answered without an API key. */
   public?: boolean;
   /** What it returns is checked against the schema when this is compiled; so no answer is described otherwise than it is. */
-  handler(request: FastifyRequest, reply: FastifyReply): Promise<z.input<Schema> | Sent>;
+  handler(request: FastifyRequest, reply: Reply): Promise<z.input<Schema> | Sent>;
+}
+
+/** What a handler may do to its answer besides returning it. Without `send`, whose argument no type would check. */
+export interface Head {
+  readonly raw: FastifyReply['raw'];
+  header(name: string, value: string): unknown;
 }
 
 /** Ties a handler to its schemas. */
-export function operation<Schema extends z.ZodType>(call: Operation<Schema, never>): Operation {
+export function operation<Schema extends z.ZodType>(call: Operation<Schema, never, Head>): Operation {
   return call;
 }
 

@@ -30,7 +30,12 @@ const entry = z.object({
   /** 40 hex digits; null: resolved at download. */
   revision: z.string().nullable(),
   license: z.string().nullable(),
-  languages: z.union([z.literal('multilingual').transform(() => [...languageCodes] as string[]), z.array(z.string())]),
+  /** null: not known. */
+  languages: z.union([
+    z.literal('multilingual').transform(() => [...languageCodes] as string[]),
+    z.array(z.string()),
+    z.null(),
+  ]),
   files: z.array(file),
   quantization: z.string().nullable().default(null),
   mirrors: z.array(wheelMirror).default([]),

@@ -19,7 +19,8 @@ export function docsRoutes(others: readonly Operation[], version: string): Opera
       summary: 'The same for people, with a form to try it',
       answers: [{ status: 200, description: 'A page.', content: { 'text/html': z.string() } }],
       handler: async (_request, reply) => {
-        reply.type('text/html; charset=utf-8').header('content-security-policy', docsPolicy);
+        reply.header('content-type', 'text/html; charset=utf-8');
+        reply.header('content-security-policy', docsPolicy);
         return docsPage;
       },
     }),
