@@ -69,7 +69,7 @@ function requestFor(audioPath: string, { flags }: CommandContext): Transcription
     model: text(flags.model),
     audioPath,
     task: 'transcribe',
-    language: text(flags.language)?.toLowerCase() ?? null,
+    language: text(flags.language),
     prompt: null,
     temperature: null,
     hotwords: [],

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Paths } from '../config/paths.ts';
+import { modelsDirectory, type Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { type EnvironmentId, engineRow } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
@@ -33,7 +33,7 @@ interface Named {
 export function createModelLibrary(options: LibraryOptions): ModelLibrary {
   const { config, paths, log, environment, engineStatus } = options;
   const { searchDirectories, useHuggingFaceCache, custom } = config.models;
-  const models = config.models.directory === null ? paths.models : path.resolve(config.models.directory);
+  const models = modelsDirectory(config, paths);
   const discovery = new Discovery(environment, log);
   const failures = new LoadFailures();
   const lookups: Lookups = {
