@@ -41,7 +41,8 @@ test('/health answers before anybody looks at the disk', async () => {
     health: () => ({ worker: { state: 'stopped' }, queue: {} }),
     status: () => ({ model: null, status: 'none', device: null }),
   };
-  const deps = { config: defaultConfig, version: '0', startedAt: 0, library, residency };
+  const devices = { lastChosen: () => 'cpu' };
+  const deps = { config: defaultConfig, version: '0', startedAt: 0, library, residency, devices };
   const [route] = healthRoutes(deps as unknown as HttpServerDeps);
   const ask = async () => ((await route!.handler({} as never, {} as never)) as { status: string }).status;
   expect(await ask()).toBe('healthy');
