@@ -4,9 +4,10 @@ import type { Config } from './config/schema.ts';
 import { lastCrash, selectedModel } from './config/store.ts';
 import type { Devices } from './devices/types.ts';
 import type { Downloads } from './downloads/types.ts';
-import type { Engines, EnvironmentId } from './engines/types.ts';
+import { engineRow, isEngineId } from './engine-table.ts';
+import type { Engines } from './engines/types.ts';
 import type { Log } from './log.ts';
-import type { Model, ModelEngine, ModelLibrary } from './models/model.ts';
+import type { Model, ModelLibrary } from './models/model.ts';
 import { packageFile } from './package-files.ts';
 import { CLOSE_GRACE_SECONDS } from './residency/decide.ts';
 import { createResidency } from './residency/residency.ts';
@@ -57,14 +58,6 @@ interface Backend {
   start: StartWorker;
 }
 
-/** Which environment an engine lives in; the mock needs none. */
-const ENVIRONMENT: Record<ModelEngine, EnvironmentId | null> = {
-  'faster-whisper': 'core',
-  'onnx-asr': 'core',
-  nemo: 'nemo',
-  mock: null,
-};
-
 export async function buildServices(parts: ServiceParts): Promise<Services> {
   const { config, paths, log } = parts;
   const swept = await sweepRunDirectories(paths.run);
@@ -92,8 +85,7 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
     drainSeconds: config.server.drainSeconds,
     stopSeconds: config.worker.stopSeconds,
     requireEngine: async (engine) => {
-      const environment = ENVIRONMENT[engine];
-      if (environment !== null) await engines.interpreter(environment);
+      if (isEngineId(engine)) await engines.interpreter(engineRow(engine).environment);
     },
     loadSettings: async (model) => loadSettings(model, config, devices),
     onLoaded: (model) => library.noteLoad(model, null),
@@ -160,7 +152,8 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     log,
     run,
     async command(engine) {
-      const { python, env } = await engines.interpreter(ENVIRONMENT[engine] ?? 'core');
+      if (!isEngineId(engine)) throw new Error(`no process runs the engine '${engine}'`);
+      const { python, env } = await engines.interpreter(engineRow(engine).environment);
       return pythonWorker(python, env, runtimeRoot, environment);
     },
   });

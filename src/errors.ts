@@ -102,7 +102,7 @@ export const errorKinds = {
   spool_failed: broken("The upload cannot be written to disk; the message has the system's code, the log the path."),
 
   // Engines
-  engine_not_found: bad('No such engine environment; there are `core` and `nemo`.', { status: 404 }),
+  engine_not_found: bad('No such engine environment; `GET /v1/engines` lists them.', { status: 404 }),
   engine_not_installed: bad('The engine environment that this model needs is not installed.', { exitCode: 4 }),
   engine_broken: broken('The engine environment is damaged; install it again.', { exitCode: 4 }),
   engine_install_failed: broken('Installing the engine environment failed; the message carries the last output.', {

@@ -34,7 +34,7 @@ function cells({ id, ready, downloaded, engine, sizeBytes, languages }: Model): 
 }
 
 /** A few by code, many by their number. */
-export function languagesOf(languages: readonly string[]): string {
-  if (languages.length === 0) return '?';
+export function languagesOf(languages: readonly string[] | null): string {
+  if (languages === null) return '?';
   return languages.length > 4 ? `${languages.length} languages` : languages.join(', ');
 }

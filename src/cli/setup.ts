@@ -1,19 +1,22 @@
 import type { Services } from '../app.ts';
-import type { EnvironmentId, InstallStatus } from '../engines/types.ts';
+import { type EnvironmentId, enginesIn, environmentIds, firstEnvironment, isEnvironmentId } from '../engine-table.ts';
+import type { InstallStatus } from '../engines/types.ts';
 import { AsrproError } from '../errors.ts';
 import type { Command, CommandContext } from './command.ts';
 
 export const setup: Command = {
   name: 'setup',
-  summary: 'install an engine: core (faster-whisper, onnx-asr) or nemo',
-  usage: 'setup [core|nemo] [--reinstall]',
+  summary: `install engines: ${environmentIds.map((id) => `${id} (${enginesIn(id).join(', ')})`).join(' or ')}`,
+  usage: `setup [${environmentIds.join('|')}] [--reinstall]`,
   options: {
     reinstall: { type: 'boolean', description: 'Make the engine anew, also where it seems to be in order.' },
   },
   async run(context) {
-    const [id = 'core'] = context.positionals;
-    if (id !== 'core' && id !== 'nemo') {
-      throw new AsrproError('usage', `There is no engine ${id}.`, { hint: 'The engines are `core` and `nemo`.' });
+    const [id = firstEnvironment] = context.positionals;
+    if (!isEnvironmentId(id)) {
+      throw new AsrproError('usage', `There is no engine ${id}.`, {
+        hint: `Choose one of: ${environmentIds.join(', ')}.`,
+      });
     }
     const services = await context.services();
     const { installed, incomplete } = await services.engines.status(id);

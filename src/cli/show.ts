@@ -28,7 +28,7 @@ export const show: Command = {
       ['engine', model.engine],
       ['languages', languagesOf(model.languages)],
       ['tasks', capabilities.tasks.join(', ')],
-      ['word times', capabilities.word_timestamps ? 'yes' : 'no'],
+      ['word times', capabilities.wordTimestamps ? 'yes' : 'no'],
       ['license', model.license],
       ['source', model.source],
       ['path', model.path],

@@ -1,5 +1,5 @@
 import { AsrproError, asAsrproError } from '../errors.ts';
-import { collect, plain, verbose } from '../http/transcript.ts';
+import { collect, plain, verbose } from '../transcription/answer.ts';
 import type { Transcript, TranscriptionRequest, TranscriptionService } from '../transcription/types.ts';
 import { openAudio } from './audio-input.ts';
 import type { Command, CommandContext } from './command.ts';
@@ -69,7 +69,7 @@ function requestFor(audioPath: string, { flags }: CommandContext): Transcription
     model: text(flags.model),
     audioPath,
     task: 'transcribe',
-    language: text(flags.language)?.toLowerCase() ?? null,
+    language: text(flags.language),
     prompt: null,
     temperature: null,
     hotwords: [],
@@ -94,8 +94,9 @@ async function transcribeFile(
 
 function rendered(transcript: Transcript, format: Format, words: boolean): string {
   if (format === 'text') return transcript.text;
-  const wish = { format, words, segments: true, logprobs: false, stream: false };
-  return JSON.stringify(format === 'json' ? plain(transcript, wish) : verbose(transcript, wish));
+  const answer =
+    format === 'json' ? plain(transcript, { logprobs: false }) : verbose(transcript, { words, segments: true });
+  return JSON.stringify(answer);
 }
 
 function text(flag: CommandContext['flags'][string]): string | null {

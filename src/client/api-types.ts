@@ -110,7 +110,7 @@ export type Model = {
   description: string;
   engine: string;
   size_bytes: number | null;
-  /** ISO-639-1 codes. */
+  /** ISO-639-1 codes; empty where they are not known. */
   languages: string[];
   license: string | null;
   tasks: string[];
@@ -203,7 +203,7 @@ export type Installation = {
 export type DeviceReport = {
   devices: {
     id: string;
-    kind: 'cpu' | 'cuda' | 'mps';
+    kind: 'cuda' | 'mps' | 'cpu';
     name: string;
     memory_bytes: number | null;
     usable: boolean;

@@ -102,11 +102,11 @@ export class Sidecar {
   }
 
   /** Installs an engine environment, or joins the installation that runs; see `download`. */
-  installEngine(id: 'core' | 'nemo', following: Following = {}): AsyncGenerator<Installation, void> {
+  installEngine(id: Installation['engine'], following: Following = {}): AsyncGenerator<Installation, void> {
     return follow(this.#target, `/v1/engines/${id}/install`, following);
   }
 
-  async cancelInstall(id: 'core' | 'nemo'): Promise<Installation> {
+  async cancelInstall(id: Installation['engine']): Promise<Installation> {
     return await this.#call('DELETE', `/v1/engines/${id}/install`);
   }
 

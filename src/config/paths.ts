@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { AsrproError } from '../errors.ts';
 import { expandHome, namesOtherHome, ONLY_OWN_HOME, requireHome } from './home.ts';
+import type { Config } from './schema.ts';
 
 /** Where things live. All under ASRPRO_HOME when that is set, else in the platform's usual directories. */
 export interface Paths {
@@ -30,6 +31,11 @@ export function resolvePaths(environment: NodeJS.ProcessEnv = process.env): Path
     run: path.join(data, 'run'),
     ...{ data, logs, cache },
   };
+}
+
+/** Where models are stored: where the configuration says, else the data directory. */
+export function modelsDirectory({ models }: Config, paths: Paths): string {
+  return models.directory === null ? paths.models : path.resolve(models.directory);
 }
 
 /** A path that a flag or the environment gives. Throws `invalid_config` for another user's home. */

@@ -3,6 +3,7 @@
  * (`npm run schema`), environment names and the README's table too.
  */
 import { z } from 'zod';
+import { engineIds } from '../engine-table.ts';
 import { namesOtherHome, ONLY_OWN_HOME } from './home.ts';
 
 /** A file or folder; load.ts replaces `~`. */
@@ -33,10 +34,7 @@ const customModel = z
       .string()
       .regex(/^[a-z0-9][a-z0-9._-]{0,99}$/)
       .describe('Name in the API: lower case letters, digits, dots, dashes.'),
-    engine: z
-      .enum(['faster-whisper', 'onnx-asr', 'nemo'])
-      .optional()
-      .describe('Recognised from the files when absent.'),
+    engine: z.enum(engineIds).optional().describe('Recognised from the files when absent.'),
     repo: z
       .string()
       .regex(/^[\w.-]+\/[\w.-]+$/)

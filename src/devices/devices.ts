@@ -1,16 +1,14 @@
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
-import type { Engines, EnvironmentId } from '../engines/types.ts';
+import { type EngineId, engineIds, engineRow, firstEnvironment, isEngineId } from '../engine-table.ts';
+import type { Engines } from '../engines/types.ts';
 import type { Log } from '../log.ts';
-import type { ModelEngine } from '../models/model.ts';
+import type { ProbedDevice } from '../wire/messages.ts';
 import { type Detected, detectCpu, detectCuda, detectMps, mayHaveCuda } from './detect.ts';
 import type { Device, Devices } from './types.ts';
 
 /** Runs a real inference of an engine on devices. */
-export type Probe = (
-  engine: ModelEngine,
-  devices: string[],
-) => Promise<{ id: string; usable: boolean; compute_types: string[]; reason: string | null }[]>;
+export type Probe = (engine: EngineId, devices: string[]) => Promise<ProbedDevice[]>;
 
 type Outcome = Device['engines'][string];
 
@@ -23,13 +21,6 @@ export interface DevicesOptions {
   runtimeRoot: string;
   environment: NodeJS.ProcessEnv;
 }
-
-/** Which kinds of device an engine has code for, best first. CTranslate2 and onnxruntime have none for Apple's GPU here. */
-const KINDS: Record<string, { environment: EnvironmentId; kinds: readonly Device['kind'][] }> = {
-  'faster-whisper': { environment: 'core', kinds: ['cuda', 'cpu'] },
-  'onnx-asr': { environment: 'core', kinds: ['cuda', 'cpu'] },
-  nemo: { environment: 'nemo', kinds: ['cuda', 'mps', 'cpu'] },
-};
 
 /** What an engine made of a device, and under which circumstances that was found. */
 interface Attempt {
@@ -52,7 +43,7 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
   function detect(): Promise<Detected[]> {
     const script = path.join(runtimeRoot, 'src', 'asrpro_worker', 'probe_cuda.py');
     const python = async () => {
-      if ((await engines.status('core')).installed) return await engines.interpreter('core');
+      if ((await engines.status(firstEnvironment)).installed) return await engines.interpreter(firstEnvironment);
       return { ...(await engines.pip()), env: {} };
     };
     detected ??= detectCuda(python, script, environment).then((cuda) => [detectCpu(), ...cuda, detectMps()]);
@@ -60,8 +51,8 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
   }
 
   /** Tried once for each state of the engine's environment. */
-  async function outcomeOf(engine: string, device: Detected): Promise<Outcome> {
-    const status = await engines.status(KINDS[engine]!.environment);
+  async function outcomeOf(engine: EngineId, device: Detected): Promise<Outcome> {
+    const status = await engines.status(engineRow(engine).environment);
     const installed = JSON.stringify([status.packages, status.incomplete]);
     const name = `${engine} ${device.id}`;
     const known = attempts.get(name);
@@ -73,14 +64,14 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
   }
 
   /** @param missing why the engine cannot be asked, or null. */
-  async function attempt(engine: string, device: Detected, missing: string | null): Promise<Outcome> {
+  async function attempt(engine: EngineId, device: Detected, missing: string | null): Promise<Outcome> {
     const no = (reason: string): Outcome => ({ usable: false, computeTypes: [], reason });
     if (!device.present) return no(device.reason ?? 'It is not there.');
-    if (!KINDS[engine]!.kinds.includes(device.kind)) return no(`${engine} has no support for ${device.kind}.`);
+    if (!engineRow(engine).devices.includes(device.kind)) return no(`${engine} has no support for ${device.kind}.`);
     if (missing !== null) return no(missing);
     try {
       // In a process of its own: a driver that crashes says nothing about the other devices.
-      const [answer] = await probe(engine as ModelEngine, [device.id]);
+      const [answer] = await probe(engine, [device.id]);
       const { usable, compute_types: computeTypes, reason } = answer!;
       return { usable, computeTypes, reason };
     } catch (error) {
@@ -89,10 +80,10 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
   }
 
   /** The best usable device of the preferred kind, else the CPU, which is not tried for this. */
-  async function choose(engine: string, present: readonly Detected[]): Promise<string> {
+  async function choose(engine: EngineId, present: readonly Detected[]): Promise<string> {
     const { prefer } = config.device;
     const wanted = ({ id, kind }: Detected): boolean => prefer === 'auto' || prefer === kind || prefer === id;
-    for (const kind of KINDS[engine]!.kinds.filter((one) => one !== 'cpu')) {
+    for (const kind of engineRow(engine).devices.filter((one) => one !== 'cpu')) {
       for (const device of present.filter((one) => one.kind === kind && wanted(one)))
         if ((await outcomeOf(engine, device)).usable) return device.id;
     }
@@ -106,24 +97,22 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
         attempts.clear();
       }
       const present = await detect();
-      const names = Object.keys(KINDS);
       const devices: Device[] = [];
       for (const { present: isThere, ...device } of present) {
         const outcomes: Device['engines'] = {};
-        for (const engine of names) outcomes[engine] = await outcomeOf(engine, { ...device, present: isThere });
+        for (const engine of engineIds) outcomes[engine] = await outcomeOf(engine, { ...device, present: isThere });
         const usable = isThere && (device.kind === 'cpu' || Object.values(outcomes).some((outcome) => outcome.usable));
         const reason = usable ? null : (device.reason ?? whyNot(outcomes));
         devices.push({ ...device, usable, reason, engines: outcomes });
       }
       const selected: Record<string, string> = {};
-      for (const engine of names) selected[engine] = await choose(engine, present);
+      for (const engine of engineIds) selected[engine] = await choose(engine, present);
       return { devices, selected };
     },
     async select(engine) {
       const { prefer, computeType } = config.device;
-      const known = KINDS[engine];
-      if (known === undefined) throw new Error(`no device is known for the engine '${engine}'`);
-      const gpu = mayHaveCuda(environment) || (known.kinds.includes('mps') && detectMps().present);
+      if (!isEngineId(engine)) throw new Error(`no device is known for the engine '${engine}'`);
+      const gpu = mayHaveCuda(environment) || (engineRow(engine).devices.includes('mps') && detectMps().present);
       if (prefer === 'cpu' || !gpu) {
         lastChosen = 'cpu';
         if (prefer !== 'cpu' && prefer !== 'auto')

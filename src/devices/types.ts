@@ -1,6 +1,4 @@
-import type { ModelEngine } from '../models/model.ts';
-
-export type DeviceKind = 'cpu' | 'cuda' | 'mps';
+import type { DeviceKind, ModelEngine } from '../engine-table.ts';
 
 export interface Device {
   /** `cpu`, `cuda:0`, `mps`. */

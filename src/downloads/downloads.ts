@@ -1,5 +1,4 @@
-import path from 'node:path';
-import type { Paths } from '../config/paths.ts';
+import { modelsDirectory, type Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { onDisk } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
@@ -35,7 +34,7 @@ export function createDownloads(options: DownloadsOptions): Downloads {
   const { config, paths, log, library, environment } = options;
   const stopped = { bytesPerSecond: null, secondsLeft: null, file: null };
   const jobs = new Jobs<DownloadStatus>({ log, stopped, failure: 'download_failed' });
-  const models = config.models.directory === null ? paths.models : path.resolve(config.models.directory);
+  const models = modelsDirectory(config, paths);
   const isComplete = (id: string): boolean => {
     const installed = readInstalled(models, id);
     return installed !== null && damagedFile(models, installed) === null;

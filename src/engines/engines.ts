@@ -6,6 +6,7 @@ import { IN_USE } from '../claims/unused.ts';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { makeFolder, onDisk } from '../disk-error.ts';
+import { type EnvironmentId, environmentIds, firstEnvironment } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Job } from '../jobs/job.ts';
 import { Jobs } from '../jobs/jobs.ts';
@@ -19,7 +20,7 @@ import {
   replaceEnvironment,
 } from './environment.ts';
 import { type Lock, readLock } from './lock.ts';
-import type { EngineStatus, Engines, EnvironmentId, InstallStatus } from './types.ts';
+import type { EngineStatus, Engines, InstallStatus } from './types.ts';
 
 export interface EnginesOptions {
   config: Config;
@@ -31,8 +32,6 @@ export interface EnginesOptions {
   /** The machine has an NVIDIA driver: what its GPU needs is installed as well. */
   nvidia: boolean;
 }
-
-const IDS: readonly EnvironmentId[] = ['core', 'nemo'];
 
 /** The Python environments: one installation at a time for each, whoever asks for it. */
 export function createEngines(options: EnginesOptions): Engines {
@@ -109,7 +108,7 @@ export function createEngines(options: EnginesOptions): Engines {
   }
 
   return {
-    list: async () => IDS.map(status),
+    list: async () => environmentIds.map(status),
     status: async (id) => status(id),
     async install(id, { reinstall = false } = {}) {
       if (!reinstall && !jobs.isRunning(id) && isComplete(id)) return finished(id);
@@ -140,9 +139,9 @@ export function createEngines(options: EnginesOptions): Engines {
     },
     async pip() {
       const { pythonWithPip } = await import('./pip.ts');
-      if (status('core').installed) await use('core');
-      const core = status('core').installed ? interpreterIn(folderOf('core')) : null;
-      return { python: await pythonWithPip(core, config.worker.python, environment) };
+      if (status(firstEnvironment).installed) await use(firstEnvironment);
+      const ours = status(firstEnvironment).python;
+      return { python: await pythonWithPip(ours, config.worker.python, environment) };
     },
     async close() {
       await jobs.close();

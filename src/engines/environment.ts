@@ -2,8 +2,8 @@ import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, renameS
 import path from 'node:path';
 import { z } from 'zod';
 import { aside, IN_USE, removeIfUnused } from '../claims/unused.ts';
+import type { EnvironmentId } from '../engine-table.ts';
 import type { Lock } from './lock.ts';
-import type { EnvironmentId } from './types.ts';
 
 /** Written last into an environment: what is in it, measured once. */
 const markerSchema = z.object({

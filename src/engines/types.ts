@@ -1,6 +1,5 @@
+import type { EnvironmentId } from '../engine-table.ts';
 import type { JobStatus } from '../jobs/job.ts';
-
-export type EnvironmentId = 'core' | 'nemo';
 
 /** One Python environment with its engines, as `GET /v1/engines` shows it. */
 export interface EngineStatus {
@@ -50,7 +49,7 @@ export interface Engines {
    * How to start the worker in it; nobody removes it while this process runs. Throws `engine_not_installed`, `engine_broken`. `env` holds library paths (cuBLAS).
    */
   interpreter(id: EnvironmentId): Promise<{ python: string; env: Record<string, string> }>;
-  /** A Python that has pip, for fetching wheels: the `core` environment's, else one found on the machine. */
+  /** A Python that has pip, for fetching wheels: that of the first environment, else one found on the machine. */
   pip(): Promise<{ python: string }>;
   /** Ends running installations. */
   close(): Promise<void>;

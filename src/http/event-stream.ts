@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
+import { usage, usageSchema } from '../transcription/answer.ts';
 import type { JobResult, TokenLogprob, TranscriptionRun } from '../transcription/types.ts';
 import { envelope, requestError } from './error-reply.ts';
-import { usage, usageSchema } from './transcript.ts';
 
 const logprobs = z.array(z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.int()) })).optional();
 

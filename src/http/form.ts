@@ -1,13 +1,12 @@
 import { z } from 'zod';
 import { AsrproError } from '../errors.ts';
-import { type LanguageCode, languageCode, languageCodes } from '../transcription/languages.ts';
-import type { TranscriptionRequest } from '../transcription/types.ts';
+import { type LanguageCode, languageCode, languageSpellings } from '../models/languages.ts';
+import type { AnswerWish, TranscriptionRequest } from '../transcription/types.ts';
 import { type FieldKind, formValues } from './form-fields.ts';
 import { mistakeOf } from './mistake.ts';
 import { baseName, type Upload } from './upload.ts';
 
-const formats = ['json', 'text', 'verbose_json'] as const;
-export type ResponseFormat = (typeof formats)[number];
+const formats = ['json', 'text', 'verbose_json'] as const satisfies AnswerWish['format'][];
 /** OpenAI has these; here subtitles are not made and speakers not told apart. */
 const refusedFormats = ['srt', 'vtt', 'diarized_json'];
 const granularities = ['segment', 'word'] as const;
@@ -36,12 +35,20 @@ const responseFormat = z.enum(formats, { error: oneOf(formats) }).default('json'
 /** Fields of `POST /v1/audio/translations`. */
 export const translationForm = z.object({ file, model, prompt, temperature, response_format: responseFormat });
 
+/** For a description that is true to what is accepted: JSON Schema has no flag for it. */
+function inAnyCase(words: readonly string[]): RegExp {
+  const spelled = words.map((word) => word.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`));
+  return new RegExp(`^(${spelled.join('|')})$`);
+}
+
 /** Fields of `POST /v1/audio/transcriptions`. */
 export const transcriptionForm = translationForm.extend({
   language: z
-    .enum([...languageCodes, 'auto'])
+    .union([z.enum([...languageSpellings, 'auto']), z.string().regex(inAnyCase([...languageSpellings, 'auto']))])
     .optional()
-    .describe('ISO-639-1 code of the speech; absent or `auto`: detected.'),
+    .describe(
+      'ISO-639-1 code of the speech, in any case: `en`, `EN`. Absent or `auto`: detected. Other editions of a code mean the same: `jv` is `jw`, `nb` is `no`, `iw` is `he`.',
+    ),
   keywords: z.array(z.string()).optional().describe('Words to listen for; ignored by models that cannot.'),
   include: z
     .array(z.enum(['logprobs'], { error: oneOf(['logprobs']) }))
@@ -71,15 +78,6 @@ const transcriptionKinds: Readonly<Record<string, FieldKind>> = {
   timestamp_granularities: 'list',
   stream: 'boolean',
 };
-
-/** What the answer is to look like. */
-export interface AnswerWish {
-  format: ResponseFormat;
-  segments: boolean;
-  words: boolean;
-  logprobs: boolean;
-  stream: boolean;
-}
 
 export interface AudioOrder {
   request: Omit<TranscriptionRequest, 'audioPath'>;

@@ -6,16 +6,35 @@ type JsonSchema = Record<string, unknown>;
 type Schemas = Record<string, JsonSchema>;
 
 /** Mistakes that every call can answer with, by status. */
-const COMMON_ERRORS = [401, 403, 500];
+const COMMON_ERRORS = [401, 403, 405, 500];
 
 const MEANING: Record<number, string> = {
   400: 'Something in the request is wrong.',
   401: 'An API key is configured, and it is absent or wrong.',
   403: 'The Host or the Origin is not allowed.',
   404: 'There is no such thing.',
+  405: 'The path is known, but not with this method.',
   413: 'The upload is too large.',
   500: 'The engine or the server failed.',
   503: 'Not now; Retry-After says when to try again.',
+};
+
+const HEADERS = {
+  'x-request-id': {
+    description: 'Names this answer; the log has it too.',
+    required: true,
+    schema: { type: 'string' },
+  },
+  'x-should-retry': {
+    description: 'Sent where trying again cannot help; the SDKs obey it.',
+    schema: { type: 'string', const: 'false' },
+  },
+  'retry-after': {
+    description: 'Seconds to wait before trying again.',
+    required: true,
+    schema: { type: 'integer', minimum: 1, maximum: 60 },
+  },
+  allow: { description: 'The methods that the path has.', required: true, schema: { type: 'string' } },
 };
 
 /**
@@ -39,7 +58,7 @@ export function openapiDocument(operations: readonly Operation[], version: strin
     },
     security: [{}, { apiKey: [] }],
     paths,
-    components: { schemas, securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
+    components: { schemas, headers: HEADERS, securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
   };
 }
 
@@ -94,15 +113,24 @@ function answerOf({ description, content }: Answer, schemas: Schemas): JsonSchem
     type,
     { schema: jsonSchema(schema, 'output', schemas) },
   ]);
-  return { description, content: Object.fromEntries(media) };
+  return { description, headers: headers('x-request-id'), content: Object.fromEntries(media) };
 }
 
 function errorAnswer(status: number, schemas: Schemas): JsonSchema {
   return {
     description: MEANING[status] ?? 'An error.',
-    ...(status === 503 ? { headers: { 'retry-after': { schema: { type: 'integer', minimum: 1, maximum: 60 } } } } : {}),
+    headers: headers(
+      'x-request-id',
+      'x-should-retry',
+      ...(status === 503 ? (['retry-after'] as const) : []),
+      ...(status === 405 ? (['allow'] as const) : []),
+    ),
     content: { 'application/json': { schema: jsonSchema(errorEnvelope, 'output', schemas) } },
   };
+}
+
+function headers(...names: (keyof typeof HEADERS)[]): JsonSchema {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }
 
 /** Named schemas go into `schemas` and are referred to; others stand where they are used. */

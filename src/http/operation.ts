@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 
 /** One call of the API: what is routed, and what /openapi.json says about it. */
-export interface Operation {
+export interface Operation<Schema extends z.ZodType = z.ZodType, Sent = unknown, Reply = FastifyReply> {
   method: 'GET' | 'POST' | 'DELETE';
   /** OpenAPI template, for example `/v1/models/{model}`. */
   path: string;
@@ -12,23 +12,41 @@ export interface Operation {
   parameters?: Record<string, z.ZodType>;
   query?: z.ZodObject;
   body?: { contentType: 'application/json' | 'multipart/form-data'; schema: z.ZodObject };
-  answers: readonly Answer[];
+  /** The first is the usual one: its status is sent with what the handler returns. */
+  answers: readonly [Answer<Schema>, ...Answer<Schema>[]];
   /** Statuses of its own mistakes; those that every call can have (401, 403, 500) are added. */
   errors?: readonly number[];
   /** Answered without an API key. */
   public?: boolean;
-  handler(request: FastifyRequest, reply: FastifyReply): Promise<unknown>;
+  /** What it returns is checked against the schema when this is compiled; so no answer is described otherwise than it is. */
+  handler(request: FastifyRequest, reply: Reply): Promise<z.input<Schema> | Sent>;
 }
 
-export interface Answer {
+/** What a handler may do to its answer besides returning it. Without `send`, whose argument no type would check. */
+export interface Head {
+  readonly raw: FastifyReply['raw'];
+  header(name: string, value: string): unknown;
+}
+
+/** Ties a handler to its schemas. */
+export function operation<Schema extends z.ZodType>(call: Operation<Schema, never, Head>): Operation {
+  return call;
+}
+
+/** One that may send its answer by itself, in pieces. */
+export function streamingOperation<Schema extends z.ZodType>(call: Operation<Schema, FastifyReply>): Operation {
+  return call;
+}
+
+export interface Answer<Schema extends z.ZodType = z.ZodType> {
   status: number;
   description: string;
   /** By media type. */
-  content: Record<string, z.ZodType>;
+  content: Record<string, Schema>;
 }
 
 /** The answer of most calls. */
-export function json(schema: z.ZodType, description: string, status = 200): Answer {
+export function json<Schema extends z.ZodType>(schema: Schema, description: string, status = 200): Answer<Schema> {
   return { status, description, content: { 'application/json': schema } };
 }
 

@@ -76,8 +76,12 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
   // Bodies are read by the handlers, after every check on the headers.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _body, done) => done(null));
-  for (const { method, path, handler } of routes) {
-    app.route({ method, url: path.replaceAll(/\{(\w+)\}/g, ':$1'), handler });
+  for (const { method, path, answers, handler } of routes) {
+    const [{ status }] = answers;
+    app.route({
+      ...{ method, url: path.replaceAll(/\{(\w+)\}/g, ':$1') },
+      handler: (request, reply) => handler(request, reply.code(status)),
+    });
   }
   await app.ready();
 

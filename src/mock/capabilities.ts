@@ -1,13 +1,8 @@
-import type { Capabilities } from '../wire/messages.ts';
+import type { Capabilities } from '../engine-table.ts';
 
 /** The mock can everything that any engine can. */
 export const mockCapabilities: Capabilities = {
   tasks: ['transcribe', 'translate'],
-  word_timestamps: true,
+  wordTimestamps: true,
   logprobs: true,
-  prompt: true,
-  temperature: true,
-  hotwords: true,
-  detects_language: true,
-  neutral: [],
 };

@@ -1,5 +1,6 @@
 import type { Devices } from '../devices/types.ts';
-import type { EngineStatus, Engines, EnvironmentId, InstallStatus } from '../engines/types.ts';
+import { type EnvironmentId, environmentIds } from '../engine-table.ts';
+import type { EngineStatus, Engines, InstallStatus } from '../engines/types.ts';
 import { AsrproError } from '../errors.ts';
 
 /** Environments that need no installation: the mock works without Python. */
@@ -23,7 +24,7 @@ export function createMockEngines(): Engines {
     error: null,
   });
   return {
-    list: async () => [status('core'), status('nemo')],
+    list: async () => environmentIds.map(status),
     status: async (id) => status(id),
     install: async (id) => installed(id),
     job: async (id) => installed(id),

@@ -1,6 +1,6 @@
 import type { Config } from '../config/schema.ts';
 import { AsrproError } from '../errors.ts';
-import type { Model, ModelLibrary } from '../models/model.ts';
+import { type Model, type ModelLibrary, OPENAI_NAMES } from '../models/model.ts';
 import { mockCapabilities } from './capabilities.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 
@@ -8,8 +8,6 @@ const LANGUAGES = ['de', 'en', 'es', 'fr', 'it', 'ja', 'ko', 'pt', 'ru', 'zh'];
 /** When the list was made, 2026-11-24, in Unix seconds. */
 const CREATED = 1795478400;
 const SIZE_BYTES = 64 * 1024 * 1024;
-/** Names of OpenAI's models that clients have built in. */
-const OPENAI_NAMES = ['whisper-1', 'gpt-4o-transcribe', 'gpt-4o-mini-transcribe', 'gpt-transcribe'];
 
 export interface MockLibrary extends ModelLibrary {
   /** The mock download has ended well. */
@@ -54,6 +52,7 @@ function modelOf(scenario: Scenario, downloaded: boolean): Model {
     name: scenario.id,
     description: scenario.description,
     engine: 'mock',
+    family: null,
     sizeBytes: SIZE_BYTES,
     languages: LANGUAGES,
     license: null,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import type { ModelEngine } from '../engine-table.ts';
 import { asAsrproError } from '../errors.ts';
-import type { ModelEngine } from '../models/model.ts';
 import type { LinkListener } from '../wire/link.ts';
 import {
   type GatewayMessage,
@@ -67,7 +67,12 @@ function startMockWorker(engine: ModelEngine, pace: number): WorkerHandle {
       threads: 1,
       concurrency: 1,
       languages: model.languages ?? [],
-      capabilities: mockCapabilities,
+      capabilities: {
+        tasks: [...mockCapabilities.tasks],
+        word_timestamps: mockCapabilities.wordTimestamps,
+        logprobs: mockCapabilities.logprobs,
+        ...{ prompt: true, temperature: true, hotwords: true, detects_language: true, neutral: [] },
+      },
       memory_bytes: MEMORY_BYTES,
       seconds: 0,
     });

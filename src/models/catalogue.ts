@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { engineIds, families } from '../engine-table.ts';
 import catalogue from './catalogue.json' with { type: 'json' };
 import { languageCodes } from './languages.ts';
 
@@ -21,14 +22,20 @@ export type WheelMirror = z.infer<typeof wheelMirror>;
 
 const entry = z.object({
   id: z.string(),
-  engine: z.enum(['faster-whisper', 'onnx-asr', 'nemo']),
+  engine: z.enum(engineIds),
+  family: z.enum(families),
   name: z.string(),
   description: z.string(),
   repo: z.string(),
   /** 40 hex digits; null: resolved at download. */
   revision: z.string().nullable(),
   license: z.string().nullable(),
-  languages: z.union([z.literal('multilingual').transform(() => [...languageCodes] as string[]), z.array(z.string())]),
+  /** null: not known. */
+  languages: z.union([
+    z.literal('multilingual').transform(() => [...languageCodes] as string[]),
+    z.array(z.string()),
+    z.null(),
+  ]),
   files: z.array(file),
   quantization: z.string().nullable().default(null),
   mirrors: z.array(wheelMirror).default([]),

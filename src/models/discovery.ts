@@ -54,7 +54,7 @@ export class Discovery {
     const entries = this.#list(folder);
     const whole = this.at(folder);
     // A checkpoint is a file beside others; the other kinds are a folder as a whole.
-    if (whole !== null && whole.engine !== 'nemo') return [{ name: path.basename(folder), look: () => whole }];
+    if (whole !== null && whole.path === folder) return [{ name: path.basename(folder), look: () => whole }];
     return entries
       .filter((entry) => entry.name.endsWith('.nemo') || entry.isDirectory() || entry.isSymbolicLink())
       .map(({ name }) => ({ name: name.replace(/\.nemo$/, ''), look: () => this.at(path.join(folder, name)) }));

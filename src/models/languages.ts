@@ -113,6 +113,9 @@ export const languageCodes: readonly LanguageCode[] = Object.keys(names) as Lang
 /** Other codes for the same languages, from newer or older editions of ISO-639. */
 const aliases: Readonly<Record<string, LanguageCode>> = { jv: 'jw', nb: 'no', iw: 'he', in: 'id', fil: 'tl' };
 
+/** Every code that is understood, in lower case. */
+export const languageSpellings: readonly string[] = [...languageCodes, ...Object.keys(aliases)].sort();
+
 /** The code as Whisper spells it, for a code in any case; undefined for anything else, names of languages included. */
 export function languageCode(text: string): LanguageCode | undefined {
   const code = text.toLowerCase();

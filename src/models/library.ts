@@ -1,13 +1,13 @@
 import path from 'node:path';
-import type { Paths } from '../config/paths.ts';
+import { modelsDirectory, type Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import type { EngineStatus, EnvironmentId } from '../engines/types.ts';
+import { type EnvironmentId, engineRow } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { aliasesOf, catalogueModels, reposOf } from './catalogue.ts';
 import { type Candidate, Discovery } from './discovery.ts';
 import { LoadFailures } from './load-failures.ts';
-import type { Model, ModelLibrary } from './model.ts';
+import { type Model, type ModelLibrary, OPENAI_NAMES } from './model.ts';
 import { catalogueRow, customRow, foundRow, type Lookups } from './rows.ts';
 import { readInstalled, removeInstalled } from './store.ts';
 
@@ -16,11 +16,9 @@ export interface LibraryOptions {
   paths: Paths;
   log: Log;
   environment: NodeJS.ProcessEnv;
-  engineStatus(id: EnvironmentId): Promise<EngineStatus>;
+  engineStatus(id: EnvironmentId): Promise<{ reason: string | null }>;
 }
 
-/** Names of OpenAI's models that clients have built in: they stand for the configured default. */
-const OPENAI_NAMES = ['whisper-1', 'gpt-4o-transcribe', 'gpt-4o-mini-transcribe', 'gpt-transcribe'];
 /** No id and no alias is longer: those of folders have the length of a file name, those of the hub twice that. */
 const LONGEST_NAME = 512;
 
@@ -35,7 +33,7 @@ interface Named {
 export function createModelLibrary(options: LibraryOptions): ModelLibrary {
   const { config, paths, log, environment, engineStatus } = options;
   const { searchDirectories, useHuggingFaceCache, custom } = config.models;
-  const models = config.models.directory === null ? paths.models : path.resolve(config.models.directory);
+  const models = modelsDirectory(config, paths);
   const discovery = new Discovery(environment, log);
   const failures = new LoadFailures();
   const lookups: Lookups = {
@@ -45,7 +43,7 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
     /** What keeps a model with all its files from being used. */
     async usable(engine, place) {
       const failed = place === null ? null : failures.reason(place);
-      const reason = failed ?? (await engineStatus(engine === 'nemo' ? 'nemo' : 'core')).reason;
+      const reason = failed ?? (await engineStatus(engineRow(engine).environment)).reason;
       return { ready: reason === null, reason, ...(failed === null ? {} : { broken: true }) };
     },
   };

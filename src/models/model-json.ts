@@ -1,27 +1,30 @@
+import { z } from 'zod';
 import type { Model } from './model.ts';
 
 /** A row of `GET /v1/models`: OpenAI's keys, then ours. */
-export interface ModelJson {
-  id: string;
-  object: 'model';
-  created: number;
-  owned_by: 'asrpro';
-  ready: boolean;
-  name: string;
-  description: string;
-  engine: string;
-  size_bytes: number | null;
-  languages: string[];
-  license: string | null;
-  tasks: string[];
-  downloaded: boolean;
-  loaded: boolean;
-  source: string;
-  reason: string | null;
-}
+export const modelSchema = z
+  .object({
+    id: z.string(),
+    object: z.literal('model'),
+    created: z.int().describe('Unix seconds.'),
+    owned_by: z.literal('asrpro'),
+    ready: z.boolean().describe('Can be used now.'),
+    name: z.string(),
+    description: z.string(),
+    engine: z.string(),
+    size_bytes: z.int().nullable(),
+    languages: z.array(z.string()).describe('ISO-639-1 codes; empty where they are not known.'),
+    license: z.string().nullable(),
+    tasks: z.array(z.string()),
+    downloaded: z.boolean(),
+    loaded: z.boolean(),
+    source: z.string(),
+    reason: z.string().nullable().describe('Why it is not ready, with the remedy.'),
+  })
+  .meta({ id: 'Model' });
 
 /** @param loaded id of the loaded model, or null. */
-export function modelJson(model: Model, loaded: string | null): ModelJson {
+export function modelJson(model: Model, loaded: string | null): z.input<typeof modelSchema> {
   return {
     id: model.id,
     object: 'model',
@@ -32,7 +35,7 @@ export function modelJson(model: Model, loaded: string | null): ModelJson {
     description: model.description,
     engine: model.engine,
     size_bytes: model.sizeBytes,
-    languages: model.languages,
+    languages: model.languages ?? [],
     license: model.license,
     tasks: [...model.capabilities.tasks],
     downloaded: model.downloaded,

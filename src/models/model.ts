@@ -1,11 +1,17 @@
+import type { Capabilities, Family, ModelEngine } from '../engine-table.ts';
 import type { AsrproError } from '../errors.ts';
-import type { Capabilities } from '../wire/messages.ts';
 import type { FolderProblem } from './discovery.ts';
-
-export type ModelEngine = 'faster-whisper' | 'onnx-asr' | 'nemo' | 'mock';
 
 /** Where a row of the list comes from. Only files of `catalogue` and of `custom` hub repositories are ours to delete. */
 export type ModelSource = 'catalogue' | 'huggingface-cache' | 'folder' | 'custom' | 'mock';
+
+/** Names of OpenAI's models that clients have built in: they stand for the configured default. */
+export const OPENAI_NAMES: readonly string[] = [
+  'whisper-1',
+  'gpt-4o-transcribe',
+  'gpt-4o-mini-transcribe',
+  'gpt-transcribe',
+];
 
 /** One row of the model list, whatever its origin. */
 export interface Model {
@@ -13,12 +19,15 @@ export interface Model {
   name: string;
   description: string;
   engine: ModelEngine;
+  /** null: not known. */
+  family: Family | null;
   /** Sum of its files; null where not known yet. */
   sizeBytes: number | null;
-  /** ISO-639-1 codes. */
-  languages: string[];
+  /** ISO-639-1 codes; null: not known. */
+  languages: string[] | null;
   /** SPDX name; null where its publisher states none. */
   license: string | null;
+  /** As far as that is known before it is loaded; see `inForce` of the residency. */
   capabilities: Capabilities;
   source: ModelSource;
   /** Unix seconds: when it was installed, else when the catalogue was made. */

@@ -1,17 +1,20 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { readJsonObject, readText, statOf, whyUnreadable } from '../config/foreign-file.ts';
+import type { EngineId, Family } from '../engine-table.ts';
 import { languageCodes } from './languages.ts';
-import type { ModelEngine } from './model.ts';
+import { familyByHeads, familyOf, layersOf } from './whisper-layers.ts';
 
 /** What the files of a folder are, told by their names and first bytes. */
 export interface Recognised {
-  engine: ModelEngine;
+  engine: EngineId;
+  /** null where the files do not say. */
+  family: Family | null;
   /** What to load: the folder, or the `.nemo` file in it. */
   path: string;
   sizeBytes: number;
-  /** ISO-639-1 codes; empty where the files do not say. */
-  languages: string[];
+  /** ISO-639-1 codes; null where the files do not say. */
+  languages: string[] | null;
   /** onnx-asr: the file suffix; null for the plain one. */
   quantization: string | null;
   /** Why it cannot be loaded, as one sentence; null when all that is needed is there. */
@@ -20,12 +23,27 @@ export interface Recognised {
   files: string[];
 }
 
-/** By `model_type` of an ONNX export's config.json, its graphs without quantization. */
-const ONNX_GRAPHS: Record<string, string[]> = {
-  'nemo-conformer-ctc': ['model'],
-  'nemo-conformer-rnnt': ['encoder-model', 'decoder_joint-model'],
-  'nemo-conformer-tdt': ['encoder-model', 'decoder_joint-model'],
-  whisper: ['encoder_model', 'decoder_model_merged'],
+/** What is in the folder that is looked at. */
+interface Folder {
+  place: string;
+  names: string[];
+  /** null: there is none, or it is not the JSON of a model. */
+  config: Record<string, unknown> | null;
+}
+
+/** By engine: what it would make of a folder; null where its files are not there. The first that knows a folder has it. */
+const recognisers: Record<EngineId, (folder: Folder) => Recognised | null> = {
+  nemo: nemoFolder,
+  'onnx-asr': onnxFolder,
+  'faster-whisper': ctranslate2Folder,
+};
+
+/** By `model_type` of an ONNX export's config.json: what it is, and its graphs without quantization. */
+const ONNX_KINDS: Record<string, { family: Family; graphs: string[] }> = {
+  'nemo-conformer-ctc': { family: 'ctc', graphs: ['model'] },
+  'nemo-conformer-rnnt': { family: 'rnnt', graphs: ['encoder-model', 'decoder_joint-model'] },
+  'nemo-conformer-tdt': { family: 'tdt', graphs: ['encoder-model', 'decoder_joint-model'] },
+  whisper: { family: 'whisper', graphs: ['encoder_model', 'decoder_model_merged'] },
 };
 /** Its graph is called `model`, as that of any program. */
 const CTC = 'nemo-conformer-ctc';
@@ -38,14 +56,11 @@ const POINTER = 'version https://git-lfs';
 /** null for a folder (or file) that is no speech model. */
 export function recognise(place: string): Recognised | null {
   if (place.endsWith('.nemo')) return nemoFile(place);
-  const names = namesIn(place);
-  const nemo = names.find((name) => name.endsWith('.nemo'));
-  if (nemo !== undefined) return nemoFile(path.join(place, nemo));
-  const config = readJsonObject(path.join(place, 'config.json'));
-  const inside = [...names, ...namesIn(path.join(place, 'onnx')).map((name) => `onnx/${name}`)];
-  const kind = onnxKind(inside, names.includes('config.json') ? config : undefined);
-  if (kind !== null) return onnxFolder(place, inside, kind, config);
-  if (names.includes('model.bin')) return ctranslate2Folder(place, names, config);
+  const folder = { place, names: namesIn(place), config: readJsonObject(path.join(place, 'config.json')) };
+  for (const recogniser of Object.values(recognisers)) {
+    const recognised = recogniser(folder);
+    if (recognised !== null) return recognised;
+  }
   return null;
 }
 
@@ -54,9 +69,9 @@ export function recognise(place: string): Recognised | null {
  * a kind is listed with that reason; without any (undefined) it is no model.
  */
 function onnxKind(inside: string[], config: Record<string, unknown> | null | undefined): string | null {
-  const kinds = Object.keys(ONNX_GRAPHS).filter((kind) => config === null || config?.model_type === kind);
+  const kinds = Object.keys(ONNX_KINDS).filter((kind) => config === null || config?.model_type === kind);
   const has = (graph: string): boolean => inside.some((name) => graphPattern(graph).test(name));
-  if (config === null) return kinds.findLast((kind) => kind !== CTC && ONNX_GRAPHS[kind]!.every(has)) ?? null;
+  if (config === null) return kinds.findLast((kind) => kind !== CTC && ONNX_KINDS[kind]!.graphs.every(has)) ?? null;
   return inside.some((name) => name === 'onnx' || name.endsWith('.onnx')) ? (kinds[0] ?? null) : null;
 }
 
@@ -64,33 +79,61 @@ function graphPattern(graph: string): RegExp {
   return new RegExp(`(?:^|/)${graph}(?:[._](\\w+))?\\.onnx$`);
 }
 
+function nemoFolder({ place, names }: Folder): Recognised | null {
+  const name = names.find((one) => one.endsWith('.nemo'));
+  return name === undefined ? null : nemoFile(path.join(place, name));
+}
+
 function nemoFile(file: string): Recognised {
-  const base = { engine: 'nemo' as const, path: file, languages: [], quantization: null };
+  const base = { engine: 'nemo' as const, family: null, path: file, languages: null, quantization: null };
   return { ...base, sizeBytes: sizeOf(file), reason: damage(path.dirname(file), [path.basename(file)]), files: [file] };
 }
 
-function ctranslate2Folder(folder: string, names: string[], config: Record<string, unknown> | null): Recognised {
+function ctranslate2Folder({ place: folder, names, config }: Folder): Recognised | null {
+  if (!names.includes('model.bin')) return null;
   const vocabulary = names.find((name) => /^vocabulary\.(txt|json)$/.test(name)) ?? 'vocabulary.txt';
-  const begin = Array.isArray(config?.suppress_ids_begin) ? config.suppress_ids_begin : [];
   const needed = ['model.bin', 'config.json', 'tokenizer.json', vocabulary];
   return {
     engine: 'faster-whisper',
+    ...ctranslate2Kind(path.join(folder, 'model.bin'), config),
     path: folder,
     sizeBytes: totalOf(folder, names),
-    languages: begin.includes(ENGLISH_END_OF_TEXT) ? ['en'] : [...languageCodes],
     quantization: null,
     reason: damage(folder, needed) ?? wrongConfig(config),
     files: needed.map((name) => path.join(folder, name)),
   };
 }
 
-function onnxFolder(
-  folder: string,
-  inside: string[],
-  kind: string,
+function ctranslate2Kind(
+  weights: string,
   config: Record<string, unknown> | null,
-): Recognised {
-  const graphs = ONNX_GRAPHS[kind]!;
+): Pick<Recognised, 'family' | 'languages'> {
+  const layers = layersOf(weights);
+  const family = layers === null ? familyByHeads(config?.alignment_heads) : familyOf(layers);
+  const begin = config?.suppress_ids_begin;
+  return whisperKind(
+    family,
+    Array.isArray(begin) ? begin.includes(ENGLISH_END_OF_TEXT) : isEnglish(layers?.vocabulary),
+  );
+}
+
+/** Told by the number of its tokens; null where that is not known. */
+function isEnglish(vocabulary: unknown): boolean | null {
+  return typeof vocabulary === 'number' ? vocabulary === ENGLISH_VOCABULARY : null;
+}
+
+/** @param english whether it knows English alone; null: not known. */
+function whisperKind(family: Family, english: boolean | null): Pick<Recognised, 'family' | 'languages'> {
+  if (english) return { family: family === 'whisper' ? 'english-only' : family, languages: ['en'] };
+  // A distilled model has the tokens of all languages, and knows only those that it was distilled for.
+  return { family, languages: english === null || family === 'distil' ? null : [...languageCodes] };
+}
+
+function onnxFolder({ place: folder, names, config }: Folder): Recognised | null {
+  const inside = [...names, ...namesIn(path.join(folder, 'onnx')).map((name) => `onnx/${name}`)];
+  const kind = onnxKind(inside, names.includes('config.json') ? config : undefined);
+  if (kind === null) return null;
+  const { family, graphs } = ONNX_KINDS[kind]!;
   const found = inside.map((name) => graphPattern(graphs[0]!).exec(name)).filter((match) => match !== null);
   // The plain one where there is a choice.
   const match = found.find((one) => one[1] === undefined) ?? found[0];
@@ -100,19 +143,24 @@ function onnxFolder(
     const present = spelled.flatMap((q) => [`${graph}${q}.onnx`, `onnx/${graph}${q}.onnx`]);
     return present.find((name) => inside.includes(name)) ?? `${graph}${spelled[0]}.onnx`;
   });
-  const isWhisper = kind === 'whisper';
+  const isWhisper = family === 'whisper';
   const tokens = isWhisper ? ['vocab.json', 'added_tokens.json'] : ['vocab.txt'];
-  const english = config?.vocab_size === ENGLISH_VOCABULARY;
   const needed = ['config.json', ...wanted, ...tokens];
   return {
     engine: 'onnx-asr',
+    ...(isWhisper ? onnxWhisperKind(config) : { family, languages: null }),
     path: folder,
     sizeBytes: totalOf(folder, inside),
-    languages: isWhisper ? (english ? ['en'] : [...languageCodes]) : [],
     quantization,
     reason: damage(folder, needed) ?? wrongConfig(config),
     files: [path.join(folder, 'onnx'), ...needed.map((name) => path.join(folder, name))],
   };
+}
+
+function onnxWhisperKind(config: Record<string, unknown> | null): Pick<Recognised, 'family' | 'languages'> {
+  const { vocab_size: vocabulary, encoder_layers: encoder, decoder_layers: decoder } = config ?? {};
+  const counted = typeof encoder === 'number' && typeof decoder === 'number';
+  return whisperKind(counted ? familyOf({ encoder, decoder }) : 'whisper', isEnglish(vocabulary));
 }
 
 /** The first file that is missing, unreadable, empty or only a pointer to its content. */

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { whyUnreadable } from '../config/foreign-file.ts';
 import type { Config } from '../config/schema.ts';
-import { capabilitiesOf } from './capabilities.ts';
+import { type EngineId, engineRow, usualEngine } from '../engine-table.ts';
 import { aliasesOf, CATALOGUE_CREATED, type CatalogueModel, reposOf, totalSize } from './catalogue.ts';
-import type { Model, ModelEngine } from './model.ts';
+import type { Model } from './model.ts';
 import type { Recognised } from './recognise.ts';
 import { damagedFile, folderProblem, type InstalledModel, modelFolder, readInstalled } from './store.ts';
 
@@ -16,12 +16,12 @@ export interface Lookups {
   at(place: string): Recognised | null;
   /** A repository of the Hugging Face cache. */
   shared(name: string): Recognised | null;
-  usable(engine: ModelEngine, place: string | null): Promise<Pick<Model, 'ready' | 'reason' | 'broken'>>;
+  usable(engine: EngineId, place: string | null): Promise<Pick<Model, 'ready' | 'reason' | 'broken'>>;
 }
 
 /** Our own copy, else a whole one in the hub's cache, else what could be downloaded. */
 export async function catalogueRow(entry: CatalogueModel, lookups: Lookups): Promise<Model> {
-  const { id, engine, name, description, languages, license } = entry;
+  const { id, engine, family, name, description, languages, license } = entry;
   const installed = readInstalled(lookups.models, id);
   const shared = installed === null ? sharedCopy(entry, lookups) : undefined;
   const place = installed === null ? (shared?.path ?? null) : modelFolder(lookups.models, id);
@@ -29,9 +29,9 @@ export async function catalogueRow(entry: CatalogueModel, lookups: Lookups): Pro
   const reason = downloaded ? damageReason(installed, lookups.models) : notDownloaded(id, lookups.models);
   const ownSize = installed?.files.reduce((sum, { size }) => sum + size, 0);
   return {
-    ...{ id, name, description, engine, languages, license, downloaded },
+    ...{ id, name, description, engine, family, languages, license, downloaded },
     sizeBytes: ownSize ?? shared?.sizeBytes ?? totalSize(entry.files),
-    capabilities: capabilitiesOf(engine, id, languages),
+    capabilities: engineRow(engine).capabilities(family),
     source: shared === undefined ? 'catalogue' : 'huggingface-cache',
     created: installed?.installed ?? CATALOGUE_CREATED,
     path: place,
@@ -55,19 +55,21 @@ export async function customRow(entry: CustomModel, lookups: Lookups): Promise<M
   const installed = repo === undefined ? null : readInstalled(lookups.models, id);
   const place = entry.path === undefined ? modelFolder(lookups.models, id) : path.resolve(entry.path);
   const recognised = repo === undefined || installed !== null ? lookups.at(place) : null;
-  const engine = entry.engine ?? recognised?.engine ?? 'faster-whisper';
+  const engine = entry.engine ?? recognised?.engine ?? usualEngine;
+  const family = recognised?.family ?? null;
   const reason =
     repo !== undefined && installed === null
       ? notDownloaded(id, lookups.models)
       : (damageReason(installed, lookups.models) ?? recognitionReason(recognised, entry.engine, place));
-  const languages = entry.languages ?? recognised?.languages ?? [];
+  const stated = entry.languages?.length ? entry.languages : null;
   return {
-    ...{ id, engine, languages },
+    ...{ id, engine, family },
+    languages: stated ?? recognised?.languages ?? null,
     name: entry.name ?? id,
     description: repo === undefined ? 'A model of your own.' : `From the hub repository ${repo}.`,
     sizeBytes: recognised?.sizeBytes ?? null,
     license: null,
-    capabilities: capabilitiesOf(engine, id, languages),
+    capabilities: engineRow(engine).capabilities(family),
     source: 'custom',
     created: installed?.installed ?? CATALOGUE_CREATED,
     downloaded: installed !== null || recognised !== null,
@@ -81,7 +83,7 @@ export async function customRow(entry: CustomModel, lookups: Lookups): Promise<M
 /** `reason`: what is wrong with the files as far as that can be seen. */
 async function readiness(
   reason: string | null,
-  engine: ModelEngine,
+  engine: EngineId,
   place: string | null,
   { usable }: Lookups,
 ): Promise<Pick<Model, 'ready' | 'reason' | 'broken'>> {
@@ -101,11 +103,7 @@ function damageReason(installed: InstalledModel | null, models: string): string 
   return damaged && `Its file '${damaged}' is missing or damaged: run \`asrpro pull ${installed.id}\` to repair it.`;
 }
 
-function recognitionReason(
-  recognised: Recognised | null,
-  engine: ModelEngine | undefined,
-  place: string,
-): string | null {
+function recognitionReason(recognised: Recognised | null, engine: EngineId | undefined, place: string): string | null {
   if (recognised === null) {
     const why = whyUnreadable(place, 'folder');
     return `There is no speech model at its path${why === null ? '' : `: ${why}`}. Correct \`models.custom\`.`;
@@ -123,12 +121,12 @@ interface Found extends Recognised {
 }
 
 export async function foundRow(found: Found, lookups: Lookups): Promise<Model> {
-  const { id, name, engine, languages, sizeBytes, quantization, source } = found;
+  const { id, name, engine, family, languages, sizeBytes, quantization, source } = found;
   return {
-    ...{ id, name, engine, languages, sizeBytes, quantization, source },
+    ...{ id, name, engine, family, languages, sizeBytes, quantization, source },
     description: source === 'folder' ? 'Found in a folder of yours.' : 'Found in the Hugging Face cache.',
     license: null,
-    capabilities: capabilitiesOf(engine, id, languages),
+    capabilities: engineRow(engine).capabilities(family),
     created: CATALOGUE_CREATED,
     downloaded: true,
     path: found.path,

@@ -1,5 +1,6 @@
+import type { ModelEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
-import type { Model, ModelEngine } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 import { decideStart, type StartDecision } from '../worker/restart-policy.ts';
 import { refusal } from './load-crashes.ts';
 import { retryAfterSeconds } from './rate.ts';

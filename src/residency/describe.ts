@@ -1,3 +1,4 @@
+import type { Model } from '../models/model.ts';
 import { decideStart } from '../worker/restart-policy.ts';
 import type { State, WorkerState } from './state.ts';
 import type { QueueHealth, ResidentStatus, WorkerHealth } from './types.ts';
@@ -19,6 +20,19 @@ export function describeModel(state: State): Omit<ResidentStatus, 'memoryBytes'>
   if (preparing && head !== undefined && head.kind !== 'unload' && head.model !== null)
     return { model: head.model.id, status: 'loading', ...nothing };
   return { model: null, status: 'none', ...nothing };
+}
+
+/**
+ * What the model can do and knows: what the loaded worker says of itself is in force; before that, what its files or the
+ * catalogue say. The only place that decides between the two.
+ */
+export function inForce({ workers }: State, model: Model): Model {
+  const loaded = workers.find(({ phase, model: its }) => phase === 'loaded' && its?.id === model.id)?.loaded;
+  if (!loaded) return model;
+  const { tasks, word_timestamps: wordTimestamps, logprobs } = loaded.capabilities;
+  // The wire has an empty list where the engine does not know either.
+  const languages = loaded.languages.length > 0 ? loaded.languages : null;
+  return { ...model, languages, capabilities: { tasks, wordTimestamps, logprobs } };
 }
 
 /** The worker that works; where there is none, the one that comes or goes. */

@@ -1,6 +1,7 @@
+import type { ModelEngine } from '../engine-table.ts';
 import { type AsrproError, asAsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Model, ModelEngine } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 import type { Loaded } from '../wire/messages.ts';
 import type { StartWorker } from '../worker/handle.ts';
 import { within } from '../worker/kill-ladder.ts';

@@ -1,5 +1,5 @@
+import type { ModelEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
-import type { ModelEngine } from '../models/model.ts';
 import { describeExit } from '../worker/exit.ts';
 import { failWaiting, loadFailed, modelLoaded } from './load-outcome.ts';
 import { averaged } from './rate.ts';

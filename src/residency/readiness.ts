@@ -1,5 +1,6 @@
+import type { ModelEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
-import type { Model, ModelEngine } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 
 /**
  * Refuses a model that cannot be loaded before anything else is given up for it. Throws `model_not_found` when it is not

@@ -1,7 +1,7 @@
 import { AsrproError } from '../errors.ts';
 import type { Model } from '../models/model.ts';
 import { stopping } from './decide.ts';
-import { concurrencyOf, describeModel, describeQueue, describeWorker, mainWorker } from './describe.ts';
+import { concurrencyOf, describeModel, describeQueue, describeWorker, inForce, mainWorker } from './describe.ts';
 import { clock, type EffectOptions, Effects } from './effects.ts';
 import { Job, type JobRequest } from './job.ts';
 import { Machine } from './machine.ts';
@@ -63,6 +63,7 @@ export function createResidency(options: ResidencyOptions): Residency & Jobs {
 
   return {
     status,
+    inForce: (model) => inForce(machine.state, model),
     health() {
       const worker = mainWorker(machine.state);
       const running = worker === null ? null : effects.worker(worker.generation);

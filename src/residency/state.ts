@@ -1,5 +1,6 @@
+import type { ModelEngine } from '../engine-table.ts';
 import type { AsrproError } from '../errors.ts';
-import type { Model, ModelEngine } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 import type { Loaded, LoadMessage } from '../wire/messages.ts';
 import type { ExitReport } from '../worker/exit.ts';
 

@@ -55,6 +55,8 @@ export interface QueueHealth {
 
 /** The only owner of "what is loaded". */
 export interface Residency {
+  /** The model with what it can do and knows as its loaded worker says it, where it is the loaded one. */
+  inForce(model: Model): Model;
   status(): ResidentStatus;
   /** From memory and /proc, in well under a millisecond. */
   health(): { worker: WorkerHealth; queue: QueueHealth };
@@ -75,7 +77,7 @@ export interface Residency {
 }
 
 /** Job side of the residency, for the transcription service. */
-export interface Jobs {
+export interface Jobs extends Pick<Residency, 'inForce'> {
   /** Takes a place in the bounded queue. Throws `queue_full`, `shutting_down`. */
   reserve(): Reservation;
 }

@@ -1,6 +1,6 @@
 import { AsrproError } from '../errors.ts';
+import { isLanguageCode } from '../models/languages.ts';
 import type { Model } from '../models/model.ts';
-import { isLanguageCode } from './languages.ts';
 import type { TranscriptionRequest } from './types.ts';
 
 /**
@@ -17,7 +17,7 @@ export function checkRequest(request: TranscriptionRequest, model: Model): void 
       hint: 'Choose a multilingual Whisper model that is neither turbo nor distilled.',
     });
   }
-  if (request.wordTimestamps && !capabilities.word_timestamps) {
+  if (request.wordTimestamps && !capabilities.wordTimestamps) {
     throw new AsrproError('unsupported_value', `The model '${model.id}' has no word timestamps; ask for 'segment'.`, {
       param: 'timestamp_granularities',
     });
@@ -38,8 +38,7 @@ function checkLanguage(language: string, model: Model): void {
       { param: 'language' },
     );
   }
-  // An empty list means that the files do not say, not that the model knows none.
-  if (model.languages.length > 0 && !model.languages.includes(language)) {
+  if (model.languages !== null && !model.languages.includes(language)) {
     throw new AsrproError('unsupported_language', `The model '${model.id}' does not know the language '${language}'.`, {
       param: 'language',
       hint: 'GET /v1/models lists the languages of each model.',

@@ -1,5 +1,6 @@
 import type { Config } from '../config/schema.ts';
 import { AsrproError } from '../errors.ts';
+import { languageCode } from '../models/languages.ts';
 import type { Model, ModelLibrary } from '../models/model.ts';
 import type { JobOrder } from '../residency/job.ts';
 import type { Jobs } from '../residency/types.ts';
@@ -39,9 +40,10 @@ export function createTranscriptionService({ config, library, jobs }: Transcript
         async start(request, signal) {
           const order = async (selected: string | null): Promise<JobOrder> => {
             const model = await chooseModel(request.model, selected);
-            const language = request.language ?? config.models.settings[model.id]?.language ?? null;
+            const asked = request.language ?? config.models.settings[model.id]?.language ?? null;
+            const language = asked === null ? null : (languageCode(asked) ?? asked);
             const wanted = { ...request, language };
-            checkRequest(wanted, model);
+            checkRequest(wanted, jobs.inForce(model));
             return orderOf(wanted, model, config);
           };
           return await place.start({ named: request.model !== null, order }, signal);

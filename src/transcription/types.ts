@@ -26,6 +26,15 @@ export interface TranscriptionRequest {
   stream: boolean;
 }
 
+/** What the answer is to look like. */
+export interface AnswerWish {
+  format: 'json' | 'text' | 'verbose_json';
+  segments: boolean;
+  words: boolean;
+  logprobs: boolean;
+  stream: boolean;
+}
+
 /** A job that was accepted, decoded and begun. Errors after this point come out of `segments`. */
 export interface TranscriptionRun {
   /** Id of the model that answers. */

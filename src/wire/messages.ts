@@ -215,6 +215,7 @@ export const probedDevice = z.object({
   compute_types: z.array(z.string()),
   reason: z.string().nullable(),
 });
+export type ProbedDevice = z.infer<typeof probedDevice>;
 export const devices = z.object({ type: z.literal('devices'), request: z.string(), devices: z.array(probedDevice) });
 
 export const workerMessage = z.discriminatedUnion('type', [

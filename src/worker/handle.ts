@@ -1,4 +1,4 @@
-import type { ModelEngine } from '../models/model.ts';
+import type { ModelEngine } from '../engine-table.ts';
 import type { WorkerLink } from '../wire/link.ts';
 import type { ExitReport } from './exit.ts';
 import type { Footprint } from './memory.ts';

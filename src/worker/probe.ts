@@ -1,14 +1,8 @@
+import type { ModelEngine } from '../engine-table.ts';
 import type { Log } from '../log.ts';
-import type { ModelEngine } from '../models/model.ts';
+import type { ProbedDevice } from '../wire/messages.ts';
 import type { StartWorker } from './handle.ts';
 import { type Patience, Worker } from './worker.ts';
-
-export interface ProbedDevice {
-  id: string;
-  usable: boolean;
-  compute_types: string[];
-  reason: string | null;
-}
 
 /**
  * Tests devices with a real inference, in a worker of its own: a driver that crashes takes nobody else with it. Throws

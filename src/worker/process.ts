@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import type { ModelEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { ModelEngine } from '../models/model.ts';
 import { type Bootstrap, PROTOCOL } from '../wire/messages.ts';
 import type { RunDirectory } from '../wire/run-directory.ts';
 import { type ExitReport, judgeExit, oomKills } from './exit.ts';

@@ -1,6 +1,6 @@
+import type { ModelEngine } from '../engine-table.ts';
 import { AsrproError, type ErrorCode, errorKinds } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { ModelEngine } from '../models/model.ts';
 import {
   type GatewayMessage,
   type Loaded,

@@ -38,6 +38,47 @@ test('the description names every call, with all schemas that it refers to', asy
   for (const [, name] of references) expect(known).toContain(name);
 });
 
+test('what every answer carries, and what another method gets, is described as it is sent', async () => {
+  await using gateway = await mockGateway();
+  const { json } = await call(gateway.url, '/openapi.json');
+  const { headers } = json.components;
+  const described = (answer: { headers: Record<string, { $ref: string }> }): string[] =>
+    Object.entries(answer.headers).map(([name, { $ref }]) => {
+      expect(headers[$ref.split('/').at(-1)!]).toHaveProperty('schema');
+      return name;
+    });
+  for (const methods of Object.values<object>(json.paths))
+    for (const { responses } of Object.values<{ responses: Record<string, never> }>(methods as never)) {
+      for (const [status, answer] of Object.entries(responses)) {
+        expect(described(answer)).toContain('x-request-id');
+        expect(described(answer).includes('x-should-retry')).toBe(Number(status) >= 400);
+      }
+      expect(described(responses['405']!)).toContain('allow');
+    }
+  const sent = await fetch(`${gateway.url}/v1/models`, { method: 'PUT' });
+  expect(sent.status).toBe(405);
+  expect(sent.headers.get('allow')).toBe('GET, HEAD');
+  expect(sent.headers.get('x-should-retry')).toBe('false');
+  expect(sent.headers.get('x-request-id')).toBeTruthy();
+});
+
+test.each(['en', 'EN', 'jv', 'Nb', 'iw', 'auto', 'AUTO'])(
+  'language=%s is described as it is accepted',
+  async (language) => {
+    await using gateway = await mockGateway();
+    const { status } = await transcribe(gateway.url, audio('english/jfk.flac'), { model: 'mock-echo', language });
+    // What the mock does not know is understood, too.
+    expect([200, 400]).toContain(status);
+    const { json } = await call(gateway.url, '/openapi.json');
+    const body = json.paths['/v1/audio/transcriptions'].post.requestBody.content['multipart/form-data'].schema;
+    const allowed: { enum?: string[]; pattern?: string }[] = body.properties.language.anyOf;
+    const accepts = (text: string): boolean =>
+      allowed.some(({ enum: values, pattern }) => values?.includes(text) ?? new RegExp(pattern!).test(text));
+    expect(accepts(language)).toBe(true);
+    expect(accepts('english')).toBe(false);
+  },
+);
+
 test('in a browser, the page turns a file into text and fetches nothing from elsewhere', {
   timeout: 60_000,
 }, async () => {

@@ -58,13 +58,13 @@ test('folders are recognised by their files', async () => {
     ({ source }) => source === 'folder',
   );
   const facts = rows.map(({ id, engine, ready: isReady, quantization, languages }) => [
-    ...[id, engine, isReady, quantization, languages.length],
+    ...[id, engine, isReady, quantization, languages?.length ?? null],
   ]);
   expect(facts.sort()).toEqual([
-    ['checkpoint', 'nemo', false, null, 0],
+    ['checkpoint', 'nemo', false, null, null],
     ['english', 'faster-whisper', true, null, 1],
     ['my-whisper', 'faster-whisper', true, null, expect.toSatisfy((count) => count > 90)],
-    ['parakeet', 'onnx-asr', true, 'int8', 0],
+    ['parakeet', 'onnx-asr', true, 'int8', null],
   ]);
   expect(rows.find(({ id }) => id === 'checkpoint')!.reason).toContain('asrpro setup nemo');
   expect(rows.find(({ id }) => id === 'my-whisper')!.path).toBe(path.join(mine, 'My Whisper'));

@@ -1,5 +1,6 @@
+import type { ModelEngine } from '../../src/engine-table.ts';
 import { mockCapabilities } from '../../src/mock/capabilities.ts';
-import type { Model, ModelEngine } from '../../src/models/model.ts';
+import type { Model } from '../../src/models/model.ts';
 import type { Loaded } from '../../src/wire/messages.ts';
 import type { ExitReport } from '../../src/worker/exit.ts';
 
@@ -9,6 +10,7 @@ export function modelNamed(id: string, engine: ModelEngine = 'faster-whisper'): 
     name: id,
     description: '',
     engine,
+    family: null,
     sizeBytes: 1,
     languages: ['en'],
     license: null,
@@ -33,7 +35,10 @@ export function loadedFacts(concurrency = 1): Loaded {
     threads: 1,
     concurrency,
     languages: ['en'],
-    capabilities: mockCapabilities,
+    capabilities: {
+      ...{ tasks: ['transcribe'], word_timestamps: true, logprobs: false, neutral: [] },
+      ...{ prompt: true, temperature: true, hotwords: true, detects_language: true },
+    },
     memory_bytes: 1,
     seconds: 0,
   };

@@ -1,5 +1,6 @@
+import type { ModelEngine } from '../../src/engine-table.ts';
 import { AsrproError } from '../../src/errors.ts';
-import type { Model, ModelEngine } from '../../src/models/model.ts';
+import type { Model } from '../../src/models/model.ts';
 import { CLOSE_GRACE_SECONDS } from '../../src/residency/decide.ts';
 import { describeModel, describeQueue, mainWorker } from '../../src/residency/describe.ts';
 import { Machine } from '../../src/residency/machine.ts';

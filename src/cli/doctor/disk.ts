@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
+import { modelsDirectory } from '../../config/paths.ts';
 import { type Finding, megabytes, type Section } from './section.ts';
 
 /** Less than this is too little for the default model and an upload, in bytes. */
@@ -11,7 +12,7 @@ export const disk: Section = {
   title: 'Disk',
   key: 'disk',
   async examine(_services, { config, paths }) {
-    const folders = { models: config.models.directory ?? paths.models, engines: paths.engines, uploads: paths.run };
+    const folders = { models: modelsDirectory(config, paths), engines: paths.engines, uploads: paths.run };
     return await Promise.all(
       Object.entries(folders).map(async ([name, folder]): Promise<Finding> => {
         const { bavail, bsize } = await statfs(existing(path.resolve(folder)));

@@ -1,6 +1,7 @@
+import { firstEnvironment } from '../../engine-table.ts';
 import { megabytes, type Section } from './section.ts';
 
-/** `core` is what a first use needs; `nemo` is for those who want it. */
+/** What a first use needs is broken where it is missing; the others are for those who want them. */
 export const engines: Section = {
   title: 'Engines',
   key: 'engines',
@@ -13,7 +14,7 @@ export const engines: Section = {
         return { name: id, state: 'ok', detail: [...versions, rest].join(', ') };
       }
       const detail = `${reason ?? 'It is not installed.'} It takes ${megabytes(sizeBytes)}.`;
-      return id === 'core' || broken
+      return id === firstEnvironment || broken
         ? { name: id, state: 'broken', code: broken ? 'engine_broken' : 'engine_not_installed', detail }
         : { name: id, state: 'absent', detail };
     });

@@ -1,3 +1,4 @@
+import { firstEnvironment } from '../../engine-table.ts';
 import { asAsrproError } from '../../errors.ts';
 import type { Section } from './section.ts';
 
@@ -12,7 +13,7 @@ export const python: Section = {
       return [{ name: version.join('.'), state: 'ok', detail: command }];
     } catch (thrown) {
       const { code, message, hint } = asAsrproError(thrown);
-      const { installed } = await services.engines.status('core');
+      const { installed } = await services.engines.status(firstEnvironment);
       const detail = hint === null ? message : `${message} ${hint}`;
       return [{ name: 'none', ...(installed ? { state: 'absent' } : { state: 'broken', code }), detail }];
     }

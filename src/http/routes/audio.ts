@@ -2,25 +2,26 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { TranscriptionRun } from '../../transcription/types.ts';
+import {
+  collect,
+  plain,
+  plainTranscript,
+  plainTranslation,
+  translated,
+  verbose,
+  verboseTranscript,
+} from '../../transcription/answer.ts';
+import type { AnswerWish, Transcript, TranscriptionRun } from '../../transcription/types.ts';
 import type { HttpServerDeps } from '../deps.ts';
 import { allowBody, disconnectSignal } from '../disconnect.ts';
 import { createEntrance, type Entry } from '../entrance.ts';
 import { eventFrames, streamEvent, transcriptEvents } from '../event-stream.ts';
-import {
-  type AnswerWish,
-  type AudioOrder,
-  transcriptionForm,
-  transcriptionOrder,
-  translationForm,
-  translationOrder,
-} from '../form.ts';
-import type { Operation } from '../operation.ts';
+import { type AudioOrder, transcriptionForm, transcriptionOrder, translationForm, translationOrder } from '../form.ts';
+import { type Operation, streamingOperation } from '../operation.ts';
 import { timeStages } from '../stages.ts';
-import { collect, plain, plainTranscript, plainTranslation, verbose, verboseTranscript } from '../transcript.ts';
 import { receiveUpload, type Upload } from '../upload.ts';
 
-type Deps = Pick<HttpServerDeps, 'config' | 'log' | 'library' | 'transcription' | 'spoolDirectory'>;
+type Deps = Pick<HttpServerDeps, 'config' | 'log' | 'library' | 'residency' | 'transcription' | 'spoolDirectory'>;
 
 const STREAM_TIMES = { holdMs: 3_000, keepAliveMs: 15_000 };
 const text = { 'text/plain': z.string() };
@@ -30,7 +31,7 @@ const errors = [400, 404, 413, 503];
 export function audioRoutes(deps: Deps): Operation[] {
   const enter = createEntrance(deps);
   return [
-    {
+    streamingOperation({
       method: 'POST',
       path: '/v1/audio/transcriptions',
       summary: 'Turn speech into text',
@@ -48,9 +49,9 @@ export function audioRoutes(deps: Deps): Operation[] {
         },
       ],
       errors,
-      handler: (request, reply) => answerAudio(deps, enter, request, reply, transcriptionOrder),
-    },
-    {
+      handler: (request, reply) => answerAudio(deps, enter, request, reply, transcriptionOrder, plain),
+    }),
+    streamingOperation({
       method: 'POST',
       path: '/v1/audio/translations',
       summary: 'Turn speech in any language into English text',
@@ -64,19 +65,20 @@ export function audioRoutes(deps: Deps): Operation[] {
         },
       ],
       errors,
-      handler: (request, reply) => answerAudio(deps, enter, request, reply, translationOrder),
-    },
+      handler: (request, reply) => answerAudio(deps, enter, request, reply, translationOrder, translated),
+    }),
   ];
 }
 
 /** The file goes away whatever happens, and the place in the queue is given back. A client that leaves takes its job with it. */
-async function answerAudio(
+async function answerAudio<Plain>(
   deps: Deps,
   enter: () => Entry,
   request: FastifyRequest,
   reply: FastifyReply,
   read: (upload: Upload) => AudioOrder,
-): Promise<unknown> {
+  asJson: (transcript: Transcript, answer: AnswerWish) => Plain,
+): Promise<string | Plain | ReturnType<typeof verbose> | FastifyReply> {
   const { config, log, spoolDirectory } = deps;
   const stages = timeStages(log, request.id);
   const entry = enter();
@@ -91,7 +93,7 @@ async function answerAudio(
       // The queue, a load where one is needed, and the way to the engine's first sign.
       stages.end('start');
       if (answer.stream) return await sendEvents(deps, run, answer, reply);
-      const sent = await sendTranscript(deps, run, order, answer, reply);
+      const sent = await sendTranscript(deps, run, order, answer, reply, asJson);
       stages.end('text');
       stages.write((await run.result).timings);
       return sent;
@@ -103,22 +105,24 @@ async function answerAudio(
   }
 }
 
-async function sendTranscript(
-  { library }: Deps,
+async function sendTranscript<Plain>(
+  { library, residency }: Deps,
   run: TranscriptionRun,
   order: AudioOrder['request'],
   answer: AnswerWish,
   reply: FastifyReply,
-): Promise<unknown> {
+  asJson: (transcript: Transcript, answer: AnswerWish) => Plain,
+): Promise<string | Plain | ReturnType<typeof verbose>> {
   const transcript = await collect(run, order.task);
   if (answer.format === 'text') {
     // Returned and not sent here: the upload is gone before the answer goes out.
     reply.type('text/plain; charset=utf-8');
     return `${transcript.text}\n`;
   }
-  if (answer.format === 'json') return plain(transcript, answer);
+  if (answer.format === 'json') return asJson(transcript, answer);
   const model = await library.find(run.model);
-  const only = model?.languages.length === 1 ? model.languages[0]! : null;
+  const languages = model === undefined ? null : residency.inForce(model).languages;
+  const only = languages?.length === 1 ? languages[0]! : null;
   return verbose({ ...transcript, language: transcript.language ?? order.language ?? only }, answer);
 }
 

@@ -1,15 +1,16 @@
 import { z } from 'zod';
 import type { DeviceReport } from '../../devices/types.ts';
+import { deviceKinds } from '../../engine-table.ts';
 import type { HttpServerDeps } from '../deps.ts';
 import { mistakeOf } from '../mistake.ts';
-import { json, type Operation } from '../operation.ts';
+import { json, type Operation, operation } from '../operation.ts';
 
 const deviceReport = z
   .object({
     devices: z.array(
       z.object({
         id: z.string(),
-        kind: z.enum(['cpu', 'cuda', 'mps']),
+        kind: z.enum(deviceKinds),
         name: z.string(),
         memory_bytes: z.int().nullable(),
         usable: z.boolean(),
@@ -45,7 +46,7 @@ export function deviceRoutes({ devices }: Pick<HttpServerDeps, 'devices'>): Oper
     return refreshing;
   };
   return [
-    {
+    operation({
       method: 'GET',
       path: '/v1/devices',
       summary: 'Which devices can be used, and why not',
@@ -58,7 +59,7 @@ export function deviceRoutes({ devices }: Pick<HttpServerDeps, 'devices'>): Oper
         if (!query.success) throw mistakeOf(query.error);
         return reportJson(await (query.data.refresh === 'true' ? refresh() : devices.report()));
       },
-    },
+    }),
   ];
 }
 

@@ -1,26 +1,29 @@
 import { z } from 'zod';
 import { docsPage, docsPolicy } from '../docs/page.ts';
 import { openapiDocument } from '../openapi.ts';
-import { json, type Operation } from '../operation.ts';
+import { json, type Operation, operation } from '../operation.ts';
 
 /** The API's description of itself. `others` are all other calls. */
 export function docsRoutes(others: readonly Operation[], version: string): Operation[] {
   const routes: Operation[] = [
-    {
+    operation({
       method: 'GET',
       path: '/openapi.json',
       summary: 'This description',
       answers: [json(z.record(z.string(), z.unknown()), 'An OpenAPI 3.1 document.')],
       handler: async () => document(),
-    },
-    {
+    }),
+    operation({
       method: 'GET',
       path: '/docs',
       summary: 'The same for people, with a form to try it',
       answers: [{ status: 200, description: 'A page.', content: { 'text/html': z.string() } }],
-      handler: async (_request, reply) =>
-        reply.type('text/html; charset=utf-8').header('content-security-policy', docsPolicy).send(docsPage),
-    },
+      handler: async (_request, reply) => {
+        reply.header('content-type', 'text/html; charset=utf-8');
+        reply.header('content-security-policy', docsPolicy);
+        return docsPage;
+      },
+    }),
   ];
   let made: ReturnType<typeof openapiDocument> | undefined;
   const document = () => {

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { downloadJson } from '../../downloads/job-json.ts';
+import type { DownloadStatus } from '../../downloads/types.ts';
 import { AsrproError } from '../../errors.ts';
 import type { HttpServerDeps } from '../deps.ts';
 import { mistakeOf } from '../mistake.ts';
-import { json, type Operation, parameter } from '../operation.ts';
+import { json, type Operation, operation, parameter } from '../operation.ts';
 import { modelParameter, requireModel } from './models.ts';
 
 export const jobFailure = z
@@ -35,7 +35,7 @@ export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'lib
   const path = '/v1/models/{model}/download';
   const parameters = { model: modelParameter };
   return [
-    {
+    operation({
       method: 'POST',
       path,
       summary: 'Download a model',
@@ -43,12 +43,12 @@ export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'lib
       parameters,
       answers: [json(job, 'The job.', 202)],
       errors: [404],
-      handler: async (request, reply) => {
+      handler: async (request) => {
         const { id } = await requireModel(library, parameter(request, 'model'));
-        return reply.code(202).send(downloadJson(await downloads.start(id)));
+        return downloadJson(await downloads.start(id));
       },
-    },
-    {
+    }),
+    operation({
       method: 'GET',
       path,
       summary: 'How far a download is',
@@ -64,8 +64,8 @@ export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'lib
           hint: `Start one with POST /v1/models/${id}/download.`,
         });
       },
-    },
-    {
+    }),
+    operation({
       method: 'DELETE',
       path,
       summary: 'Cancel a download',
@@ -79,6 +79,20 @@ export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'lib
         const { id } = await requireModel(library, parameter(request, 'model'));
         return downloadJson(await downloads.cancel(id, { keep: query.data.keep === 'true' }));
       },
-    },
+    }),
   ];
+}
+
+function downloadJson(status: DownloadStatus): z.input<typeof job> {
+  return {
+    model: status.model,
+    status: status.status,
+    bytes_done: status.bytesDone,
+    bytes_total: status.bytesTotal,
+    bytes_per_second: status.bytesPerSecond,
+    seconds_left: status.secondsLeft,
+    file: status.file,
+    source: status.source,
+    error: status.error,
+  };
 }

@@ -1,12 +1,13 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { EngineStatus, EnvironmentId, InstallStatus } from '../../engines/types.ts';
+import { type EnvironmentId, environmentIds } from '../../engine-table.ts';
+import type { EngineStatus, InstallStatus } from '../../engines/types.ts';
 import { AsrproError } from '../../errors.ts';
 import type { HttpServerDeps } from '../deps.ts';
-import { json, type Operation, parameter } from '../operation.ts';
+import { json, type Operation, operation, parameter } from '../operation.ts';
 import { jobFailure } from './downloads.ts';
 
-const environmentId = z.enum(['core', 'nemo']);
+const environmentId = z.enum(environmentIds);
 const engineList = z
   .object({
     engines: z.array(
@@ -37,14 +38,14 @@ export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Oper
   const path = '/v1/engines/{engine}/install';
   const parameters = { engine: environmentId.describe('The engine environment.') };
   return [
-    {
+    operation({
       method: 'GET',
       path: '/v1/engines',
       summary: 'List the engine environments',
       answers: [json(engineList, 'The environments.')],
       handler: async () => ({ engines: (await engines.list()).map(engineJson) }),
-    },
-    {
+    }),
+    operation({
       method: 'POST',
       path,
       summary: 'Install an engine environment',
@@ -52,9 +53,9 @@ export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Oper
       parameters,
       answers: [json(job, 'The job.', 202)],
       errors: [404],
-      handler: async (request, reply) => reply.code(202).send(jobJson(await engines.install(engineOf(request)))),
-    },
-    {
+      handler: async (request) => jobJson(await engines.install(engineOf(request))),
+    }),
+    operation({
       method: 'GET',
       path,
       summary: 'How far an installation is',
@@ -70,8 +71,8 @@ export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Oper
           hint: `Start it with POST /v1/engines/${id}/install.`,
         });
       },
-    },
-    {
+    }),
+    operation({
       method: 'DELETE',
       path,
       summary: 'Cancel an installation',
@@ -79,16 +80,20 @@ export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Oper
       answers: [json(job, 'The job, cancelled.')],
       errors: [404],
       handler: async (request) => jobJson(await engines.cancel(engineOf(request))),
-    },
+    }),
   ];
 }
 
 function engineOf(request: FastifyRequest): EnvironmentId {
   const asked = environmentId.safeParse(parameter(request, 'engine'));
   if (asked.success) return asked.data;
-  throw new AsrproError('engine_not_found', `There are the engine environments 'core' and 'nemo'.`, {
-    param: 'engine',
-  });
+  throw new AsrproError(
+    'engine_not_found',
+    `The engine environments are ${environmentIds.map((id) => `'${id}'`).join(' and ')}.`,
+    {
+      param: 'engine',
+    },
+  );
 }
 
 function engineJson(status: EngineStatus): z.input<typeof engineList>['engines'][number] {

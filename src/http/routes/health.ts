@@ -1,8 +1,7 @@
 import { z } from 'zod';
+import { type DeviceKind, deviceKinds } from '../../engine-table.ts';
 import type { HttpServerDeps } from '../deps.ts';
-import { json, type Operation } from '../operation.ts';
-
-const deviceKinds = ['cuda', 'mps', 'cpu'] as const;
+import { json, type Operation, operation } from '../operation.ts';
 
 const health = z
   .object({
@@ -30,7 +29,7 @@ type Deps = Pick<HttpServerDeps, 'devices' | 'version' | 'startedAt' | 'library'
 export function healthRoutes(deps: Deps): Operation[] {
   const anyModelReady = createReadiness(deps);
   return [
-    {
+    operation({
       method: 'GET',
       path: '/health',
       summary: 'Whether the server lives, and what it does',
@@ -38,7 +37,7 @@ export function healthRoutes(deps: Deps): Operation[] {
       answers: [json(health, 'Always, while the server lives.')],
       public: true,
       handler: async () => describeHealth(deps, anyModelReady()),
-    },
+    }),
   ];
 }
 
@@ -66,7 +65,7 @@ function describeHealth(deps: Deps, anyModelReady: boolean): z.input<typeof heal
 }
 
 /** `cuda:0` is `cuda`. */
-function kindOf(device: string): (typeof deviceKinds)[number] {
+function kindOf(device: string): DeviceKind {
   const kind = device.split(':')[0];
   return deviceKinds.find((known) => known === kind) ?? 'cpu';
 }

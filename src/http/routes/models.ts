@@ -1,31 +1,11 @@
 import { z } from 'zod';
 import { AsrproError } from '../../errors.ts';
 import type { Model, ModelLibrary } from '../../models/model.ts';
-import { type ModelJson, modelJson } from '../../models/model-json.ts';
+import { modelJson, modelSchema } from '../../models/model-json.ts';
 import type { HttpServerDeps } from '../deps.ts';
-import { json, type Operation, parameter } from '../operation.ts';
+import { json, type Operation, operation, parameter } from '../operation.ts';
 
-const model = z
-  .object({
-    id: z.string(),
-    object: z.literal('model'),
-    created: z.int().describe('Unix seconds.'),
-    owned_by: z.literal('asrpro'),
-    ready: z.boolean().describe('Can be used now.'),
-    name: z.string(),
-    description: z.string(),
-    engine: z.string(),
-    size_bytes: z.int().nullable(),
-    languages: z.array(z.string()).describe('ISO-639-1 codes.'),
-    license: z.string().nullable(),
-    tasks: z.array(z.string()),
-    downloaded: z.boolean(),
-    loaded: z.boolean(),
-    source: z.string(),
-    reason: z.string().nullable().describe('Why it is not ready, with the remedy.'),
-  })
-  .meta({ id: 'Model' });
-const modelList = z.object({ object: z.literal('list'), data: z.array(model) }).meta({ id: 'ModelList' });
+const modelList = z.object({ object: z.literal('list'), data: z.array(modelSchema) }).meta({ id: 'ModelList' });
 const deleted = z.object({ id: z.string(), object: z.literal('model'), deleted: z.literal(true) });
 
 export const modelParameter = z
@@ -35,33 +15,33 @@ export const modelParameter = z
 type Deps = Pick<HttpServerDeps, 'library' | 'residency'>;
 
 export function modelRoutes({ library, residency }: Deps): Operation[] {
-  const row = (one: Model): ModelJson => {
+  const row = (one: Model) => {
     const { model: resident, status } = residency.status();
-    return modelJson(one, status === 'loaded' ? resident : null);
+    return modelJson(residency.inForce(one), status === 'loaded' ? resident : null);
   };
   const parameters = { model: modelParameter };
   return [
-    {
+    operation({
       method: 'GET',
       path: '/v1/models',
       summary: 'List the models',
       description: 'All that are known: downloaded, found on this machine, or there to be downloaded.',
       answers: [json(modelList, 'The models.')],
-      handler: async () => ({ object: 'list', data: (await library.list()).map(row) }),
-    },
-    {
+      handler: async () => ({ object: 'list' as const, data: (await library.list()).map(row) }),
+    }),
+    operation({
       method: 'GET',
       path: '/v1/models/{model}',
       summary: 'Describe a model',
       parameters,
-      answers: [json(model, 'The model, under the id that was asked for.')],
+      answers: [json(modelSchema, 'The model, under the id that was asked for.')],
       errors: [404],
       handler: async (request) => {
         const asked = parameter(request, 'model');
         return { ...row(await requireModel(library, asked)), id: asked };
       },
-    },
-    {
+    }),
+    operation({
       method: 'DELETE',
       path: '/v1/models/{model}',
       summary: "Delete a model's files",
@@ -76,9 +56,9 @@ export function modelRoutes({ library, residency }: Deps): Operation[] {
         const named = found.id === asked || found.aliases.includes(asked);
         if (!named || !found.downloaded) throw notFound(asked, 'is not downloaded');
         await residency.whileUnloaded(found.id, () => library.remove(found.id));
-        return { id: asked, object: 'model', deleted: true };
+        return { id: asked, object: 'model' as const, deleted: true as const };
       },
-    },
+    }),
   ];
 }
 

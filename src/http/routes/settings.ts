@@ -3,7 +3,7 @@ import type { LoadReport, ResidentStatus, UnloadReport } from '../../residency/t
 import type { HttpServerDeps } from '../deps.ts';
 import { allowBody } from '../disconnect.ts';
 import { readJson } from '../json-body.ts';
-import { json, type Operation } from '../operation.ts';
+import { json, type Operation, operation } from '../operation.ts';
 import { requireModel } from './models.ts';
 
 const facts = {
@@ -46,14 +46,14 @@ const unloaded = z
 export function settingsRoutes({ library, residency }: Pick<HttpServerDeps, 'library' | 'residency'>): Operation[] {
   const path = '/v1/settings/model';
   return [
-    {
+    operation({
       method: 'GET',
       path,
       summary: 'Which model is loaded',
       answers: [json(current, 'The state.')],
       handler: async () => currentJson(residency.status()),
-    },
-    {
+    }),
+    operation({
       method: 'POST',
       path,
       summary: 'Load a model',
@@ -66,8 +66,8 @@ export function settingsRoutes({ library, residency }: Pick<HttpServerDeps, 'lib
         const { model_id: id } = await readJson(request.raw, choice);
         return loadedJson(await residency.load(await requireModel(library, id, 'model_id')));
       },
-    },
-    {
+    }),
+    operation({
       method: 'DELETE',
       path,
       summary: 'Unload the model',
@@ -75,7 +75,7 @@ export function settingsRoutes({ library, residency }: Pick<HttpServerDeps, 'lib
       answers: [json(unloaded, 'Nothing is loaded any more.')],
       errors: [503],
       handler: async () => unloadedJson(await residency.unload()),
-    },
+    }),
   ];
 }
 

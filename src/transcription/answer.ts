@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { languageName } from '../transcription/languages.ts';
-import type { JobResult, Segment, Transcript, TranscriptionRun } from '../transcription/types.ts';
-import type { AnswerWish } from './form.ts';
+import { languageName } from '../models/languages.ts';
+import type { AnswerWish, JobResult, Segment, Transcript, TranscriptionRun } from './types.ts';
 
 /** Length of the decoded audio, as OpenAI bills it. */
 export const usageSchema = z.object({ type: z.literal('duration'), seconds: z.int().describe('Rounded up.') });
@@ -57,18 +56,21 @@ export function usage({ duration }: Pick<JobResult, 'duration'>): z.infer<typeof
   return { type: 'duration', seconds: Math.ceil(duration) };
 }
 
-export function plain(
-  transcript: Transcript,
-  wish: AnswerWish,
-): z.input<typeof plainTranscript | typeof plainTranslation> {
-  const { text, task } = transcript;
-  if (task === 'translate') return { text };
+export function translated({ text }: Transcript): z.input<typeof plainTranslation> {
+  return { text };
+}
+
+export function plain(transcript: Transcript, wish: Pick<AnswerWish, 'logprobs'>): z.input<typeof plainTranscript> {
+  const { text } = transcript;
   const logprobs = wish.logprobs ? { logprobs: transcript.segments.flatMap((one) => one.logprobs ?? []) } : {};
   return { text, ...logprobs, usage: usage(transcript) };
 }
 
 /** Only what was asked for: a key with null or an empty list in its place has broken clients. */
-export function verbose(transcript: Transcript, wish: AnswerWish): z.input<typeof verboseTranscript> {
+export function verbose(
+  transcript: Transcript,
+  wish: Pick<AnswerWish, 'words' | 'segments'>,
+): z.input<typeof verboseTranscript> {
   const { task, text, duration, segments } = transcript;
   const language = task === 'translate' ? 'english' : languageName(transcript.language ?? '');
   return {

@@ -1,0 +1,125 @@
+/**
+ * Every engine and every environment, one row each; nothing else names them all. A new engine is a row here, a recogniser
+ * of its files (models/recognise.ts, which does not compile without it), and its module in the worker.
+ */
+
+export const deviceKinds = ['cuda', 'mps', 'cpu'] as const;
+export type DeviceKind = (typeof deviceKinds)[number];
+
+/** What a model is, told by its files or by the catalogue. What it can do follows from this and from its engine. */
+export const families = ['whisper', 'turbo', 'distil', 'english-only', 'tdt', 'rnnt', 'ctc'] as const;
+export type Family = (typeof families)[number];
+
+/** What requests may ask for; whatever else an engine lacks is ignored. */
+export interface Capabilities {
+  tasks: readonly ('transcribe' | 'translate')[];
+  wordTimestamps: boolean;
+  logprobs: boolean;
+}
+
+export interface EnvironmentRow {
+  /**
+   * Names in `locks`, in the order of their installation, and when each is installed. `all`: always. `nvidia`: on a machine
+   * with an NVIDIA driver. `cpu-torch`: tried first on one without. `torch`: where that gave none. `cuda`: where torch is a
+   * build for CUDA; gigabytes that a CPU build does not need.
+   */
+  locks: Readonly<Record<string, 'all' | 'nvidia' | 'cpu-torch' | 'torch' | 'cuda'>>;
+  /** Space that an installation takes, in bytes; measured on Linux x86-64. */
+  sizeBytes: number;
+  /** The same with the packages of the roles `nvidia` and `cuda`. */
+  cudaSizeBytes: number;
+  /** What must import, in the new environment, before it counts as installed. */
+  imports: readonly string[];
+  /** Distributions whose versions are shown. */
+  shown: readonly string[];
+}
+
+const environments = {
+  core: {
+    locks: { core: 'all', 'core-cuda': 'nvidia' },
+    sizeBytes: 485_000_000,
+    cudaSizeBytes: 1_360_000_000,
+    imports: ['faster_whisper', 'ctranslate2', 'onnx_asr', 'onnxruntime', 'zmq', 'msgpack', 'psutil'],
+    shown: ['faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime'],
+  },
+  nemo: {
+    locks: { 'nemo-torch-cpu': 'cpu-torch', 'nemo-torch': 'torch', 'nemo-cuda': 'cuda', nemo: 'all' },
+    sizeBytes: 2_460_000_000,
+    cudaSizeBytes: 6_500_000_000,
+    imports: ['torch', 'nemo.collections.asr', 'zmq', 'msgpack', 'psutil', 'av'],
+    shown: ['nemo-toolkit', 'torch'],
+  },
+} satisfies Record<string, EnvironmentRow>;
+
+export type EnvironmentId = keyof typeof environments;
+export const environmentIds = Object.keys(environments) as EnvironmentId[];
+/** What a first use needs; the others are for those who want them. */
+export const firstEnvironment: EnvironmentId = 'core';
+
+interface EngineRow {
+  environment: EnvironmentId;
+  /** The kinds of device that it has code for, best first. */
+  devices: readonly DeviceKind[];
+  /** @param family null: not known. */
+  capabilities(family: Family | null): Capabilities;
+}
+
+const engines = {
+  'faster-whisper': {
+    environment: 'core',
+    devices: ['cuda', 'cpu'],
+    // Turbo and the distilled models were not trained to translate: they answer in the language of the speech. CTranslate2
+    // scores a whole window and not its tokens.
+    capabilities: (family) => ({
+      tasks: family === 'whisper' ? ['transcribe', 'translate'] : ['transcribe'],
+      wordTimestamps: true,
+      logprobs: false,
+    }),
+  },
+  'onnx-asr': {
+    environment: 'core',
+    devices: ['cuda', 'cpu'],
+    // Its Whisper is greedy and has neither times nor probabilities; the others have both for each token.
+    capabilities: (family) => {
+      const timed = family === null || isTransducerOrCtc(family);
+      return { tasks: ['transcribe'], wordTimestamps: timed, logprobs: timed };
+    },
+  },
+  nemo: {
+    environment: 'nemo',
+    devices: ['cuda', 'mps', 'cpu'],
+    // NeMo's confidence is a measure of entropy and no probability.
+    capabilities: () => ({ tasks: ['transcribe'], wordTimestamps: true, logprobs: false }),
+  },
+} satisfies Record<string, EngineRow>;
+
+export type EngineId = keyof typeof engines;
+/** The mock has no row: it needs nothing of all this. */
+export type ModelEngine = EngineId | 'mock';
+export const engineIds = Object.keys(engines) as EngineId[];
+/** What a model of the configuration counts as until its files are there. */
+export const usualEngine: EngineId = 'faster-whisper';
+
+export function environmentRow(id: EnvironmentId): EnvironmentRow {
+  return environments[id];
+}
+
+export function engineRow(id: EngineId): EngineRow {
+  return engines[id];
+}
+
+export function isEnvironmentId(text: string): text is EnvironmentId {
+  return Object.hasOwn(environments, text);
+}
+
+export function isEngineId(text: string): text is EngineId {
+  return Object.hasOwn(engines, text);
+}
+
+export function enginesIn(environment: EnvironmentId): EngineId[] {
+  return engineIds.filter((id) => engines[id].environment === environment);
+}
+
+function isTransducerOrCtc(family: Family): boolean {
+  return family === 'tdt' || family === 'rnnt' || family === 'ctc';
+}

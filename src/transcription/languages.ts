@@ -1,1 +1,0 @@
-export { isLanguageCode, type LanguageCode, languageCode, languageCodes, languageName } from '../models/languages.ts';

@@ -1,0 +1,25 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { engineIds, engineRow, environmentIds, environmentRow } from '../src/engine-table.ts';
+import { checkout } from './setup/checkout.ts';
+
+/** The table, the recognisers that it needs, and what is data or generated. */
+const mayName = ['engine-table.ts', 'models/recognise.ts', 'models/catalogue.json', 'client/api-types.ts'];
+
+test('no other file names an engine or an environment', () => {
+  const source = path.join(checkout, 'src');
+  const name = new RegExp(`['"\`](?:${[...engineIds, ...environmentIds].join('|')})['"\`]`);
+  const naming = readdirSync(source, { recursive: true, encoding: 'utf8' })
+    .map((file) => file.replaceAll(path.sep, '/'))
+    .filter((file) => file.endsWith('.ts') && !mayName.includes(file))
+    .filter((file) => name.test(readFileSync(path.join(source, file), 'utf8')));
+  expect(naming).toEqual([]);
+});
+
+test('every environment has its lock files, and every engine is used by one', () => {
+  for (const id of environmentIds)
+    for (const lock of Object.keys(environmentRow(id).locks))
+      expect(readFileSync(path.join(checkout, 'python-runtime', 'locks', `${lock}.txt`), 'utf8')).toContain('==');
+  expect(new Set(engineIds.map((id) => engineRow(id).environment))).toEqual(new Set(environmentIds));
+});
