@@ -14,7 +14,7 @@ export interface Operation<Schema extends z.ZodType = z.ZodType, Sent = unknown,
   body?: { contentType: 'application/json' | 'multipart/form-data'; schema: z.ZodObject };
   /** The first is the usual one: its status is sent with what the handler returns. */
   answers: readonly [Answer<Schema>, ...Answer<Schema>[]];
-  /** Statuses of its own mistakes; those that every call can have (401, 403, 500) are added. */
+  /** Statuses of its own mistakes; those that every call can have (401, 403, 405, 500) are added. */
   errors?: readonly number[];
   /** Answered without an API key. */
   public?: boolean;

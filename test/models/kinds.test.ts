@@ -119,7 +119,7 @@ test('languages that the files do not say are not known, and none is refused', a
   expect(() => checkRequest({ ...request, language: 'de' }, english)).toThrow('does not know the language');
 });
 
-test('the catalogue states the kind of every model as its files do', () => {
+test('in the catalogue, kind and languages go together', () => {
   for (const { id, family, languages } of catalogueModels()) {
     if (family === 'english-only') expect(languages, id).toEqual(['en']);
     if (family === 'whisper' || family === 'turbo') expect(languages!.length, id).toBeGreaterThan(50);
