@@ -24,12 +24,16 @@ export function describeModel(state: State): Omit<ResidentStatus, 'memoryBytes'>
 
 /**
  * What the model can do and knows: what the loaded worker says of itself is in force; before that, what its files or the
- * catalogue say. The only place that decides between the two.
+ * catalogue say. The only place that decides between the two. A task that the known kind of model was not trained for stays
+ * refused: the worker cannot tell a turbo whose configuration names no layers from a model that translates.
  */
 export function inForce({ workers }: State, model: Model): Model {
   const loaded = workers.find(({ phase, model: its }) => phase === 'loaded' && its?.id === model.id)?.loaded;
   if (!loaded) return model;
-  const { tasks, word_timestamps: wordTimestamps, logprobs } = loaded.capabilities;
+  const { word_timestamps: wordTimestamps, logprobs } = loaded.capabilities;
+  const tasks = loaded.capabilities.tasks.filter(
+    (task) => model.family === null || model.capabilities.tasks.includes(task),
+  );
   // The wire has an empty list where the engine does not know either.
   const languages = loaded.languages.length > 0 ? loaded.languages : null;
   return { ...model, languages, capabilities: { tasks, wordTimestamps, logprobs } };

@@ -19,7 +19,7 @@ from asrpro_worker.engines.whisper.backend import Backend, Options
 from asrpro_worker.engines.whisper.ctranslate2_backend import CTranslate2Backend
 from asrpro_worker.engines.whisper.decoding import Decoder
 from asrpro_worker.engines.whisper.features import FRAMES
-from asrpro_worker.engines.whisper.files import WhisperDirectory, check_directory, load_error
+from asrpro_worker.engines.whisper.files import check_directory, load_error
 from asrpro_worker.engines.whisper.tokens import Tokens
 from asrpro_worker.errors import WorkerError
 from asrpro_worker.machine import batch_size, thread_count
@@ -58,7 +58,8 @@ class Whisper:
             raise load_error(error) from error
         self._decoder = Decoder(backend, tokens)
         languages = _languages(tokens, request.model.languages) if facts.multilingual else ["en"]
-        translates = facts.multilingual and _translates(directory, facts.mels, request.model.id)
+        # Turbo and distilled models answer a translation in the language of the speech.
+        translates = facts.multilingual and not directory.is_shortened(facts.mels)
         return Facts(
             device=device,
             compute_type=facts.compute_type,
@@ -111,8 +112,3 @@ def _languages(tokens: Tokens, stated: list[str] | None) -> list[str]:
     """The model's languages: older vocabularies lack codes that the catalogue knows."""
     known = sorted(tokens.languages())
     return [code for code in known if stated is None or code in stated] or known
-
-
-def _translates(directory: WhisperDirectory, mels: int, model_id: str) -> bool:
-    """Turbo and distilled models answer a translation in the source language; they have few decoder layers."""
-    return not directory.is_shortened(mels) and not any(sign in model_id.lower() for sign in ("turbo", "distil"))
