@@ -19,7 +19,7 @@ const layers = [
   ['models', 'engines', 'devices', 'worker'],
   ['wire', 'jobs'],
   ['log'],
-  ['config'],
+  ['config', 'network'],
   ['certificates', 'disk-error', 'python-environment'],
   ['errors', 'version', 'package-files', 'claims'],
 ];
