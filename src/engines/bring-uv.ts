@@ -62,6 +62,20 @@ export async function findUv(
   return null;
 }
 
+/**
+ * A uv of ours keeps its Pythons with the engines, where nobody looks for them and nothing else removes them. The person's
+ * own takes one that it has already.
+ */
+export function broughtPython(
+  { origin }: UvProgram,
+  engines: string,
+  { UV_PYTHON_INSTALL_DIR }: NodeJS.ProcessEnv,
+): { args: string[]; environment: NodeJS.ProcessEnv } {
+  if (origin === 'person') return { args: [], environment: {} };
+  const folder = UV_PYTHON_INSTALL_DIR ?? path.join(engines, 'python');
+  return { args: ['--managed-python'], environment: { UV_PYTHON_INSTALL_DIR: folder } };
+}
+
 export interface FetchUv {
   /** The folder of all engines. */
   engines: string;

@@ -63,6 +63,15 @@ export async function indexSettings(given: NodeJS.ProcessEnv): Promise<IndexSett
   };
 }
 
+/** The same as keys of a uv.toml: uv itself reads nothing of pip's. All is locked by hash, so that any index may have it. */
+export function asUvSettings({ indexes, findLinks, insecureHosts }: IndexSettings): Record<string, unknown> {
+  const [main, ...extra] = indexes;
+  return {
+    ...(main === undefined ? { 'no-index': true } : { 'index-url': main, 'extra-index-url': extra }),
+    ...{ 'find-links': findLinks, 'allow-insecure-host': insecureHosts, 'index-strategy': 'unsafe-best-match' },
+  };
+}
+
 interface IndexTable {
   url: string;
   default?: boolean;

@@ -27,13 +27,19 @@ const KEPT =
  * trusts a list of its own alone, so that it gets ours where the user names none.
  *
  * @param folder where these files are until they are disposed of.
+ * @param index where packages come from, in place of what the files say of it.
  */
 export async function uvEnvironment(
   environment: NodeJS.ProcessEnv,
   folder: string,
+  index: Record<string, unknown> | null = null,
 ): Promise<{ environment: NodeJS.ProcessEnv; [Symbol.dispose](): void }> {
   const { stringify } = await import('smol-toml');
-  const kept = await readUvSettings(environment);
+  const { index: named, pip, ...others } = await readUvSettings(environment);
+  const kept =
+    index === null
+      ? { ...others, ...(named ? { index: named } : {}), ...(pip ? { pip } : {}) }
+      : { ...others, ...index };
   // They may hold credentials: a folder of this user alone.
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = path.join(folder, 'uv.toml');
