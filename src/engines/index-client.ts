@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import got, { type Got, HTTPError } from 'got';
+import got, { type Got, HTTPError, RequestError } from 'got';
 import { AsrproError } from '../errors.ts';
 import { createAgents } from '../network/agents.ts';
 import { certificateWords, connectionWords } from '../network/connection-words.ts';
@@ -18,6 +19,7 @@ export interface WheelSpec {
 /** Of a connection, of the headers of an answer, and of a silence in the middle of one. In milliseconds. */
 const CONNECT_MS = 10_000;
 const SILENCE_MS = 30_000;
+const AGAIN_MS = 500;
 
 /**
  * One wheel from the person's folders and package indexes, in memory: for what is fetched before there is a Python, and so no
@@ -48,10 +50,14 @@ export async function fetchWheel(
     const client = createClient(settings.environment, settings.insecureHosts, signal);
     const { host } = new URL(page);
     try {
-      const file = page.startsWith('file:') ? localFile(page, spec) : await linkTo(client, page, spec);
+      const file = page.startsWith('file:')
+        ? localFile(page, spec)
+        : await twice(() => linkTo(client, page, spec), signal);
       if (file === null) reasons.push(failed(`the package index (${host || 'a folder'}) has no ${spec.file}`));
       else {
-        const content = file.startsWith('file:') ? readFileSync(fileURLToPath(file)) : await client(file).buffer();
+        const content = file.startsWith('file:')
+          ? readFileSync(fileURLToPath(file))
+          : await twice(() => client(file).buffer(), signal);
         if (isLocked(content)) return content;
         reasons.push(failed(`the package index (${host}) has ${spec.file} with another content than the locked one`));
       }
@@ -63,6 +69,18 @@ export async function fetchWheel(
   throw reasons[0]!;
 }
 
+/** Where a connection was cut or the server is busy, another try is enough as a rule. */
+async function twice<T>(request: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  try {
+    return await request();
+  } catch (thrown) {
+    if (thrown instanceof HTTPError ? thrown.response.statusCode < 500 : !(thrown instanceof RequestError))
+      throw thrown;
+    await setTimeout(AGAIN_MS, undefined, { signal });
+    return await request();
+  }
+}
+
 function createClient(environment: NodeJS.ProcessEnv, insecureHosts: readonly string[], signal: AbortSignal): Got {
   const trusting = createAgents(environment, { rejectUnauthorized: false });
   const careful = createAgents(environment);
@@ -70,10 +88,10 @@ function createClient(environment: NodeJS.ProcessEnv, insecureHosts: readonly st
     insecureHosts.some((one) => [host, hostname, origin].includes(one));
   return got.extend({
     signal,
-    retry: { limit: 2, backoffLimit: 2_000 },
+    retry: { limit: 0 },
     timeout: {
       ...{ lookup: CONNECT_MS, connect: CONNECT_MS, secureConnect: CONNECT_MS },
-      ...{ response: SILENCE_MS, socket: SILENCE_MS },
+      ...{ response: SILENCE_MS },
     },
     headers: { 'user-agent': 'asrpro' },
     hooks: {
