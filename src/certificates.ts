@@ -10,8 +10,8 @@ const SYSTEM = [
   '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
   '/etc/ssl/cert.pem',
 ];
-/** What people set for OpenSSL, Node, requests and curl, the hub's other clients among them. */
-const FILES = ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'];
+/** What people set for OpenSSL, Node, requests, curl and pip, the hub's other clients among them. */
+const FILES = ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'PIP_CERT'];
 
 /**
  * Trusts what Node trusts, what the system trusts, and the certificates that the variables name: behind a company's proxy

@@ -110,9 +110,12 @@ export const errorKinds = {
   }),
   engine_install_cancelled: broken('The installation was cancelled.', { exitCode: 4 }),
   install_not_found: bad('There is no installation job for this engine.', { status: 404 }),
-  python_not_found: broken('No usable Python was found; install Python 3.10 or newer, or set `worker.python`.', {
-    exitCode: 4,
-  }),
+  python_not_found: broken(
+    'No usable Python was found, and none could be brought; install Python 3.10 or newer, or set `worker.python`.',
+    {
+      exitCode: 4,
+    },
+  ),
   python_too_old: broken('The Python that was found is too old; 3.10 or newer is needed.', { exitCode: 4 }),
   device_unavailable: broken('The device or compute type that a load needs cannot be used; the message says why.'),
 

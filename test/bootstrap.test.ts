@@ -2,9 +2,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { execa } from 'execa';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { checkout } from './setup/checkout.ts';
 import { temporaryHome } from './setup/home.ts';
+
+const { bin } = JSON.parse(readFileSync(path.join(checkout, 'package.json'), 'utf8')) as { bin: { asrpro: string } };
 
 /** A checkout with the real bootstrap, a program and a stand-in for npm that notes its calls and installs a Node. */
 let project: string;
@@ -70,6 +73,26 @@ test('installs once, then only when the lock file changed', async () => {
   writeFileSync(path.join(project, 'package-lock.json'), '{"changed":1}');
   await start([]);
   expect(npmCalls()).toHaveLength(2);
+});
+
+test('`npx asrpro` in a clone runs the source, whatever has been built of it, and installs what is missing', async () => {
+  for (const [folder, content] of [
+    ['dist', 'throw new Error("an old build")'],
+    ['src', program],
+  ] as const) {
+    mkdirSync(path.join(project, folder), { recursive: true });
+    writeFileSync(path.join(project, folder, folder === 'src' ? 'main.ts' : 'asrpro.cjs'), content);
+  }
+  writeFileSync(path.join(project, 'package.json'), JSON.stringify({ name: 'asrpro', bin: bin }));
+  mkdirSync(path.join(project, 'bin'));
+  copyFileSync(path.join(checkout, bin.asrpro), path.join(project, bin.asrpro));
+  const environment = { ...process.env, npm_execpath: path.join(project, 'npm-cli.js') };
+  const { stdout } = await execa(process.execPath, [bin.asrpro, 'transcribe', 'FILE'], {
+    cwd: project,
+    env: environment,
+  });
+  expect(JSON.parse(stdout).args).toEqual(['transcribe', 'FILE']);
+  expect(npmCalls()).toHaveLength(1);
 });
 
 test('a failed installation is told, runs nothing and is tried again', async () => {

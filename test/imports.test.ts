@@ -16,7 +16,7 @@ const layers = [
   ['models', 'engines', 'worker'],
   ['wire', 'jobs'],
   ['log'],
-  ['config'],
+  ['config', 'network'],
   ['certificates', 'disk-error', 'python-environment'],
   ['errors', 'version', 'package-files', 'claims', 'engine-table'],
 ];

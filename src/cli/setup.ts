@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Services } from '../app.ts';
 import { type EnvironmentId, enginesIn, environmentIds, firstEnvironment, isEnvironmentId } from '../engine-table.ts';
 import type { InstallStatus } from '../engines/types.ts';
@@ -7,9 +8,14 @@ import type { Command, CommandContext } from './command.ts';
 export const setup: Command = {
   name: 'setup',
   summary: `install engines: ${environmentIds.map((id) => `${id} (${enginesIn(id).join(', ')})`).join(' or ')}`,
-  usage: `setup [${environmentIds.join('|')}] [--reinstall]`,
+  usage: `setup [${environmentIds.join('|')}] [--reinstall] [--offline DIR | --download DIR]`,
   options: {
     reinstall: { type: 'boolean', description: 'Make the engine anew, also where it seems to be in order.' },
+    offline: { type: 'string', description: 'DIR. Install from this folder, which --download made; needs no network.' },
+    download: {
+      type: 'string',
+      description: 'DIR. Fetch the packages for another machine of this kind, install nothing.',
+    },
   },
   async run(context) {
     const [id = firstEnvironment] = context.positionals;
@@ -18,10 +24,16 @@ export const setup: Command = {
         hint: `Choose one of: ${environmentIds.join(', ')}.`,
       });
     }
+    const { offline, download } = context.flags;
+    if (offline !== undefined && download !== undefined) {
+      throw new AsrproError('usage', 'Only one of --offline and --download can be given.');
+    }
     const services = await context.services();
+    if (typeof download === 'string') return await downloadEngine(context, services, id, path.resolve(download));
+    const wheels = typeof offline === 'string' ? path.resolve(offline) : null;
     const { installed, incomplete } = await services.engines.status(id);
     const reinstall = context.flags.reinstall === true;
-    if (!installed || incomplete !== null || reinstall) await setupEngine(context, services, id, { reinstall });
+    if (!installed || incomplete !== null || reinstall) await setupEngine(context, services, id, { reinstall, wheels });
     const status = await services.engines.status(id);
     const { python, packages, sizeBytes } = status;
     if (context.terminal.json) {
@@ -40,12 +52,12 @@ export async function setupEngine(
   context: CommandContext,
   { engines }: Services,
   id: EnvironmentId,
-  { reinstall = false } = {},
+  { reinstall = false, wheels = null }: { reinstall?: boolean; wheels?: string | null } = {},
 ): Promise<void> {
   const { sizeBytes } = await engines.status(id);
   const say = (text: string): void => void (context.terminal.quiet || context.terminal.err.write(text));
   say(`Installing the engine ${id}, about ${Math.round(sizeBytes / 1e6)} MB ...\n`);
-  await engines.install(id, { reinstall });
+  await engines.install(id, { reinstall, wheels });
   const abort = (): void => void engines.cancel(id);
   context.signal.addEventListener('abort', abort, { once: true });
   let last: InstallStatus | undefined;
@@ -59,6 +71,21 @@ export async function setupEngine(
     throw new AsrproError('engine_install_cancelled', 'The installation was cancelled.');
   if (last?.error) throw new AsrproError(last.error.code, last.error.message);
   say(`The engine ${id} is installed.\n`);
+}
+
+async function downloadEngine(
+  { terminal, signal }: CommandContext,
+  { engines }: Services,
+  id: EnvironmentId,
+  folder: string,
+): Promise<void> {
+  const say = (step: string): void => void (terminal.quiet || terminal.err.write(`${step}\n`));
+  const { python } = await engines.download(id, folder, { signal, onProgress: say });
+  if (terminal.json) terminal.out.write(`${JSON.stringify({ id, folder, python })}\n`);
+  else
+    terminal.out.write(
+      `The packages of the engine ${id} for Python ${python} are in ${folder}. There: asrpro setup ${id} --offline DIR\n`,
+    );
 }
 
 function progressLine({ step, packagesDone, packagesTotal }: InstallStatus, animated: boolean): string {

@@ -1,9 +1,7 @@
-import got, { type Agents, type Got, HTTPError } from 'got';
-import { trustedContext } from '../certificates.ts';
+import got, { type Got, HTTPError } from 'got';
 import { AsrproError } from '../errors.ts';
+import { createAgents } from '../network/agents.ts';
 import type { HubSettings } from './hub-settings.ts';
-import { oneBlockAgents } from './one-block-agents.ts';
-import { agentsThrough, proxyFor } from './proxy.ts';
 
 /** Of a connection and of the headers of an answer, in milliseconds; as in the hub's own client. */
 const CONNECT_MS = 10_000;
@@ -30,18 +28,7 @@ export function createHubClient(hub: HubSettings, environment: NodeJS.ProcessEnv
   const { endpoint } = hub;
   const { origin } = new URL(endpoint);
   let { token } = hub;
-  let agents: { through: string; agents: Agents } | undefined;
-  let context: ReturnType<typeof trustedContext> | undefined;
-  const agentsFor = (url: URL): Agents => {
-    const proxy = proxyFor(url, environment);
-    if (url.protocol === 'https:' || proxy?.protocol === 'https:') context ??= trustedContext(environment);
-    const tls = context ? { secureContext: context } : {};
-    const through = `${proxy?.href ?? 'direct'} ${url.protocol}`;
-    if (agents?.through !== through) {
-      agents = { through, agents: proxy === null ? oneBlockAgents(tls) : agentsThrough(proxy, tls) };
-    }
-    return agents.agents;
-  };
+  const agentsFor = createAgents(environment);
   const client: HubClient = {
     endpoint,
     refusedToken: null,

@@ -1,5 +1,6 @@
 import { HTTPError, RequestError } from 'got';
 import { AsrproError, type ErrorCode } from '../errors.ts';
+import { certificateWords, connectionWords } from '../network/connection-words.ts';
 import { askedPause } from './backoff.ts';
 import type { HubClient } from './hub-client.ts';
 
@@ -59,36 +60,6 @@ function isCut(thrown: unknown): boolean {
   );
 }
 
-const CERTIFICATE: Record<string, string> = {
-  CERT_HAS_EXPIRED: 'has expired, or the clock of this machine is wrong',
-  CERT_NOT_YET_VALID: 'is not valid yet, or the clock of this machine is wrong',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'is for another host',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'is self-signed and not trusted',
-  SELF_SIGNED_CERT_IN_CHAIN: 'comes from an authority that is not trusted',
-};
-
-const CONNECTION: Record<string, string> = {
-  ENOTFOUND: 'its name is not known (DNS)',
-  EAI_AGAIN: 'its name cannot be looked up (DNS)',
-  ECONNREFUSED: 'it refuses connections',
-  ECONNRESET: 'the connection was cut',
-  EPIPE: 'the connection was cut',
-  ETIMEDOUT: 'it does not answer in time',
-  EHOSTUNREACH: 'no network leads to it',
-  ENETUNREACH: 'no network leads to it',
-  ENETDOWN: 'the network is down',
-  EACCES: 'this machine forbids the connection',
-  EPERM: 'this machine forbids the connection',
-  ERR_TOO_MANY_REDIRECTS: 'it redirects without end',
-};
-
-/** What an error of a connection says of the other side, as the end of a sentence. */
-export function connectionWords(code: string | undefined): string {
-  const why =
-    CONNECTION[code ?? ''] ?? (/^(EPROTO|ERR_SSL_)/.test(code ?? '') ? 'it does not speak TLS there' : undefined);
-  return why === undefined ? code || 'no answer' : `${why} (${code})`;
-}
-
 function connectionError(thrown: RequestError): AsrproError {
   const code = thrown.code ?? '';
   const address = thrown.options?.url?.toString();
@@ -100,8 +71,8 @@ function connectionError(thrown: RequestError): AsrproError {
       cause: thrown,
     });
   }
-  if (code in CERTIFICATE || /CERT|SELF_SIGNED|LEAF_SIGNATURE|ISSUER|INVALID_CA|INVALID_PURPOSE|HOSTNAME/.test(code)) {
-    const why = CERTIFICATE[code] ?? 'comes from an authority that is not trusted';
+  const why = certificateWords(code);
+  if (why !== null) {
     const trust = "Set SSL_CERT_FILE to the file with your network's certificates, or check `download.endpoint`.";
     return new AsrproError('hub_untrusted', `The certificate of the model hub${where} ${why} (${code}).`, {
       hint: /EXPIRED|YET_VALID/.test(code) ? 'Check date and time of this machine.' : trust,

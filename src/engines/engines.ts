@@ -71,11 +71,12 @@ export function createEngines(options: EnginesOptions): Engines {
     return installed && incomplete === null;
   }
 
-  async function install(id: EnvironmentId, job: Job<InstallStatus>, reinstall: boolean) {
+  async function install(id: EnvironmentId, job: Job<InstallStatus>, reinstall: boolean, wheels: string | null) {
     const { signal } = job;
     const folder = folderOf(id);
     const total = { packagesDone: job.status.packagesTotal ?? 0 };
     const { enginesPlace, installEnvironment } = await import('./installer.ts');
+    if (wheels !== null) (await import('./wheel-folder.ts')).requireFitting(wheels, id, lockOf(id));
     const place = enginesPlace(paths.engines);
     await makeFolder(paths.engines, place);
     const onWait = (): void => job.change({ step: 'waiting for another asrpro that installs it' });
@@ -86,7 +87,7 @@ export function createEngines(options: EnginesOptions): Engines {
       await removeUnused(paths.engines, id, folder);
       const fresh = `${folder}.${randomBytes(4).toString('hex')}`;
       await installEnvironment({
-        ...{ lock: lockOf(id), folder: fresh, environment, nvidia, signal },
+        ...{ lock: lockOf(id), folder: fresh, environment, nvidia, wheels, signal },
         configuredPython: config.worker.python,
         onProgress: (step, packagesDone) =>
           job.change({ status: step.startsWith('checking') ? 'verifying' : 'installing', step, packagesDone }),
@@ -110,9 +111,9 @@ export function createEngines(options: EnginesOptions): Engines {
   return {
     list: async () => environmentIds.map(status),
     status: async (id) => status(id),
-    async install(id, { reinstall = false } = {}) {
+    async install(id, { reinstall = false, wheels = null } = {}) {
       if (!reinstall && !jobs.isRunning(id) && isComplete(id)) return finished(id);
-      return jobs.start(id, queued(id, lockOf(id)), (job) => install(id, job, reinstall));
+      return jobs.start(id, queued(id, lockOf(id)), (job) => install(id, job, reinstall, wheels));
     },
     async job(id) {
       const last = jobs.get(id);
@@ -136,6 +137,15 @@ export function createEngines(options: EnginesOptions): Engines {
       if (marker === null) throw new AsrproError('engine_not_installed', notInstalled(id));
       if (hasLostPython(folder)) throw new AsrproError('engine_broken', pythonGone(id));
       return { python: interpreterIn(folder), env: libraryPath(folder, marker.libraryFolders, environment) };
+    },
+    async download(id, folder, { signal, onProgress }) {
+      const { downloadWheels } = await import('./wheel-folder.ts');
+      const installed = status(id).python;
+      if (installed !== null) await use(id);
+      return await downloadWheels({
+        ...{ id, lock: lockOf(id), folder, installed, environment, nvidia, signal, onProgress },
+        configuredPython: config.worker.python,
+      });
     },
     async pip() {
       const { pythonWithPip } = await import('./pip.ts');

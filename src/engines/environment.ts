@@ -23,6 +23,10 @@ export function environmentFolder(engines: string, id: EnvironmentId, lock: Lock
   return path.join(engines, `${id}-${lock.hash}`);
 }
 
+export function folderOfInterpreter(python: string): string {
+  return path.dirname(path.dirname(python));
+}
+
 export function interpreterIn(folder: string): string {
   return process.platform === 'win32' ? path.join(folder, 'Scripts', 'python.exe') : path.join(folder, 'bin', 'python');
 }
@@ -41,13 +45,20 @@ export function readMarker(folder: string): Marker | null {
  * minor version: an upgrade by the system, Homebrew or pyenv leaves a link to nowhere, or to another version.
  */
 export function hasLostPython(folder: string): boolean {
-  const settings = textOf(path.join(folder, 'pyvenv.cfg'));
-  const home = /^home\s*=\s*(.+?)\s*$/m.exec(settings)?.[1];
-  const made = /^version(?:_info)?\s*=\s*(\d+\.\d+)/m.exec(settings)?.[1];
+  const { home, version = '' } = pythonBehind(folder) ?? {};
+  const made = /^\d+\.\d+/.exec(version)?.[0];
   const file = realPath(interpreterIn(folder));
   const now = /python(\d+\.\d+)/.exec(path.basename(file ?? ''))?.[1];
   const isOther = made !== undefined && now !== undefined && made !== now;
   return file === null || isOther || (home !== undefined && !existsSync(home));
+}
+
+/** The Python that an environment was made with: its version, and where it is. */
+export function pythonBehind(folder: string): { version: string; home: string } | null {
+  const settings = textOf(path.join(folder, 'pyvenv.cfg'));
+  const home = /^home\s*=\s*(.+?)\s*$/m.exec(settings)?.[1];
+  const version = /^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)/m.exec(settings)?.[1];
+  return home === undefined || version === undefined ? null : { version, home };
 }
 
 function textOf(file: string): string {

@@ -37,12 +37,13 @@ print(kind)
 
 /**
  * A Python that engine environments can be made with: the configured one, else the first on PATH that answers, is of the
- * right kind and new enough. Throws `python_not_found`, `python_too_old`.
+ * right kind and new enough. `only`: no other minor version (`3.12`) will do. Throws `python_not_found`, `python_too_old`.
  */
 export async function findPython(
   configured: string | null,
   environment: NodeJS.ProcessEnv = process.env,
   signal?: AbortSignal,
+  only: string | null = null,
 ): Promise<Python> {
   const clean = pythonEnvironment(environment);
   if (configured !== null) {
@@ -53,17 +54,17 @@ export async function findPython(
         hint: 'Set it to an interpreter of Python 3.10 or newer, or to null to look for one.',
       });
     }
-    return requireSupported(python);
+    return requireOnly(requireSupported(python), only);
   }
   let unsuitable: Python | undefined;
   let failure: string | undefined;
   for (const candidate of candidates(clean)) {
     const python = await probe(candidate, clean, signal);
     if ('failure' in python) failure ??= `\`${path.basename(candidate.command)}\` is there, but ${python.failure}`;
-    else if (isSupported(python)) return python;
+    else if (isSupported(python) && isOnly(python, only)) return python;
     else unsuitable ??= python;
   }
-  if (unsuitable !== undefined) return requireSupported(unsuitable);
+  if (unsuitable !== undefined) return requireOnly(requireSupported(unsuitable), only);
   const found = failure === undefined ? 'No Python was found' : 'No usable Python was found';
   throw new AsrproError('python_not_found', `${found} on this machine${failure === undefined ? '' : `: ${failure}`}.`, {
     hint: 'Install Python 3.10 or newer (python.org), install `uv`, or set `worker.python`.',
@@ -100,6 +101,18 @@ function requireSupported(python: Python): Python {
   throw new AsrproError('python_too_old', `Python ${version} is too ${old ? 'old' : 'new'} for the engines.`, {
     hint: `Install a Python from ${OLDEST.join('.')} to ${NEWEST.join('.')}, or set \`worker.python\` to one.`,
   });
+}
+
+function requireOnly(python: Python, only: string | null): Python {
+  if (isOnly(python, only)) return python;
+  const found = python.version.slice(0, 2).join('.');
+  throw new AsrproError('python_not_found', `The packages are for Python ${only}, and Python ${found} was found.`, {
+    hint: `Install Python ${only}, or set \`worker.python\` to one.`,
+  });
+}
+
+function isOnly({ version }: Python, only: string | null): boolean {
+  return only === null || version.slice(0, 2).join('.') === only;
 }
 
 function isSupported({ version }: Python): boolean {

@@ -66,6 +66,15 @@ export function installError(ended: Ended, { tool, building, place, platform }: 
   }
   const network =
     /NewConnectionError|NameResolutionError|Failed to establish|Name or service not known|Temporary failure in name|nodename nor servname|getaddrinfo failed|ConnectTimeout|ReadTimeout|timed out|dns error|error sending request|Connection (refused|reset|aborted)|Max retries exceeded|SSLError|RemoteDisconnected|IncompleteRead|Network is unreachable|No route to host|network connectivity is disabled/i;
+  // It is fetched from another place than packages are: what mends one does not mend the other.
+  if (
+    says(/cpython-3|python-build-standalone/) &&
+    says(new RegExp(`${network.source}|Failed to (?:download|fetch)`, 'i'))
+  ) {
+    const hint =
+      'Check the network and the proxy, set UV_PYTHON_INSTALL_MIRROR to a mirror of it, or install Python 3.10 or newer.';
+    return failed(`Python itself could not be fetched${index}.`, hint, ended);
+  }
   if (says(network)) {
     const hint = `Check the network, the proxy and ${settings}, then try again.`;
     return failed(`The package index${index} could not be reached.`, hint, ended);

@@ -3,15 +3,19 @@ import path from 'node:path';
 import { freeBytes, makeFolder, megabytes, onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { pythonEnvironment } from '../python-environment.ts';
+import { broughtPython, fetchUv, findUv, type UvProgram } from './bring-uv.ts';
 import { interpreterIn, MARKER, type Marker } from './environment.ts';
 import { findPython, type Python } from './find-python.ts';
+import { asUvSettings, indexSettings } from './index-settings.ts';
 import { installError, lastWords } from './install-error.ts';
-import type { Lock } from './lock.ts';
+import { CPU_TORCH_INDEX, type Lock } from './lock.ts';
 import { isNoexec } from './noexec.ts';
 import { pipEnvironment, pipOf } from './pip.ts';
 import { type Ended, runProgram } from './run-program.ts';
 import { noexecError, smokeTest } from './smoke-test.ts';
-import { hasUv, uvEnvironment } from './uv.ts';
+import { tidy } from './tidy.ts';
+import { uvEnvironment } from './uv.ts';
+import { readWheelFolder } from './wheel-folder.ts';
 
 export interface InstallerOptions {
   lock: Lock;
@@ -22,6 +26,8 @@ export interface InstallerOptions {
   environment: NodeJS.ProcessEnv;
   /** The machine has an NVIDIA driver. */
   nvidia: boolean;
+  /** A folder that all packages come from, without the network; null: from the person's index. */
+  wheels: string | null;
   signal: AbortSignal;
   onProgress(step: string, packagesDone: number): void;
 }
@@ -50,8 +56,8 @@ const VENV_MS = 900_000;
 /** In the environment: pip's temporary files, which would not fit on many a /tmp. */
 const TEMPORARY = '.asrpro-tmp';
 
-/** Where PyTorch's makers publish builds without CUDA, which are not on the common index for Linux. */
-const CPU_TORCH_INDEX = 'https://download.pytorch.org/whl/cpu';
+/** What uv shall bring to a machine without a Python that fits: the newest for which all packages have long been built. */
+const BROUGHT = '>=3.10,<3.13';
 
 /**
  * Makes an environment beside its final place and renames it there once its packages have been imported. The user's index,
@@ -75,6 +81,8 @@ export async function installEnvironment(given: InstallerOptions): Promise<void>
   try {
     onProgress('looking for Python', 0);
     await installPackages(options);
+    onProgress('compiling packages', lock.packages);
+    await tidy(building, options.environment, signal);
     onProgress('checking the installation', lock.packages);
     const clean = pythonEnvironment(options.environment);
     await smokeTest(interpreterIn(building), lock.imports, building, clean, signal);
@@ -114,59 +122,109 @@ function requireSpace(folder: string, needed: number): void {
   );
 }
 
-/** With uv where it is there, which is quicker and brings a Python; else, and where it fails, with pip. */
+/**
+ * With uv where it is there, which is quicker and brings a Python; else, and where it fails, with pip; and on a machine
+ * without a Python with a uv that is fetched first.
+ */
 async function installPackages(options: Running): Promise<void> {
   const { environment, signal, building } = options;
-  if (!(await hasUv(environment, signal))) return await installWithPip(options);
+  const found = await findUv(path.dirname(building), environment, signal);
+  if (found === null) return await installWithoutUv(options, found);
   let first: AsrproError;
   try {
-    return await installWithUv(options);
+    return await installWithUv(options, found);
   } catch (error) {
     if (!(error instanceof AsrproError) || error.code === 'engine_install_cancelled') throw error;
     if (error.param === 'worker.python') throw error;
     first = error;
   }
   await onDisk(placeOf(options), () => rmSync(building, { recursive: true, force: true }));
-  options.onProgress('uv failed, going on with pip', 0);
-  await installWithPip(options).catch((error: AsrproError) => {
+  options.onProgress('uv failed, going on without it', 0);
+  await installWithoutUv(options, found).catch((error: AsrproError) => {
     if (!(error instanceof AsrproError) || error.code === 'engine_install_cancelled') throw error;
     if (error.message === first.message) throw error;
     // Without a Python, uv was the only way, so its reason is the one to know.
-    const [one, other] = error.code === 'python_not_found' ? [first, error] : [error, first];
+    const [one, other] = isPythonMissing(error) ? [first, error] : [error, first];
     const message = `${one.message} ${one === first ? 'And without uv' : 'Before that, with uv'}: ${other.message}`;
     throw new AsrproError(one.code, message, { ...(one.hint === null ? {} : { hint: one.hint }), cause: one });
   });
 }
 
+function isPythonMissing({ code }: AsrproError): boolean {
+  return code === 'python_not_found' || code === 'python_too_old';
+}
+
+/** With the pip of a Python of the machine. Where it has none that fits, with a uv of our own, unless that is what failed. */
+async function installWithoutUv(options: Running, failed: UvProgram | null): Promise<void> {
+  const { building, configuredPython, environment, wheels, signal, onProgress } = options;
+  let missing: AsrproError;
+  try {
+    return await installWithPip(options, await pythonFor(options));
+  } catch (error) {
+    // A folder of wheels has no uv, and there is no network.
+    const isAlone =
+      error instanceof AsrproError && isPythonMissing(error) && configuredPython === null && wheels === null;
+    if (!isAlone || failed?.origin === 'fetched') throw error;
+    missing = error;
+  }
+  onProgress('fetching uv, which brings a Python', 0);
+  const engines = path.dirname(building);
+  const uv = await fetchUv({ engines, place: placeOf(options), environment, signal }).catch((error: AsrproError) => {
+    if (!(error instanceof AsrproError) || error.code !== 'engine_install_failed') throw error;
+    const message = `${missing.message.replace(/\.$/, '')}, and uv, which brings one, cannot be fetched: ${error.message}.`;
+    const hint = `${error.hint ?? ''} Or install Python 3.10 or newer (python.org), or put \`uv\` on PATH.`.trim();
+    throw new AsrproError(missing.code, message, { hint, cause: error });
+  });
+  await installWithUv(options, uv);
+}
+
+/** Wheels in a folder are for one minor version of Python. */
+async function pythonFor({ configuredPython, environment, wheels, signal }: Running): Promise<Python> {
+  const only = wheels === null ? null : readWheelFolder(wheels).python;
+  return await findPython(configuredPython, environment, signal, only);
+}
+
 /** uv brings a Python where the machine has none. */
-async function installWithUv(options: Running): Promise<void> {
-  const { building, environment, configuredPython, signal } = options;
-  const python = await findPython(configuredPython, environment, signal).then(
+async function installWithUv(options: Running, uv: UvProgram): Promise<void> {
+  const { building, environment, configuredPython, wheels, signal, onProgress } = options;
+  const engines = path.dirname(building);
+  const python = await pythonFor(options).then(
     ({ command }) => command,
     (error: AsrproError) => {
-      if (configuredPython !== null || signal.aborted) throw error;
-      return '3.12';
+      if (configuredPython !== null || wheels !== null || signal.aborted) throw error;
+      return null;
     },
   );
-  using settings = await onDisk(placeOf(options), () => uvEnvironment(environment, `${building}-uv`));
-  const tool = { tool: 'uv', file: 'uv', environment: settings.environment } as const;
-  await runInstaller(options, { ...tool, args: [] }, ['venv', '--no-project', '--python', python, building], VENV_MS);
+  // Who has no uv has told pip alone where packages are.
+  const index = python === null || uv.origin !== 'person' ? await indexSettings(environment) : null;
+  const seen = index === null ? environment : { ...environment, ...index.environment };
+  using settings = await onDisk(placeOf(options), () =>
+    uvEnvironment(seen, `${building}-uv`, index === null ? null : asUvSettings(index)),
+  );
+  const tool = { tool: 'uv', file: uv.file, environment: settings.environment } as const;
+  const brought = python === null ? broughtPython(uv, engines, settings.environment) : null;
+  if (brought !== null) onProgress('fetching Python', 0);
+  const venv = ['venv', '--no-project', ...(brought?.args ?? []), '--python', python ?? BROUGHT, building];
+  const making = { ...tool, args: [], environment: { ...settings.environment, ...brought?.environment } };
+  await runInstaller(options, making, venv, VENV_MS);
   // A broken uv may say that all went well.
   await ask(options, ['pass']);
-  const args = ['pip', 'install', '--require-hashes', '--no-deps', '--python', interpreterIn(building), '-r'];
+  const from = fromFolder(options.wheels);
+  const args = ['pip', 'install', '--require-hashes', '--no-deps', ...from, '--python', interpreterIn(building), '-r'];
   await installFiles(options, { ...tool, args });
 }
 
-async function installWithPip(options: Running): Promise<void> {
-  const { building, configuredPython, environment, signal } = options;
-  const python = await findPython(configuredPython, environment, signal);
+async function installWithPip(options: Running, python: Python): Promise<void> {
+  const { building, environment, signal } = options;
   options.onProgress('making the environment', 0);
   await makeFolder(path.join(building, TEMPORARY), placeOf(options));
   const pip = await makeEnvironment(options, python);
   const settings = await onDisk(placeOf(options), () =>
     pipEnvironment(pip.file, 'install', environment, path.join(building, TEMPORARY), signal),
   );
-  const install = ['install', '--require-hashes', '--no-deps', '--no-input', '--progress-bar', 'off', '-r'];
+  // Compiled at the end, all at once and with all cores.
+  const quiet = ['--no-compile', '--no-input', '--progress-bar', 'off', ...fromFolder(options.wheels)];
+  const install = ['install', '--require-hashes', '--no-deps', ...quiet, '-r'];
   await installFiles(options, { ...pip, args: [...pip.args, ...install], environment: settings });
 }
 
@@ -197,6 +255,10 @@ async function makeEnvironment(options: Running, python: Python): Promise<Pick<P
     hint: `Install what it lacks, on Debian and Ubuntu \`sudo apt install ${debian}\`, or install \`uv\`.`,
     cause: lastWords(made),
   });
+}
+
+function fromFolder(wheels: string | null): string[] {
+  return wheels === null ? [] : ['--no-index', '--find-links', wheels];
 }
 
 /** The lock is complete, so no dependency is looked for: what it does not name is not installed. */

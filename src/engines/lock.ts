@@ -3,6 +3,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type EnvironmentId, type EnvironmentRow, environmentRow } from '../engine-table.ts';
 
+/** Where PyTorch's makers publish builds without CUDA, which are not on the common index for Linux. */
+export const CPU_TORCH_INDEX = 'https://download.pytorch.org/whl/cpu';
+
 export interface LockFile {
   path: string;
   role: EnvironmentRow['locks'][string];

@@ -36,9 +36,9 @@ export interface Engines {
   status(id: EnvironmentId): Promise<EngineStatus>;
   /**
    * Starts the installation or joins the running one. Answers `installed` where nothing is missing, unless it shall be made
-   * anew with `reinstall`; the old one is of use until the new one is complete.
+   * anew with `reinstall`; the old one is of use until the new one is complete. `wheels`: from a folder, without network.
    */
-  install(id: EnvironmentId, options?: { reinstall?: boolean }): Promise<InstallStatus>;
+  install(id: EnvironmentId, options?: { reinstall?: boolean; wheels?: string | null }): Promise<InstallStatus>;
   /** undefined: no job and not installed. */
   job(id: EnvironmentId): Promise<InstallStatus | undefined>;
   /** Throws `install_not_found`. */
@@ -49,6 +49,12 @@ export interface Engines {
    * How to start the worker in it; nobody removes it while this process runs. Throws `engine_not_installed`, `engine_broken`. `env` holds library paths (cuBLAS).
    */
   interpreter(id: EnvironmentId): Promise<{ python: string; env: Record<string, string> }>;
+  /** Fetches what an installation on another machine of this kind wants into a folder. */
+  download(
+    id: EnvironmentId,
+    folder: string,
+    options: { signal: AbortSignal; onProgress(step: string): void },
+  ): Promise<{ python: string }>;
   /** A Python that has pip, for fetching wheels: that of the first environment, else one found on the machine. */
   pip(): Promise<{ python: string }>;
   /** Ends running installations. */

@@ -7,9 +7,13 @@ import { runProgram } from './run-program.ts';
 /** A uv that does not tell its version in this time, in milliseconds, is none. */
 const VERSION_MS = 15_000;
 
-export async function hasUv(environment: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<boolean> {
+export async function answersAsUv(
+  file: string,
+  environment: NodeJS.ProcessEnv,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const options = { environment: pythonEnvironment(environment), signal, limitMs: VERSION_MS };
-  const { failed } = await runProgram('uv', ['--version'], options);
+  const { failed } = await runProgram(file, ['--version'], options);
   return !failed;
 }
 
@@ -23,22 +27,19 @@ const KEPT =
  * trusts a list of its own alone, so that it gets ours where the user names none.
  *
  * @param folder where these files are until they are disposed of.
+ * @param index where packages come from, in place of what the files say of it.
  */
 export async function uvEnvironment(
   environment: NodeJS.ProcessEnv,
   folder: string,
+  index: Record<string, unknown> | null = null,
 ): Promise<{ environment: NodeJS.ProcessEnv; [Symbol.dispose](): void }> {
-  const { parse, stringify } = await import('smol-toml');
-  const kept: Record<string, unknown> = {};
-  for (const file of configFiles(environment)) {
-    try {
-      const given = parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
-      const pip = pick((given.pip ?? {}) as Record<string, unknown>);
-      Object.assign(kept, pick(given), Object.keys(pip).length > 0 ? { pip } : {});
-    } catch {
-      // Not there, or not readable: uv's defaults hold.
-    }
-  }
+  const { stringify } = await import('smol-toml');
+  const { index: named, pip, ...others } = await readUvSettings(environment);
+  const kept =
+    index === null
+      ? { ...others, ...(named ? { index: named } : {}), ...(pip ? { pip } : {}) }
+      : { ...others, ...index };
   // They may hold credentials: a folder of this user alone.
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = path.join(folder, 'uv.toml');
@@ -49,6 +50,22 @@ export async function uvEnvironment(
     environment: { ...clean, UV_CONFIG_FILE: file, SSL_CERT_FILE: trusted, NO_COLOR: '1' },
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
+}
+
+/** What uv.toml says about the way to an index. */
+export async function readUvSettings(environment: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
+  const { parse } = await import('smol-toml');
+  const kept: Record<string, unknown> = {};
+  for (const file of configFiles(environment)) {
+    try {
+      const given = parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+      const pip = pick((given.pip ?? {}) as Record<string, unknown>);
+      Object.assign(kept, pick(given), Object.keys(pip).length > 0 ? { pip } : {});
+    } catch {
+      // Not there, or not readable: uv's defaults hold.
+    }
+  }
+  return kept;
 }
 
 /** The system's, then the user's; or the one that UV_CONFIG_FILE names. */

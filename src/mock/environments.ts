@@ -35,6 +35,9 @@ export function createMockEngines(): Engines {
     interpreter: async () => {
       throw new AsrproError('engine_not_installed', 'The mock has no Python.');
     },
+    download: async () => {
+      throw new AsrproError('python_not_found', 'The mock has no Python.');
+    },
     pip: async () => {
       throw new AsrproError('python_not_found', 'The mock has no Python.');
     },

@@ -4,6 +4,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { resolvePaths } from '../../src/config/paths.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { createEngines } from '../../src/engines/engines.ts';
+import { readLock } from '../../src/engines/lock.ts';
 import type { InstallStatus } from '../../src/engines/types.ts';
 import { createLog } from '../../src/log.ts';
 import { checkout } from '../setup/checkout.ts';
@@ -50,7 +51,7 @@ function seen(): string {
   return existsSync(path.join(home, 'seen')) ? readFileSync(path.join(home, 'seen'), 'utf8') : '';
 }
 
-async function install(environment: NodeJS.ProcessEnv = {}): Promise<InstallStatus> {
+async function install(environment: NodeJS.ProcessEnv = {}, wheels: string | null = null): Promise<InstallStatus> {
   const engines = createEngines({
     config: configSchema.parse({}),
     paths: resolvePaths({ ASRPRO_HOME: home }),
@@ -59,10 +60,13 @@ async function install(environment: NodeJS.ProcessEnv = {}): Promise<InstallStat
     environment: { PATH: `${bin}:/usr/bin:/bin`, HOME: home, ...environment },
     nvidia: false,
   });
-  let last = await engines.install('core');
+  let last = await engines.install('core', { wheels });
   for await (const status of engines.watch('core')) last = status;
   return last;
 }
+
+/** Nobody listens there. */
+const noNetwork = { PIP_INDEX_URL: 'http://127.0.0.1:1/simple', PIP_EXTRA_INDEX_URL: '', PIP_FIND_LINKS: '' };
 
 const hostile = {
   PYTHONHOME: '/x',
@@ -147,10 +151,45 @@ test('where uv and pip fail, both reasons are told', async () => {
 test('without a Python, the reason of uv is told, and that there is no Python', async () => {
   program(path.join(bin, 'python3'), 'echo "pyenv: python3: command not found" >&2; exit 127');
   fakeUv('echo "error: Failed to fetch: \\`https://me:secret@mirror.example/python.tar.gz\\`" >&2; exit 2');
-  const { error } = await install({ PATH: bin });
+  const { error } = await install({ PATH: bin, ...noNetwork });
   expect(error!.message).toMatch(/mirror\.example|Failed to fetch/);
   expect(error!.message).toMatch(/No usable Python/);
   expect(error!.message).not.toContain('secret');
+});
+
+test('without Python, uv and network: one sentence that names what is missing and the remedies', async () => {
+  const { error } = await install({ PATH: bin, ...noNetwork });
+  expect(error).toMatchObject({ code: 'python_not_found' });
+  expect(error!.message).toMatch(
+    /^No Python was found on this machine, and uv, which brings one, cannot be fetched: the package index \(127\.0\.0\.1:1\) cannot be reached: it refuses connections \(ECONNREFUSED\)\. .*Or install Python/,
+  );
+});
+
+test('a Python that is too old does not keep uv from being fetched', async () => {
+  program(path.join(bin, 'python3'), ...common(), `printf '%s\\n3.8.1\\n\\n' "$0"`);
+  const { error } = await install({ PATH: bin, ...noNetwork });
+  expect(error!.message).toMatch(
+    /^Python 3\.8\.1 is too old for the engines, and uv, which brings one, cannot be fetched/,
+  );
+});
+
+test('a folder of wheels is for its own engine, version and kind of machine', async () => {
+  fakePython();
+  const folder = path.join(home, 'wheels');
+  mkdirSync(folder);
+  const { error } = await install({}, folder);
+  expect(error!.message).toMatch(/holds no packages .*setup --download DIR/);
+  const of = { engine: 'core', lock: '0', platform: `${process.platform}-${process.arch}`, python: '3.11' };
+  writeFileSync(path.join(folder, 'asrpro-wheels.json'), JSON.stringify(of));
+  expect((await install({}, folder)).error!.message).toMatch(/for another version of asrpro/);
+  const { hash: lock } = readLock(path.join(checkout, 'python-runtime'), 'core');
+  writeFileSync(path.join(folder, 'asrpro-wheels.json'), JSON.stringify({ ...of, lock, python: '3.12' }));
+  expect((await install({}, folder)).error!.message).toMatch(
+    /packages are for Python 3\.12, and Python 3\.11 was found/,
+  );
+  writeFileSync(path.join(folder, 'asrpro-wheels.json'), JSON.stringify({ ...of, lock }));
+  expect(await install({}, folder)).toMatchObject({ status: 'installed', error: null });
+  expect(seen()).toMatch(new RegExp(`== .*pip install .*--no-index --find-links ${folder} `));
 });
 
 test('a shim with nothing behind it does not hide the Python after it', async () => {

@@ -1,21 +1,29 @@
 import { firstEnvironment } from '../../engine-table.ts';
 import { asAsrproError } from '../../errors.ts';
-import type { Section } from './section.ts';
+import type { Finding, Section } from './section.ts';
 
-/** The Python that engine environments are made with. Not needed once they are there. */
+/** The Python of the installed engine, else the one that it would be made with. */
 export const python: Section = {
   title: 'Python',
   key: 'python',
-  async examine(services, { config, environment }) {
+  async examine(services, { config, environment, paths }) {
+    const { python: installed } = await services.engines.status(firstEnvironment);
+    const { folderOfInterpreter, pythonBehind } = await import('../../engines/environment.ts');
+    const used = installed === null ? null : pythonBehind(folderOfInterpreter(installed));
+    if (used !== null)
+      return [{ name: used.version, state: 'ok', detail: `${used.home}, used by the engine ${firstEnvironment}` }];
     const { findPython } = await import('../../engines/find-python.ts');
     try {
       const { command, version } = await findPython(config.worker.python, environment);
       return [{ name: version.join('.'), state: 'ok', detail: command }];
     } catch (thrown) {
       const { code, message, hint } = asAsrproError(thrown);
-      const { installed } = await services.engines.status(firstEnvironment);
-      const detail = hint === null ? message : `${message} ${hint}`;
-      return [{ name: 'none', ...(installed ? { state: 'absent' } : { state: 'broken', code }), detail }];
+      const broken: Finding = { name: 'none', state: 'broken', code, detail: `${message} ${hint ?? ''}`.trim() };
+      if (config.worker.python !== null) return [broken];
+      const { findUv } = await import('../../engines/bring-uv.ts');
+      const uv = await findUv(paths.engines, environment);
+      const brings = uv === null ? '`asrpro setup` fetches one with uv' : '`asrpro setup` lets uv bring one';
+      return [{ name: 'none', state: 'absent', detail: `${message} ${brings}.` }];
     }
   },
 };

@@ -3,7 +3,7 @@ import { Agent as TlsAgent, type AgentOptions as TlsOptions } from 'node:https';
 import { BlockList, isIP, type Socket } from 'node:net';
 import { HttpProxyAgent, HttpsProxyAgent } from 'hpagent';
 import { AsrproError } from '../errors.ts';
-import { connectionWords } from './hub-error.ts';
+import { connectionWords } from './connection-words.ts';
 
 /**
  * The proxy that the environment names for an address, as curl understands it: small letters before capital ones, ALL_PROXY for
@@ -125,11 +125,11 @@ function proxyError(error: Error, proxy: URL): Error {
     return new AsrproError('proxy_failed', `${where} ${known}.`, { hint: `Set the proxy as ${form}.`, cause: error });
   }
   if (status >= 500) {
-    const message = `${where} answers with ${status}: it cannot reach the model hub.`;
+    const message = `${where} answers with ${status}: it cannot reach the other side.`;
     return new AsrproError('hub_unreachable', message, { hint, cause: error });
   }
   if (status) {
-    const message = `${where} refuses the way to the model hub with ${status}.`;
+    const message = `${where} refuses to connect with ${status}.`;
     return new AsrproError('proxy_failed', message, { hint, cause: error });
   }
   // SOCKS tells the code in its message alone.

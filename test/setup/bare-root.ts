@@ -1,0 +1,83 @@
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { execa } from 'execa';
+
+/** A Debian root in which there are libraries, certificates and the executable, but no Python, no uv and no shell. */
+export interface BareRoot {
+  /** Runs the executable in it; `/home` there is the folder `home` of the root. */
+  asrpro(
+    args: readonly string[],
+    environment?: NodeJS.ProcessEnv,
+  ): Promise<{ code: number | undefined; out: string; err: string }>;
+  /** Where a path of the root is on this machine. */
+  at(inside: string): string;
+}
+
+/** Everything in it is of this test alone, save the system's libraries, which are mounted in a namespace of its own. */
+export function makeBareRoot(folder: string, executable: string): BareRoot {
+  const at = (inside: string): string => path.join(folder, inside);
+  for (const name of ['usr/lib', 'usr/lib64', 'etc/ssl/certs', 'proc', 'dev', 'tmp', 'home', 'app']) {
+    mkdirSync(at(name), { recursive: true });
+  }
+  for (const name of ['lib', 'lib64']) symlinkSync(`usr/${name}`, at(name));
+  for (const name of ['passwd', 'group', 'ld.so.cache', 'os-release'])
+    copyFileSync(path.join('/etc', name), at(`etc/${name}`));
+  copyFileSync(executable, at('app/asrpro'));
+  chmodSync(at('app/asrpro'), 0o755);
+  const script = [
+    ...['usr/lib', 'usr/lib64', 'dev', 'proc'].map((name) => `mount --rbind /${name} "$0/${name}"`),
+    // Debian has modules of its Python there; without an interpreter they are none.
+    'exec chroot "$0" /app/asrpro "$@"',
+  ].join(' && ');
+  const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
+  return {
+    at,
+    async asrpro(args, environment = {}) {
+      const { exitCode, stdout, stderr } = await execa(
+        'unshare',
+        [...user, '--mount', 'sh', '-c', script, folder, ...args],
+        {
+          env: { PATH: process.env.PATH!, ASRPRO_HOME: '/home', ...environment },
+          extendEnv: false,
+          reject: false,
+          stdin: 'ignore',
+        },
+      );
+      return { code: exitCode, out: stdout, err: stderr };
+    },
+  };
+}
+
+/**
+ * An archive in the layout of python-build-standalone, from a Python of this machine: it looks for its library beside itself
+ * in place of where it was built, so that it can be unpacked anywhere.
+ */
+export async function archiveOfPython(python: string, folder: string): Promise<{ archive: string; version: string }> {
+  const code = [
+    'import json, sys, sysconfig as s',
+    'of = s.get_config_var',
+    'print(json.dumps({"version": "%d.%d.%d" % sys.version_info[:3], "minor": "%d.%d" % sys.version_info[:2],',
+    ' "program": sys._base_executable, "stdlib": s.get_path("stdlib"), "libdir": of("LIBDIR"), "library": of("INSTSONAME")}))',
+  ].join('\n');
+  const { stdout } = await execa(python, ['-I', '-c', code]);
+  const found = JSON.parse(stdout) as Record<'version' | 'minor' | 'program' | 'stdlib' | 'libdir' | 'library', string>;
+  const root = path.join(folder, 'python');
+  const stdlib = path.join(root, 'lib', `python${found.minor}`);
+  mkdirSync(path.join(root, 'bin'), { recursive: true });
+  const left = /^(test|tests|idlelib|tkinter|site-packages|dist-packages|__pycache__|config-.*)$/;
+  cpSync(found.stdlib, stdlib, { recursive: true, filter: (source) => !left.test(path.basename(source)) });
+  mkdirSync(path.join(stdlib, 'site-packages'));
+  const program = readFileSync(found.program);
+  const searched = program.indexOf(`${found.libdir}\0`);
+  if (found.library.includes('.so')) {
+    if (searched < 0) throw new Error(`${found.program} finds its library in another way than by its path`);
+    program.fill(0, searched, searched + found.libdir.length).write('$ORIGIN/../lib', searched);
+    copyFileSync(path.join(found.libdir, found.library), path.join(root, 'lib', found.library));
+  }
+  writeFileSync(path.join(root, 'bin', `python${found.minor}`), program, { mode: 0o755 });
+  symlinkSync(`python${found.minor}`, path.join(root, 'bin', 'python3'));
+  symlinkSync(`python${found.minor}`, path.join(root, 'bin', 'python'));
+  const archive = path.join(folder, 'python.tar.gz');
+  await execa('tar', ['-czf', archive, '-C', folder, 'python']);
+  return { archive, version: found.version };
+}
