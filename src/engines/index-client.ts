@@ -45,7 +45,11 @@ export async function fetchWheel(
     ...settings.indexes.map((index) => `${index}/${spec.project}/`),
     ...settings.findLinks.filter((link) => !isFolder(link)),
   ];
-  if (pages.length === 0) throw failed('the settings of pip and uv allow no package index');
+  if (pages.length === 0) {
+    throw new AsrproError('engine_install_failed', 'the settings of pip and uv name no package index', {
+      hint: 'Install uv or a Python, put uv beside the executable, or set UV_DEFAULT_INDEX to the address of an index.',
+    });
+  }
   for (const page of pages) {
     const client = createClient(settings.environment, settings.insecureHosts, signal);
     const { host } = new URL(page);

@@ -6,7 +6,10 @@ import { readUvSettings } from './uv.ts';
 
 /** How the person reaches packages of Python, read without a Python: pip and uv tell it themselves where they run. */
 export interface IndexSettings {
-  /** Addresses of indexes with the simple API, without a slash at the end, the default one first. */
+  /**
+   * Addresses of indexes with the simple API, without a slash at the end, the main one first. Only those that the person
+   * names: this program names no registry of its own.
+   */
   indexes: string[];
   /** Folders with wheels, and addresses of pages that link to some. */
   findLinks: string[];
@@ -16,8 +19,6 @@ export interface IndexSettings {
   environment: NodeJS.ProcessEnv;
 }
 
-/** What pip and uv have built in. */
-const DEFAULT_INDEX = 'https://index.example/simple';
 const TRUE = /^(1|on|yes|true|y|t)$/i;
 
 /** From the variables of uv and pip, uv.toml and pip's configuration files; uv's before pip's, variables before files. */
@@ -45,7 +46,7 @@ export async function indexSettings(given: NodeJS.ProcessEnv): Promise<IndexSett
     ...toml('extra-index-url'),
     ...words(env.PIP_EXTRA_INDEX_URL),
   ];
-  const indexes = [...(main.length > 0 ? main : [DEFAULT_INDEX]), ...extra].map((one) => withLogin(one, env));
+  const indexes = [...main, ...extra].map((one) => withLogin(one, env));
   const proxy = env.PIP_PROXY;
   const http = texts(uv['http-proxy'])[0] ?? proxy;
   const https = texts(uv['https-proxy'])[0] ?? proxy;

@@ -97,6 +97,13 @@ test.each([
   await expect(fetch({ PIP_INDEX_URL: `${url}/simple` })).rejects.toThrow(words);
 });
 
+test('settings that name no index are told with what helps', async () => {
+  await expect(fetch({ PIP_CONFIG_FILE: '/dev/null' })).rejects.toMatchObject({
+    message: expect.stringContaining('name no package index'),
+    hint: expect.stringContaining('UV_DEFAULT_INDEX'),
+  });
+});
+
 test('a member of an archive; what is no archive is refused', async () => {
   const packed = deflateRawSync(content);
   const name = Buffer.from('uv.data/scripts/uv');
