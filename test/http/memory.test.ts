@@ -50,7 +50,11 @@ test.runIf(process.platform === 'linux')(
       expect((await call(gateway.url, '/health')).json.queue).toMatchObject({ running: 0, waiting: 0 });
       expect(readdirSync(path.join(gateway.home, 'run', run!, 'spool'))).toEqual([]);
     }, 10_000);
-    expect(privateMegabytes(gateway.pid) - before).toBeLessThan(10);
-    await good();
+    // Garbage that waits for its collection is not kept: on a busy machine it was 13 MB once. Requests go on meanwhile.
+    const settled = async (): Promise<void> => {
+      await good();
+      expect(privateMegabytes(gateway.pid) - before).toBeLessThan(10);
+    };
+    await vi.waitFor(settled, 20_000);
   },
 );
