@@ -157,6 +157,6 @@ test('packages fetched on one machine are installed on another without network, 
   const said = await bare.asrpro(['transcribe', '--model', 'whisper-tiny.en', '/app/jfk.flac']);
   expect(wordsOf(said.out), said.err).toBe(jfkWords);
   expect((await bare.asrpro(['doctor'])).out).toMatch(
-    /^ {2}ok \d+\.\d+\.\d+ +\/home\/engines\/python\/\S+, used by the engine core$/m,
+    /^ {2}ok 3\.\d+\S* +\/home\/engines\/python\/\S+, used by the engine core$/m,
   );
 });
