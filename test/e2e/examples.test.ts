@@ -2,6 +2,7 @@ import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync,
 import path from 'node:path';
 import { execa } from 'execa';
 import { beforeAll, expect, test } from 'vitest';
+import { executableName, hostTarget } from '../../packaging/targets.ts';
 import { wordsOf } from '../setup/api.ts';
 import { audio, checkout, jfkWords } from '../setup/checkout.ts';
 import { startGateway } from '../setup/gateway.ts';
@@ -60,8 +61,8 @@ test('tauri: the configuration names the binary, and the flags are understood', 
   const rust = readFileSync(path.join(folder, 'src', 'main.rs'), 'utf8');
   const [external] = config.bundle.externalBin;
   expect(rust).toContain(`.sidecar("${path.basename(external)}")`);
-  const naming = readFileSync(path.join(checkout, 'packaging', 'binary.ts'), 'utf8');
-  expect(naming).toContain(`\`${path.basename(external)}-\${triple}`);
+  const target = hostTarget();
+  expect(executableName(target)).toMatch(new RegExp(`^${path.basename(external)}-${target.triple}(\\.exe)?$`));
   const [, args] = /\.args\((\[.*?\])\)/.exec(rust)!;
   const gateway = await startGateway({ command: [process.execPath, program, ...JSON.parse(args!)], mock: true });
   expect(gateway.ready.event).toBe('ready');
