@@ -11,7 +11,7 @@ import { executableName, type Target } from './targets.ts';
 /** Makes the executable for a target, from any machine. Returns its path. */
 export async function buildExecutable(
   target: Target,
-  options: { snapshot?: boolean; into?: string } = {},
+  options: { snapshot?: boolean; uv?: boolean; into?: string } = {},
 ): Promise<string> {
   const { into = dist } = options;
   const file = path.join(into, executableName(target));

@@ -3,6 +3,7 @@ import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { execa } from 'execa';
+import { UV_ASSET } from '../src/engines/uv-packed.ts';
 import { addonFiles } from './addon.ts';
 import { program } from './bundle.ts';
 import { joined, licencesOf } from './licences.ts';
@@ -10,6 +11,7 @@ import { inPlaceOf, patched } from './patch.ts';
 import { LICENCES, root } from './places.ts';
 import { hostNode, nodeLicence } from './target-node.ts';
 import { hostTarget, nodeVersion, type Target } from './targets.ts';
+import { uvLicence, uvOf } from './uv.ts';
 
 /** What the program reads at run time, beside its own JavaScript. */
 const patterns = [
@@ -22,9 +24,14 @@ const patterns = [
 
 /**
  * What goes into the target's Node: the program in one file, or the heap after it has loaded, and the files it reads.
- * A heap can be kept for this machine only, with which it is made. Returns the file, in the folder.
+ * A heap can be kept for this machine only, with which it is made. `uv`: with the program that brings a Python where there is
+ * none. Returns the file, in the folder.
  */
-export async function makeStandalone(target: Target, folder: string, { snapshot = true } = {}): Promise<string> {
+export async function makeStandalone(
+  target: Target,
+  folder: string,
+  { snapshot = true, uv = true } = {},
+): Promise<string> {
   const useSnapshot = snapshot && target === hostTarget();
   const node = await hostNode();
   const main = path.join(folder, 'program.cjs');
@@ -44,7 +51,8 @@ export async function makeStandalone(target: Target, folder: string, { snapshot 
   const files = [...patterns.flatMap((pattern) => globSync(pattern, { cwd: root })), ...addonFiles(target)];
   const assets = Object.fromEntries(files.map((file) => [file.replaceAll('\\', '/'), path.join(root, file)]));
   const licences = path.join(folder, LICENCES);
-  writeFileSync(licences, await licencesOfAll([...Object.keys(metafile.inputs), ...files]));
+  const own = await licencesOfAll([...Object.keys(metafile.inputs), ...files]);
+  writeFileSync(licences, uv ? joined([own, await uvLicence(target)]) : own);
   assets[LICENCES] = licences;
   const inventory = path.join(folder, 'inventory.json');
   writeFileSync(inventory, JSON.stringify(inventoryOf(assets)));
@@ -52,7 +60,9 @@ export async function makeStandalone(target: Target, folder: string, { snapshot 
   const output = path.join(folder, 'program.blob');
   const config = path.join(folder, 'sea.json');
   const disableExperimentalSEAWarning = true;
-  const sea = { main, output, disableExperimentalSEAWarning, useSnapshot, assets: { ...assets, inventory } };
+  // Not in the inventory: it is read where it is needed, and not unpacked with the others.
+  const packed = uv ? { [UV_ASSET]: await uvOf(target) } : {};
+  const sea = { main, output, disableExperimentalSEAWarning, useSnapshot, assets: { ...assets, inventory, ...packed } };
   writeFileSync(config, JSON.stringify(sea));
   await execa(node, ['--experimental-sea-config', config]);
   return output;

@@ -47,7 +47,7 @@ export async function fetchWheel(
   ];
   if (pages.length === 0) {
     throw new AsrproError('engine_install_failed', 'the settings of pip and uv name no package index', {
-      hint: 'Install uv or a Python, put uv beside the executable, or set UV_DEFAULT_INDEX to the address of an index.',
+      hint: 'Install uv or a Python, or set UV_DEFAULT_INDEX to the address of an index.',
     });
   }
   for (const page of pages) {

@@ -167,14 +167,16 @@ async function installWithoutUv(options: Running, failed: UvProgram | null): Pro
     if (!isAlone || failed?.origin === 'fetched') throw error;
     missing = error;
   }
-  onProgress('fetching uv, which brings a Python', 0);
+  const onStep = (step: string): void => onProgress(`${step} uv, which brings a Python`, 0);
   const engines = path.dirname(building);
-  const uv = await fetchUv({ engines, place: placeOf(options), environment, signal }).catch((error: AsrproError) => {
-    if (!(error instanceof AsrproError) || error.code !== 'engine_install_failed') throw error;
-    const message = `${missing.message.replace(/\.$/, '')}, and uv, which brings one, cannot be fetched: ${error.message}.`;
-    const hint = `${error.hint ?? ''} Or install Python 3.10 or newer (python.org), or put \`uv\` on PATH.`.trim();
-    throw new AsrproError(missing.code, message, { hint, cause: error });
-  });
+  const uv = await fetchUv({ engines, place: placeOf(options), environment, signal, onStep }).catch(
+    (error: AsrproError) => {
+      if (!(error instanceof AsrproError) || error.code !== 'engine_install_failed') throw error;
+      const message = `${missing.message.replace(/\.$/, '')}, and uv, which brings one, cannot be fetched: ${error.message}.`;
+      const hint = `${error.hint ?? ''} Or install Python 3.10 or newer (python.org), or put \`uv\` on PATH.`.trim();
+      throw new AsrproError(missing.code, message, { hint, cause: error });
+    },
+  );
   await installWithUv(options, uv);
 }
 

@@ -137,9 +137,7 @@ test('packages fetched on one machine are installed on another without network, 
   expect(globSync('lib/**/tests/*', { cwd: path.join(home, path.dirname(engine!)) })).toEqual([]);
 
   const python = interpreterIn(path.join(home, path.dirname(engine!)));
-  const more = temporaryHome();
-  await execa(python, ['-m', 'pip', 'download', '--no-deps', '--dest', more, 'uv==0.13.9']);
-  await using index = await startPackageIndex([wheels, more], await archiveOfPython(python, temporaryHome()));
+  await using index = await startPackageIndex([wheels], await archiveOfPython(python, temporaryHome()));
   await using hub = await startFaultHub(modelFiles('whisper-tiny.en'));
   const bare = makeBareRoot(temporaryHome(), built);
   copyFileSync(jfk, bare.at('app/jfk.flac'));
@@ -150,13 +148,20 @@ test('packages fetched on one machine are installed on another without network, 
     ASRPRO_DOWNLOAD_ENDPOINT: hub.url,
     ASRPRO_DOWNLOAD_MIRRORS: 'false',
   };
+  expect((await bare.asrpro(['doctor'])).out).toContain('`asrpro setup` brings one with uv');
   const setup = await bare.asrpro(['setup', 'core'], network);
   expect(setup, setup.err).toMatchObject({ code: 0 });
-  expect(setup.err).toMatch(/fetching uv[\s\S]*fetching Python[\s\S]*fetching ctranslate2[\s\S]*installed/);
+  expect(setup.err).toMatch(/unpacking uv[\s\S]*fetching Python[\s\S]*fetching ctranslate2[\s\S]*installed/);
+  expect(index.asked, 'uv is inside the executable').not.toContain('/simple/uv/');
   expect((await bare.asrpro(['pull', 'whisper-tiny.en'], network)).code).toBe(0);
   const said = await bare.asrpro(['transcribe', '--model', 'whisper-tiny.en', '/app/jfk.flac']);
   expect(wordsOf(said.out), said.err).toBe(jfkWords);
   expect((await bare.asrpro(['doctor'])).out).toMatch(
     /^ {2}ok 3\.\d+\S* +\/home\/engines\/python\/\S+, used by the engine core$/m,
   );
+
+  const [uv] = globSync('home/engines/uv-*/uv', { cwd: bare.at('') });
+  copyFileSync(bare.at(uv!), bare.at('app/uv'));
+  const beside = await bare.asrpro(['doctor'], { ASRPRO_HOME: '/home/other' });
+  expect(beside.out, 'the uv that an app ships is found').toContain('`asrpro setup` lets uv bring one');
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
@@ -52,7 +52,13 @@ describe.each(targets)('the executable for $triple', (target) => {
       expect(program.includes(readFileSync(path.join(checkout, file))), file).toBe(one === target);
       expect(file).toContain(`${one.platform}/${one.arch}/`);
     }
-    for (const licensed of ['Node.js is licensed for use as follows', 'libsodium', 'MPL-2.0', 'fastify'])
+    for (const licensed of [
+      'Node.js is licensed for use as follows',
+      'libsodium',
+      'MPL-2.0',
+      'fastify',
+      'Astral Software',
+    ])
       expect(program.includes(licensed), licensed).toBe(true);
   });
 });
@@ -72,6 +78,12 @@ test.each(targets.filter(({ platform }) => platform === 'win32'))('Windows shows
   expect(image.version).toMatchObject({ ...ours, OriginalFilename: executableName(target) });
   // Icons would be Node's.
   for (const icon of [3, 14]) expect(image.types).not.toContain(icon);
+});
+
+test('an app that ships no uv, or its own, builds without one', async () => {
+  const file = await buildExecutable(hostTarget(), { uv: false, snapshot: false, into: path.join(folder, 'small') });
+  const { size } = statSync(file);
+  expect(size).toBeLessThan(statSync(fileOf(hostTarget())).size - 15_000_000);
 });
 
 test('a build without a snapshot starts like one with it', async () => {

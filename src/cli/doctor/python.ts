@@ -22,7 +22,7 @@ export const python: Section = {
       if (config.worker.python !== null) return [broken];
       const { findUv } = await import('../../engines/bring-uv.ts');
       const uv = await findUv(paths.engines, environment);
-      const brings = uv === null ? '`asrpro setup` fetches one with uv' : '`asrpro setup` lets uv bring one';
+      const brings = uv === null ? '`asrpro setup` brings one with uv' : '`asrpro setup` lets uv bring one';
       return [{ name: 'none', state: 'absent', detail: `${message} ${brings}.` }];
     }
   },
