@@ -1,5 +1,5 @@
 /**
- * Runs the project's checks, all or those that are named: `npm test`, `npm run lint`. Every one runs even if an earlier
+ * Runs the project's checks, all or those that are named: `npm test`, `npm run lint`. Every one runs even if another
  * one failed. Each installs what it needs.
  */
 import path from 'node:path';
@@ -25,28 +25,68 @@ const checks: Record<string, () => Promise<void>> = {
     const { file, args } = await nemoWithTools('pytest');
     // Its packages warn of their own use of each other.
     const settings = ['--quiet', '--override-ini', 'filterwarnings=default', '--disable-warnings'];
-    await execa(file, [...args, ...settings, 'tests/nemo_engine'], { cwd: runtime, stdio: 'inherit' });
+    await show(file, [...args, ...settings, 'tests/nemo_engine'], runtime);
   },
   real: () => node('vitest/vitest.mjs', 'run', '--project', 'real'),
 };
 
+/** Lanes run beside each other; in a lane, and from stage to stage, one check after the other. */
+const stages = [
+  [
+    ['types', 'lint', 'quick'],
+    ['python-lint', 'python-types', 'python', 'python-nemo'],
+  ],
+  // Each of these tests starts engines that take all cores.
+  [['real']],
+];
+
+/** Where a check's output goes: of several lanes, each shows what it said when it is over. */
+let output: { stdio: 'inherit' } | { all: true };
+
+async function show(program: string, args: readonly string[], cwd: string): Promise<void> {
+  const run = await execa(program, args, { cwd, stdin: 'ignore', ...output, reject: false });
+  if (run.all !== undefined) console.error(run.all);
+  if (run.failed) throw new CheckFailed();
+}
+
+let tools: Promise<string> | undefined;
+
+class CheckFailed extends Error {}
+
 async function node(program: string, ...args: string[]): Promise<void> {
-  await execa(process.execPath, [path.join(packages, program), ...args], { cwd: checkout, stdio: 'inherit' });
+  await show(process.execPath, [path.join(packages, program), ...args], checkout);
 }
 
 async function python(module: string, ...args: string[]): Promise<void> {
-  await installForTests();
-  await execa(await pythonWithTools(), ['-m', module, ...args], { cwd: runtime, stdio: 'inherit' });
+  tools ??= installForTests().then(pythonWithTools);
+  await show(await tools, ['-m', module, ...args], runtime);
 }
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(checks);
+const unknown = names.filter((name) => !(name in checks));
+if (unknown.length > 0)
+  throw new Error(`no such check: ${unknown.join(', ')}; there are ${Object.keys(checks).join(', ')}`);
 const failed: string[] = [];
-for (const name of names) {
-  console.error(`\n=== ${name}`);
-  await checks[name]!().catch((error: Error) => {
-    if (error.name !== 'ExecaError') throw error;
-    failed.push(name);
-  });
+for (const stage of stages) {
+  const lanes = stage.map((lane) => lane.filter((name) => names.includes(name))).filter((lane) => lane.length > 0);
+  output = lanes.length > 1 ? { all: true } : { stdio: 'inherit' };
+  await Promise.all(lanes.map(runInTurn));
 }
 console.error(failed.length === 0 ? `\nall ${names.length} checks passed` : `\nfailed: ${failed.join(', ')}`);
 process.exitCode = failed.length === 0 ? 0 : 1;
+
+async function runInTurn(lane: readonly string[]): Promise<void> {
+  for (const name of lane) {
+    const began = performance.now();
+    console.error(`\n=== ${name}`);
+    const outcome = await checks[name]!().then(
+      () => 'passed',
+      (error: unknown) => {
+        if (!(error instanceof CheckFailed)) throw error;
+        failed.push(name);
+        return 'failed';
+      },
+    );
+    console.error(`=== ${name} ${outcome} in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  }
+}

@@ -16,6 +16,7 @@ export interface BodyOptions {
 }
 
 const readers = new WeakMap<IncomingMessage, (reason: string) => void>();
+const broken = new WeakSet<IncomingMessage>();
 
 /**
  * Hands the body of a request to `take`, piece by piece, and waits where `take` returns a promise. Resolves at the end of
@@ -26,7 +27,7 @@ const readers = new WeakMap<IncomingMessage, (reason: string) => void>();
  */
 export function readBody(
   request: IncomingMessage,
-  { pace, broken, signal }: BodyOptions,
+  { pace, broken: brokenBody, signal }: BodyOptions,
   take: (chunk: Buffer) => Promise<void> | undefined,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -64,16 +65,16 @@ export function readBody(
     const onClose = (): void => fail(new AsrproError('client_closed', 'The client went away during the upload.'));
     const onAbort = (): void => fail(signal?.reason);
     const clock = setInterval(() => {
-      if (!waiting && bytes - bytesBefore < pace.minBytes) fail(broken('it arrives too slowly, or not at all'));
+      if (!waiting && bytes - bytesBefore < pace.minBytes) fail(brokenBody('it arrives too slowly, or not at all'));
       bytesBefore = bytes;
     }, pace.windowMs).unref();
 
     request.on('error', () => undefined);
     if (signal?.aborted) return onAbort();
-    if (!hasKnownEnd(request)) return fail(broken('nothing says where it ends'));
+    if (!hasKnownEnd(request)) return fail(brokenBody('nothing says where it ends'));
     if (request.readableEnded) return onEnd();
     if (request.destroyed) return onClose();
-    readers.set(request, (reason) => fail(broken(reason)));
+    readers.set(request, (reason) => fail(brokenBody(reason)));
     signal?.addEventListener('abort', onAbort);
     request.on('data', onData).once('end', onEnd).once('close', onClose);
   });
@@ -85,9 +86,16 @@ export function hasKnownEnd({ headers }: IncomingMessage): boolean {
   return coding === undefined || /(?:^|,)\s*chunked\s*$/i.test(coding);
 }
 
-/** Ends the reading of a body that Node cannot parse any further; false when nobody reads it. */
-export function breakOffBody(request: IncomingMessage, reason: string): boolean {
-  const breakOff = readers.get(request);
-  breakOff?.(reason);
-  return breakOff !== undefined;
+/** Node cannot parse the rest of a body: whoever reads it, or waits for its end, hears of it. */
+export function breakOffBody(request: IncomingMessage, reason: string): void {
+  broken.add(request);
+  readers.get(request)?.(reason);
+  request.emit(BROKEN);
+}
+
+/** Emitted by a request whose body ends in something that is no HTTP. */
+export const BROKEN = Symbol('broken');
+
+export function isBroken(request: IncomingMessage): boolean {
+  return broken.has(request);
 }

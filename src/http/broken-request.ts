@@ -25,21 +25,26 @@ export function answerBrokenRequest(
     socket.destroy();
     return;
   }
+  // What follows on the connection is broken as well.
+  if (answered.has(socket)) return;
+  answered.add(socket);
   if (response !== undefined && !(response.writableFinished && response.req.complete)) {
     if (!response.headersSent) response.setHeader('connection', 'close');
-    if (response.writableFinished) socket.destroySoon();
-    else response.once('close', () => socket.destroySoon());
+    if (response.writableFinished) closeWhenRead(socket);
+    else response.once('close', () => closeWhenRead(socket));
     if (!response.req.complete) breakOffBody(response.req, 'its framing is broken');
     return;
   }
-  if (answered.has(socket)) return;
-  answered.add(socket);
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  socket.end(rawAnswer(error));
-  // Closed at once, the client might lose the answer; left to the client, the connection might stay for ever.
+  closeWhenRead(socket, rawAnswer(error));
+}
+
+/** Closed at once, the client might lose the answer; left to the client, the connection might stay for ever. */
+function closeWhenRead(socket: Socket, last = ''): void {
+  socket.end(last);
   const late = setTimeout(() => socket.destroy(), READING_MS).unref();
   socket.once('close', () => clearTimeout(late));
 }

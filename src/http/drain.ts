@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { hasKnownEnd } from './body.ts';
+import { BROKEN, hasKnownEnd, isBroken } from './body.ts';
 
 /** A client that has not read its answer after so much, or so long, will not. */
 const MAX_BYTES = 1024 * 1024 * 1024;
@@ -14,7 +14,7 @@ const draining = new WeakMap<IncomingMessage, Promise<void>>();
 export function drainBody(request: IncomingMessage): Promise<void> {
   const { socket } = request;
   const over = request.complete || request.destroyed || socket.readableEnded;
-  if (over || !hasKnownEnd(request)) return Promise.resolve();
+  if (over || isBroken(request) || !hasKnownEnd(request)) return Promise.resolve();
   const known = draining.get(request);
   if (known !== undefined) return known;
   const drained = new Promise<void>((resolve) => {
@@ -32,7 +32,7 @@ export function drainBody(request: IncomingMessage): Promise<void> {
       bytes += chunk.length;
       if (bytes > MAX_BYTES) stop();
     });
-    request.once('end', end).once('close', end);
+    request.once('end', end).once('close', end).once(BROKEN, end);
     // The body was cut short: the request itself never hears of it.
     socket.once('end', end);
     request.on('error', () => undefined);
