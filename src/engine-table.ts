@@ -30,17 +30,20 @@ export interface EnvironmentRow {
   cudaSizeBytes: number;
   /** What must import, in the new environment, before it counts as installed. */
   imports: readonly string[];
-  /** Distributions whose versions are shown. */
+  /** Distributions whose versions are shown, of those that are there. */
   shown: readonly string[];
+  /** Distributions whose files the packages of the role `nvidia` bring in another build: removed before these come. */
+  replaced: readonly string[];
 }
 
 const environments = {
   core: {
     locks: { core: 'all', 'core-cuda': 'nvidia' },
     sizeBytes: 485_000_000,
-    cudaSizeBytes: 1_360_000_000,
+    cudaSizeBytes: 3_670_000_000,
     imports: ['faster_whisper', 'ctranslate2', 'onnx_asr', 'onnxruntime', 'zmq', 'msgpack', 'psutil'],
-    shown: ['faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime'],
+    shown: ['faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime', 'onnxruntime-gpu'],
+    replaced: ['onnxruntime'],
   },
   nemo: {
     locks: { 'nemo-torch-cpu': 'cpu-torch', 'nemo-torch': 'torch', 'nemo-cuda': 'cuda', nemo: 'all' },
@@ -48,6 +51,7 @@ const environments = {
     cudaSizeBytes: 6_500_000_000,
     imports: ['torch', 'nemo.collections.asr', 'zmq', 'msgpack', 'psutil', 'av'],
     shown: ['nemo-toolkit', 'torch'],
+    replaced: [],
   },
 } satisfies Record<string, EnvironmentRow>;
 

@@ -272,7 +272,10 @@ async function installFiles(options: Running, tool: PackageTool): Promise<void> 
       if (!nvidia) await tryCpuTorch(options, tool, list, async () => (await torch()) !== 'none');
       continue;
     }
-    if (role === 'nvidia' && !nvidia) continue;
+    if (role === 'nvidia') {
+      if (!nvidia) continue;
+      await remove(options, lock.replaced);
+    }
     if (role === 'torch' && (await torch()) !== 'none') continue;
     if (role === 'cuda') {
       if ((await torch()) !== 'cuda') continue;
@@ -280,6 +283,20 @@ async function installFiles(options: Running, tool: PackageTool): Promise<void> 
     }
     await runInstaller(options, tool, [...tool.args, list]);
   }
+}
+
+/** Two builds of one package share a folder: installed over each other, they would be a mixture. */
+async function remove(options: Running, distributions: readonly string[]): Promise<void> {
+  const code = [
+    'import importlib.metadata as m, os, sys',
+    'for name in sys.argv[1:]:',
+    ' files = [os.path.realpath(f.locate()) for f in m.distribution(name).files or []]',
+    ' for file in files:',
+    '  if os.path.isfile(file): os.remove(file)',
+    ' for folder in sorted({os.path.dirname(f) for f in files}, reverse=True):',
+    '  if os.path.isdir(folder) and not os.listdir(folder): os.rmdir(folder)',
+  ].join('\n');
+  await ask(options, [code, ...distributions]);
 }
 
 /**
@@ -373,7 +390,7 @@ async function describe(options: Running): Promise<Marker> {
     'import importlib.metadata as m, json, os, sys, sysconfig',
     'root = sysconfig.get_path("purelib")',
     'size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(sys.prefix) for f in fs if not os.path.islink(os.path.join(d, f)))',
-    'print(json.dumps({"root": root, "prefix": sys.prefix, "size": size, "packages": {n: m.version(n) for n in sys.argv[1:]}}))',
+    'print(json.dumps({"root": root, "prefix": sys.prefix, "size": size, "packages": {n: m.version(n) for n in sys.argv[1:] if any(m.distributions(name=n))}}))',
   ].join('\n');
   const { root, prefix, size, packages } = JSON.parse(await ask(options, [code, ...options.lock.shown])) as {
     root: string;
