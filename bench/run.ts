@@ -20,6 +20,7 @@ import { together } from './measures/together.ts';
 import { warmClip } from './measures/warm-clip.ts';
 import { overhead } from './overhead.ts';
 import { installAgentCli } from './peers/agent-cli.ts';
+import { recording } from './recording.ts';
 import { keep, summary, writeReport } from './report.ts';
 import type { Measured, Surroundings } from './row.ts';
 import { start } from './start.ts';
@@ -42,6 +43,7 @@ const others: Record<string, () => Promise<void>> = {
   start,
   kill: lifeAfterApp,
   overhead,
+  recording,
 };
 
 const full = process.argv.includes('--full');

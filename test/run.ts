@@ -41,10 +41,10 @@ const stages = [
 ];
 
 /** Where a check's output goes: of several lanes, each shows what it said when it is over. */
-let output: { stdio: 'inherit' } | { all: true };
+let output: { stdio: 'inherit' } | { stdin: 'ignore'; all: true };
 
 async function show(program: string, args: readonly string[], cwd: string): Promise<void> {
-  const run = await execa(program, args, { cwd, stdin: 'ignore', ...output, reject: false });
+  const run = await execa(program, args, { cwd, ...output, reject: false });
   if (run.all !== undefined) console.error(run.all);
   if (run.failed) throw new CheckFailed();
 }
@@ -69,7 +69,7 @@ if (unknown.length > 0)
 const failed: string[] = [];
 for (const stage of stages) {
   const lanes = stage.map((lane) => lane.filter((name) => names.includes(name))).filter((lane) => lane.length > 0);
-  output = lanes.length > 1 ? { all: true } : { stdio: 'inherit' };
+  output = lanes.length > 1 ? { stdin: 'ignore', all: true } : { stdio: 'inherit' };
   await Promise.all(lanes.map(runInTurn));
 }
 console.error(failed.length === 0 ? `\nall ${names.length} checks passed` : `\nfailed: ${failed.join(', ')}`);

@@ -1,6 +1,6 @@
 /**
  * The configuration: types, defaults and descriptions in one place. `config.schema.json` is generated from it
- * (`npm run schema`), environment names and the README's table too.
+ * (`npm run schema`), environment names and the table of docs/configuration.md too.
  */
 import { z } from 'zod';
 import { engineIds } from '../engine-table.ts';

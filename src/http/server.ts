@@ -11,6 +11,7 @@ import { createListener } from './listener.ts';
 import { allowedMethods, type Operation } from './operation.ts';
 import { likelyPath, normalisePath } from './paths.ts';
 import { operations } from './routes/all.ts';
+import { pageInto, wantsPage } from './routes/docs.ts';
 
 export type { HttpServerDeps } from './deps.ts';
 
@@ -53,7 +54,9 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
       const err = error.cause ?? error;
       log.error({ err, request: request.id, code: error.code }, `${request.method} ${request.url} failed`);
     }
-    return reply.code(error.kind.status).headers(retryHeaders(error)).type('application/json').send(envelope(error));
+    reply.code(error.kind.status).headers(retryHeaders(error));
+    if (error.kind.status === 401 && wantsPage(request)) return reply.send(pageInto(reply));
+    return reply.type('application/json').send(envelope(error));
   }
 
   guardRequests(app, deps, routes);

@@ -1,5 +1,5 @@
 /**
- * Writes what is generated from src/config/schema.ts: config.schema.json and the README's table. `npm run schema`; tests
+ * Writes what is generated from src/config/schema.ts: config.schema.json and the table of docs/configuration.md. `npm run schema`; tests
  * fail when either is stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { settings } from '../../src/config/settings.ts';
 import { checkout } from '../setup/checkout.ts';
 
 export const schemaFile: string = path.join(checkout, 'config.schema.json');
-export const readmeFile: string = path.join(checkout, 'README.md');
+export const configPage: string = path.join(checkout, 'docs', 'configuration.md');
 
 export function configJsonSchema(): string {
   const { $schema, properties, ...schema } = z.toJSONSchema(configSchema, { io: 'input' });
@@ -24,16 +24,16 @@ export function configJsonSchema(): string {
   return `${JSON.stringify(whole, null, 2)}\n`;
 }
 
-/** The README with its table as the schema says it. */
-export function withConfigTable(readme: string): string {
+/** The page with its table as the schema says it. */
+export function withConfigTable(page: string): string {
   const rows = settings.map(
     ({ key, default: value, description }) => `| \`${key}\` | \`${JSON.stringify(value)}\` | ${description} |`,
   );
   const table = ['| key | default | |', '|---|---|---|', ...rows].join('\n');
-  return readme.replace(/\| key \| default \|.*?\n\n/s, `${table}\n\n`);
+  return page.replace(/\| key \| default \|.*?\n\n/s, `${table}\n\n`);
 }
 
 if (import.meta.main) {
   writeFileSync(schemaFile, configJsonSchema());
-  writeFileSync(readmeFile, withConfigTable(readFileSync(readmeFile, 'utf8')));
+  writeFileSync(configPage, withConfigTable(readFileSync(configPage, 'utf8')));
 }

@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { settings } from '../../src/config/settings.ts';
-import { configJsonSchema, readmeFile, schemaFile, withConfigTable } from './generated.ts';
+import { configJsonSchema, configPage, schemaFile, withConfigTable } from './generated.ts';
 
 test('config.schema.json is what the code says (npm run schema)', () => {
   expect(readFileSync(schemaFile, 'utf8')).toBe(configJsonSchema());
 });
 
-test("the README's table is what the code says (npm run schema)", () => {
-  const readme = readFileSync(readmeFile, 'utf8');
-  expect(readme).toBe(withConfigTable(readme));
-  for (const { key } of settings) expect(readme).toContain(`| \`${key}\` |`);
+test('the table of docs/configuration.md is what the code says (npm run schema)', () => {
+  const page = readFileSync(configPage, 'utf8');
+  expect(page).toBe(withConfigTable(page));
+  for (const { key } of settings) expect(page).toContain(`| \`${key}\` |`);
 });
 
 test('every key has a description and a default', () => {

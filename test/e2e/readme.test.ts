@@ -7,11 +7,11 @@ import { checkout, jfkWords } from '../setup/checkout.ts';
 import { startGateway } from '../setup/gateway.ts';
 import { pythonWithTools } from '../setup/python-tools.ts';
 
-const readme = readFileSync(path.join(checkout, 'README.md'), 'utf8');
+const pages = ['README.md', 'docs/using.md'].map((page) => readFileSync(path.join(checkout, page), 'utf8')).join('\n');
 
-/** The README's code blocks of a language, pointed at the gateway under test. */
+/** Code blocks of README and docs/using.md in a language, pointed at the gateway under test. */
 function examples(language: string, url: string): string[] {
-  const blocks = [...readme.matchAll(/```(\w+)\n(.*?)```/gs)];
+  const blocks = [...pages.matchAll(/```(\w+)\n(.*?)```/gs)];
   return blocks
     .filter(([, name, code]) => name === language && code!.includes('127.0.0.1:8277'))
     .map(([, , code]) => code!.replaceAll('http://127.0.0.1:8277', url));
@@ -19,9 +19,11 @@ function examples(language: string, url: string): string[] {
 
 test('the curl lines work when pasted', async () => {
   const { url } = await startGateway();
-  const [transcription, settings, download] = examples('sh', url);
-  const { stdout } = await execa(transcription!, { shell: true, cwd: checkout });
-  expect(wordsOf(JSON.parse(stdout).text)).toBe(jfkWords);
+  const [first, transcription, settings, download] = examples('sh', url);
+  for (const line of [first, transcription]) {
+    const { stdout } = await execa(line!, { shell: true, cwd: checkout });
+    expect(wordsOf(JSON.parse(stdout).text)).toBe(jfkWords);
+  }
   const answers = await execa(settings!.replace('\n', ' && echo && '), { shell: true, cwd: checkout });
   const [loaded, unloaded] = answers.stdout.split('\n').map((line) => JSON.parse(line));
   expect(loaded).toMatchObject({ status: 'success', model: 'whisper-base' });

@@ -1,7 +1,7 @@
-import chromium from '@sparticuz/chromium';
-import { chromium as playwright } from 'playwright-core';
-import { expect, test } from 'vitest';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { call, transcribe } from '../setup/api.ts';
+import { startBrowser } from '../setup/browser.ts';
 import { audio } from '../setup/checkout.ts';
 import { mockGateway } from './mock-gateway.ts';
 
@@ -79,39 +79,98 @@ test.each(['en', 'EN', 'jv', 'Nb', 'iw', 'auto', 'AUTO'])(
   },
 );
 
-test('in a browser, the page turns a file into text and fetches nothing from elsewhere', {
-  timeout: 60_000,
-}, async () => {
-  await using gateway = await mockGateway();
-  const browser = await playwright.launch({
-    executablePath: await chromium.executablePath(),
-    args: [...chromium.args, '--disable-background-networking', '--disable-component-update'],
-    headless: true,
+let browser: Browser;
+beforeAll(async () => {
+  browser = await startBrowser();
+});
+afterAll(() => browser.close());
+
+/** The page of a gateway, in a tab that stays until the end: this Chromium ends with its last one. With what it asked for elsewhere and what it complained of. */
+async function openPage(url: string): Promise<{ page: Page; elsewhere: string[]; problems: string[] }> {
+  const page = await browser.newPage();
+  const elsewhere: string[] = [];
+  const problems: string[] = [];
+  page.on('request', (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith('data:')) elsewhere.push(request.url());
   });
-  try {
-    const page = await browser.newPage();
-    const requested: string[] = [];
-    const problems: string[] = [];
-    page.on('request', (request) => requested.push(request.url()));
-    page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
-    page.on('pageerror', (error) => problems.push(error.message));
-    await page.goto(`${gateway.url}/docs`);
-    await page.locator('summary', { hasText: 'GET /health' }).click();
-    expect(await page.locator('details[open] pre').first().textContent()).toContain('uptime_seconds');
-    await page.locator('#file').setInputFiles(audio('english/jfk.flac'));
-    await page.locator('#model').selectOption('mock-echo');
-    await page.locator('#send').click();
-    await page.locator('#text[data-done="1"]').waitFor();
-    const fields = { model: 'mock-echo', response_format: 'text' };
-    const direct = (await transcribe(gateway.url, audio('english/jfk.flac'), fields)).text;
-    expect(await page.locator('#text').textContent()).toBe(direct.trim());
-    await page.locator('#model').selectOption('mock-busy');
-    await page.locator('#send').click();
-    await page.locator('#text[data-done="2"][data-failed]').waitFor();
-    expect(await page.locator('#text').textContent()).toContain('busy');
-    expect(requested.filter((url) => !url.startsWith(gateway.url) && !url.startsWith('data:'))).toEqual([]);
-    expect(problems.filter((text) => !text.includes('503'))).toEqual([]);
-  } finally {
-    await browser.close();
+  page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
+  page.on('pageerror', (error) => problems.push(error.message));
+  await page.goto(`${url}/docs`);
+  return { page, elsewhere, problems };
+}
+
+test('in a browser, the page turns a file into text and fetches nothing from elsewhere', async () => {
+  await using gateway = await mockGateway();
+  const { page, elsewhere, problems } = await openPage(gateway.url);
+  await page.locator('summary', { hasText: 'GET /health' }).click();
+  expect(await page.locator('details[open] pre').first().textContent()).toContain('uptime_seconds');
+  await page.locator('#file').setInputFiles(audio('english/jfk.flac'));
+  await page.locator('#model').selectOption('mock-echo');
+  await page.locator('#send').click();
+  await page.locator('#text[data-done="1"]').waitFor();
+  const fields = { model: 'mock-echo', response_format: 'text' };
+  const direct = (await transcribe(gateway.url, audio('english/jfk.flac'), fields)).text;
+  expect(await page.locator('#text').textContent()).toBe(direct.trim());
+  await page.locator('#format').selectOption('words');
+  await page.locator('#send').click();
+  await page.locator('#text[data-done="2"]').waitFor();
+  expect(await page.locator('#text').textContent()).toMatch(/^00:00\.\d\d {2}\d\d:\d\d\.\d\d {2}This\n/);
+  await page.locator('#model').selectOption('mock-busy');
+  await page.locator('#send').click();
+  await page.locator('#text[data-done="3"][data-failed]').waitFor();
+  expect(await page.locator('#text').textContent()).toContain('busy');
+  expect(elsewhere).toEqual([]);
+  expect(problems.filter((text) => !text.includes('503'))).toEqual([]);
+});
+
+test('the page shows text while it comes, and a running request can be cancelled', async () => {
+  await using gateway = await mockGateway();
+  const { page } = await openPage(gateway.url);
+  await page.locator('#file').setInputFiles(audio('english/jfk.flac'));
+  await page.locator('#model').selectOption('mock-slow');
+  await page.locator('#send').click();
+  await page.locator('#text', { hasText: /\w/ }).waitFor();
+  await page.locator('#stage', { hasText: /^transcribing, \d+ s$/ }).waitFor();
+  await page.locator('#cancel').click();
+  await page.locator('#text[data-done="1"][data-failed]').waitFor();
+  expect(await page.locator('#text').textContent()).toBe('Cancelled.');
+  await expect.poll(() => gateway.services.residency.health().queue.running).toBe(0);
+});
+
+test('the page downloads a model, loads it, and says what is loaded', async () => {
+  await using gateway = await mockGateway();
+  const { page, problems } = await openPage(gateway.url);
+  const row = page.locator('tr[data-model="mock-download"]');
+  await row.getByRole('button', { name: 'Download' }).click();
+  await row.getByRole('button', { name: 'Load' }).click();
+  await page.locator('#state', { hasText: 'mock-download on cpu' }).waitFor();
+  expect(await row.textContent()).toContain('loaded');
+  await page.locator('#unload').click();
+  await page.locator('#state', { hasText: 'no model loaded' }).waitFor();
+  expect(problems).toEqual([]);
+});
+
+test('where a key is needed, a browser gets the page all the same, which asks for it; programs get the envelope', async () => {
+  await using gateway = await mockGateway({ server: { apiKey: 'sk-0123456789' } });
+  expect((await call(gateway.url, '/docs')).json.error.message).toContain('API key');
+  const { page } = await openPage(gateway.url);
+  expect(await page.locator('#models tr').count()).toBe(0);
+  for (const key of ['wrong-one', 'sk-0123456789']) {
+    await page.locator('#key').fill(key);
+    await page.getByRole('button', { name: 'Use it' }).click();
+    if (key === 'wrong-one') await page.locator('#refused', { hasText: 'Incorrect API key' }).waitFor();
+  }
+  await page.locator('#models tr').first().waitFor();
+  expect(await page.locator('#access').isVisible()).toBe(false);
+});
+
+test.each([360, 1200])('the page fits into a window of %i pixels, light and dark', async (width) => {
+  await using gateway = await mockGateway();
+  const { page } = await openPage(gateway.url);
+  await page.locator('#calls details').first().waitFor();
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 800 });
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
   }
 });

@@ -1,33 +1,65 @@
 import { createHash } from 'node:crypto';
-import { script } from './script.ts';
+import { calls } from './calls.ts';
+import { models } from './models.ts';
+import { speech } from './speech.ts';
 import { style } from './style.ts';
 
-/** The page for people: send a file, read its text, look up a call. One document, nothing from outside. */
+const script = `${speech}${models}${calls}`;
+
+/** The page for people: send a file, read its text, fetch a model, look up a call. One document, nothing from outside. */
 export const docsPage = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>asrpro</title>
 <link rel="icon" href="data:,">
 <style>${style}</style>
 </head>
 <body>
+<header>
 <h1>asrpro <small id="version"></small></h1>
+<p id="state" role="status"></p>
+<button type="button" id="unload" hidden>Unload</button>
+</header>
+<form id="access" hidden>
+<label>API key <input type="password" id="key" autocomplete="off" required></label>
+<button>Use it</button>
+<p id="refused" role="alert"></p>
+</form>
+<main>
+<section>
+<h2>Speech to text</h2>
 <form id="form">
-<label>Audio file <input type="file" name="file" id="file" required></label>
+<label class="drop">Audio file <input type="file" id="file" required></label>
 <fieldset>
-<label>Model <select name="model" id="model"><option value="">loaded or default</option></select></label>
-<label>Task <select id="task"><option>transcriptions</option><option>translations</option></select></label>
-<label>Answer <select name="response_format" id="format"><option>text</option><option>json</option><option>verbose_json</option></select></label>
-<label>Language <input name="language" id="language" size="4" placeholder="auto"></label>
+<label>Model <select id="model"><option value="">loaded or default</option></select></label>
+<label>Task <select id="task"><option value="transcriptions">transcribe</option><option value="translations">translate into English</option></select></label>
+<label>Answer <select id="format"><option value="text">text, as it comes</option><option value="words">words with their times</option><option value="json">json</option><option value="verbose_json">verbose_json</option></select></label>
+<label>Language <input id="language" size="5" placeholder="auto"></label>
 </fieldset>
+<div class="run">
 <button id="send">Transcribe</button>
+<button type="button" id="cancel" hidden>Cancel</button>
+<progress id="progress" hidden></progress>
+<span id="stage" role="status"></span>
+</div>
 <output id="text"></output>
 </form>
+</section>
+<section>
+<h2>Models</h2>
+<div class="scroll"><table>
+<thead><tr><th>Model</th><th>Languages</th><th>Size</th><th>State</th><th></th></tr></thead>
+<tbody id="models"></tbody>
+</table></div>
+</section>
+<section>
 <h2>Calls</h2>
 <p>The machine-readable description is <a href="/openapi.json">/openapi.json</a>.</p>
 <div id="calls"></div>
+</section>
+</main>
 <script>${script}</script>
 </body>
 </html>

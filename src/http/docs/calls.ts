@@ -1,42 +1,5 @@
-/** Runs in the browser. Everything it shows comes from /openapi.json and /v1/models, and is set as text, never as HTML. */
-export const script = `
-const element = (name, text, ...children) => {
-  const made = document.createElement(name);
-  if (text) made.textContent = text;
-  made.append(...children);
-  return made;
-};
-const byId = (id) => document.getElementById(id);
-
-async function fillModels() {
-  const { data } = await (await fetch('/v1/models')).json();
-  for (const { id, ready } of data) {
-    if (ready) byId('model').append(new Option(id, id));
-  }
-}
-
-async function transcribe(event) {
-  event.preventDefault();
-  const output = byId('text');
-  const button = byId('send');
-  output.textContent = 'working ...';
-  output.removeAttribute('data-failed');
-  button.disabled = true;
-  try {
-    const answer = await fetch('/v1/audio/' + byId('task').value, { method: 'POST', body: new FormData(event.target) });
-    const type = answer.headers.get('content-type') || '';
-    const body = type.startsWith('application/json') ? await answer.json() : await answer.text();
-    if (!answer.ok) throw new Error(body.error.message);
-    output.textContent = typeof body === 'string' ? body.trim() : JSON.stringify(body, null, 2);
-  } catch (error) {
-    output.dataset.failed = '';
-    output.textContent = error.message;
-  } finally {
-    button.disabled = false;
-    output.dataset.done = String(Number(output.dataset.done || 0) + 1);
-  }
-}
-
+/** Runs in the browser, last: the calls as /openapi.json describes them, and the start of all parts. */
+export const calls = `
 function resolve(schema, all, depth = 0) {
   if (!schema || typeof schema !== 'object' || depth > 12) return schema;
   if (schema.$ref) return resolve(all[schema.$ref.split('/').pop()], all, depth + 1);
@@ -67,8 +30,9 @@ function describe(path, method, operation, schemas) {
 }
 
 async function listCalls() {
-  const api = await (await fetch('/openapi.json')).json();
+  const api = await ask('/openapi.json');
   byId('version').textContent = api.info.version;
+  byId('calls').replaceChildren();
   for (const [path, methods] of Object.entries(api.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
       byId('calls').append(describe(path, method, operation, api.components.schemas));
@@ -76,7 +40,12 @@ async function listCalls() {
   }
 }
 
-byId('form').addEventListener('submit', transcribe);
-fillModels();
-listCalls();
+/** Without a key that is needed, the first refusal has shown its field, and there is nothing else to say. */
+function start() {
+  refresh().catch((error) => {
+    byId('state').textContent = error.message;
+  });
+  listCalls().catch(() => undefined);
+}
+start();
 `;
