@@ -181,9 +181,22 @@ async function installWithoutUv(options: Running, failed: UvProgram | null): Pro
 }
 
 /** Wheels in a folder are for one minor version of Python. */
-async function pythonFor({ configuredPython, environment, wheels, signal }: Running): Promise<Python> {
+async function pythonFor(options: Running): Promise<Python> {
+  const { configuredPython, environment, wheels, signal } = options;
+  const first = firstPython(options);
+  if (first !== null && configuredPython === null && wheels === null) {
+    const python = await findPython(null, environment, signal, first).catch((error: unknown) => {
+      if (!(error instanceof AsrproError && isPythonMissing(error))) throw error;
+      return null;
+    });
+    if (python !== null) return python;
+  }
   const only = wheels === null ? null : readWheelFolder(wheels).python;
   return await findPython(configuredPython, environment, signal, only);
+}
+
+function firstPython({ lock, nvidia }: Running): string | null {
+  return nvidia ? null : lock.cpuPython;
 }
 
 /** uv brings a Python where the machine has none. */
@@ -206,7 +219,14 @@ async function installWithUv(options: Running, uv: UvProgram): Promise<void> {
   const tool = { tool: 'uv', file: uv.file, environment: settings.environment } as const;
   const brought = python === null ? broughtPython(uv, engines, settings.environment) : null;
   if (brought !== null) onProgress('fetching Python', 0);
-  const venv = ['venv', '--no-project', ...(brought?.args ?? []), '--python', python ?? BROUGHT, building];
+  const venv = [
+    'venv',
+    '--no-project',
+    ...(brought?.args ?? []),
+    '--python',
+    python ?? firstPython(options) ?? BROUGHT,
+    building,
+  ];
   const making = { ...tool, args: [], environment: { ...settings.environment, ...brought?.environment } };
   await runInstaller(options, making, venv, VENV_MS);
   // A broken uv may say that all went well.
