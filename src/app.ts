@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { inFolder } from './config/own-folder.ts';
 import type { Paths } from './config/paths.ts';
 import type { Config } from './config/schema.ts';
@@ -127,6 +128,7 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     { createEngines },
     { createDevices },
     { mayHaveCuda },
+    { keptOutcomes },
     { createModelLibrary },
     { createDownloads },
     process,
@@ -136,6 +138,7 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     import('./engines/engines.ts'),
     import('./devices/devices.ts'),
     import('./devices/detect.ts'),
+    import('./devices/kept-outcomes.ts'),
     import('./models/library.ts'),
     import('./downloads/downloads.ts'),
     import('./worker/process.ts'),
@@ -163,6 +166,7 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     start,
     devices: createDevices({
       ...{ config, log, engines, environment, runtimeRoot },
+      kept: keptOutcomes(path.join(paths.cache, 'devices.json')),
       probe: createProbe(start, patience(config), log),
     }),
     downloads: createDownloads({ config, paths, log, library, pip: () => engines.pip(), environment }),

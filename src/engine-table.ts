@@ -24,30 +24,39 @@ export interface EnvironmentRow {
    * build for CUDA; gigabytes that a CPU build does not need.
    */
   locks: Readonly<Record<string, 'all' | 'nvidia' | 'cpu-torch' | 'torch' | 'cuda'>>;
+  /** The version of Python that is taken first on a machine without an NVIDIA driver; null: whichever suits the engines best. */
+  cpuPython: string | null;
   /** Space that an installation takes, in bytes; measured on Linux x86-64. */
   sizeBytes: number;
   /** The same with the packages of the roles `nvidia` and `cuda`. */
   cudaSizeBytes: number;
   /** What must import, in the new environment, before it counts as installed. */
   imports: readonly string[];
-  /** Distributions whose versions are shown. */
+  /** Distributions whose versions are shown, of those that are there. */
   shown: readonly string[];
+  /** Distributions whose files the packages of the role `nvidia` bring in another build: removed before these come. */
+  replaced: readonly string[];
 }
 
 const environments = {
   core: {
     locks: { core: 'all', 'core-cuda': 'nvidia' },
+    cpuPython: null,
     sizeBytes: 485_000_000,
-    cudaSizeBytes: 1_360_000_000,
+    cudaSizeBytes: 3_670_000_000,
     imports: ['faster_whisper', 'ctranslate2', 'onnx_asr', 'onnxruntime', 'zmq', 'msgpack', 'psutil'],
-    shown: ['faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime'],
+    shown: ['faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime', 'onnxruntime-gpu'],
+    replaced: ['onnxruntime'],
   },
   nemo: {
     locks: { 'nemo-torch-cpu': 'cpu-torch', 'nemo-torch': 'torch', 'nemo-cuda': 'cuda', nemo: 'all' },
+    // The CPU build of torch, 4 GB smaller, is locked for this one alone.
+    cpuPython: '3.11',
     sizeBytes: 2_460_000_000,
     cudaSizeBytes: 6_500_000_000,
     imports: ['torch', 'nemo.collections.asr', 'zmq', 'msgpack', 'psutil', 'av'],
     shown: ['nemo-toolkit', 'torch'],
+    replaced: [],
   },
 } satisfies Record<string, EnvironmentRow>;
 

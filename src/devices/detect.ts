@@ -3,13 +3,19 @@ import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { pythonEnvironment } from '../python-environment.ts';
+import { CARD_ORDER } from '../worker/card-order.ts';
 import type { Device } from './types.ts';
 
 /** A device as the system sees it, before any engine has tried it. */
-export type Detected = Omit<Device, 'engines' | 'usable'> & { present: boolean };
+export type Detected = Omit<Device, 'engines' | 'usable'> & {
+  present: boolean;
+  /** What an outcome depends on besides the card; null where a device has no driver of its own, or it does not say. */
+  driver: string | null;
+};
 
 const probed = z.object({
   devices: z.array(z.object({ index: z.number(), name: z.string(), memory_bytes: z.number() })),
+  driver: z.string().nullable(),
   reason: z.string().nullable(),
 });
 
@@ -19,7 +25,15 @@ const DRIVER_MS = 10_000;
 export function detectCpu(): Detected {
   const cores = os.cpus();
   const parts = [cores[0]?.model.trim() || os.arch(), `${os.availableParallelism()} cores`, ...instructionSets()];
-  return { id: 'cpu', kind: 'cpu', name: parts.join(', '), memoryBytes: os.totalmem(), present: true, reason: null };
+  return {
+    id: 'cpu',
+    kind: 'cpu',
+    name: parts.join(', '),
+    memoryBytes: os.totalmem(),
+    present: true,
+    driver: null,
+    reason: null,
+  };
 }
 
 /** Those that the engines' speed depends on, best last; Linux alone tells them without a tool. */
@@ -43,7 +57,15 @@ function instructionSets(): string[] {
 export function detectMps(): Detected {
   const present = process.platform === 'darwin' && process.arch === 'arm64';
   const reason = present ? null : 'This is not a Mac with Apple silicon.';
-  return { id: 'mps', kind: 'mps', name: 'Apple GPU', memoryBytes: null, present, reason };
+  return {
+    id: 'mps',
+    kind: 'mps',
+    name: 'Apple GPU',
+    memoryBytes: null,
+    present,
+    driver: present ? os.release() : null,
+    reason,
+  };
 }
 
 /**
@@ -74,11 +96,11 @@ export async function detectCuda(
     const { python: file, env } = await python();
     const { execa } = await import('execa');
     const { stdout } = await execa(file, ['-I', script], {
-      env: { ...pythonEnvironment({ ...environment, ...env }), CUDA_DEVICE_ORDER: 'PCI_BUS_ID' },
+      env: pythonEnvironment({ ...environment, ...env, ...CARD_ORDER }),
       extendEnv: false,
       timeout: DRIVER_MS,
     });
-    const { devices, reason } = probed.parse(JSON.parse(stdout));
+    const { devices, driver, reason } = probed.parse(JSON.parse(stdout));
     if (devices.length === 0) return [absent(reason ?? 'The NVIDIA driver sees no GPU.')];
     return devices.map(({ index, name, memory_bytes }) => ({
       id: `cuda:${index}`,
@@ -86,6 +108,7 @@ export async function detectCuda(
       name,
       memoryBytes: memory_bytes,
       present: true,
+      driver,
       reason: null,
     }));
   } catch (error) {
@@ -94,5 +117,5 @@ export async function detectCuda(
 }
 
 function absent(reason: string): Detected {
-  return { id: 'cuda:0', kind: 'cuda', name: 'NVIDIA GPU', memoryBytes: null, present: false, reason };
+  return { id: 'cuda:0', kind: 'cuda', name: 'NVIDIA GPU', memoryBytes: null, present: false, driver: null, reason };
 }

@@ -5,6 +5,7 @@ import type { Engines } from '../engines/types.ts';
 import type { Log } from '../log.ts';
 import type { ProbedDevice } from '../wire/messages.ts';
 import { type Detected, detectCpu, detectCuda, detectMps, mayHaveCuda } from './detect.ts';
+import type { KeptOutcomes } from './kept-outcomes.ts';
 import type { Device, Devices } from './types.ts';
 
 /** Runs a real inference of an engine on devices. */
@@ -17,6 +18,7 @@ export interface DevicesOptions {
   log: Log;
   engines: Engines;
   probe: Probe;
+  kept: KeptOutcomes;
   /** Folder that holds `src/asrpro_worker`. */
   runtimeRoot: string;
   environment: NodeJS.ProcessEnv;
@@ -33,7 +35,15 @@ interface Attempt {
  * Devices by detection and by a real inference for each engine. Outcomes are kept until they are asked for anew or the
  * engine is installed or removed; without a GPU, choosing a device starts no process at all.
  */
-export function createDevices({ config, log, engines, probe, runtimeRoot, environment }: DevicesOptions): Devices {
+export function createDevices({
+  config,
+  log,
+  engines,
+  probe,
+  kept,
+  runtimeRoot,
+  environment,
+}: DevicesOptions): Devices {
   let detected: Promise<Detected[]> | null = null;
   let lastChosen = 'cpu';
   const attempts = new Map<string, Attempt>();
@@ -57,22 +67,33 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
     const name = `${engine} ${device.id}`;
     const known = attempts.get(name);
     if (known?.installed === installed) return known.outcome;
-    const outcome = last.then(() => attempt(engine, device, status.installed ? null : status.reason));
+    const missing = status.installed ? null : status.reason;
+    const outcome = last.then(() => attempt(engine, device, missing, installed));
     last = outcome.catch(() => undefined);
     attempts.set(name, { installed, outcome });
     return outcome;
   }
 
   /** @param missing why the engine cannot be asked, or null. */
-  async function attempt(engine: EngineId, device: Detected, missing: string | null): Promise<Outcome> {
+  async function attempt(
+    engine: EngineId,
+    device: Detected,
+    missing: string | null,
+    installed: string,
+  ): Promise<Outcome> {
     const no = (reason: string): Outcome => ({ usable: false, computeTypes: [], reason });
     if (!device.present) return no(device.reason ?? 'It is not there.');
     if (!engineRow(engine).devices.includes(device.kind)) return no(`${engine} has no support for ${device.kind}.`);
     if (missing !== null) return no(missing);
+    const { id, name, memoryBytes, driver } = device;
+    const key = JSON.stringify([engine, installed, id, name, memoryBytes, driver]);
+    const before = driver === null ? undefined : kept.get(key);
+    if (before !== undefined) return before;
     try {
       // In a process of its own: a driver that crashes says nothing about the other devices.
       const [answer] = await probe(engine, [device.id]);
       const { usable, compute_types: computeTypes, reason } = answer!;
+      if (usable && driver !== null) kept.set(key, { usable, computeTypes, reason: null });
       return { usable, computeTypes, reason };
     } catch (error) {
       return no((error as Error).message);
@@ -95,12 +116,14 @@ export function createDevices({ config, log, engines, probe, runtimeRoot, enviro
       if (refresh) {
         detected = null;
         attempts.clear();
+        kept.forget();
       }
       const present = await detect();
       const devices: Device[] = [];
-      for (const { present: isThere, ...device } of present) {
+      for (const detected of present) {
+        const { present: isThere, driver: _driver, ...device } = detected;
         const outcomes: Device['engines'] = {};
-        for (const engine of engineIds) outcomes[engine] = await outcomeOf(engine, { ...device, present: isThere });
+        for (const engine of engineIds) outcomes[engine] = await outcomeOf(engine, detected);
         const usable = isThere && (device.kind === 'cpu' || Object.values(outcomes).some((outcome) => outcome.usable));
         const reason = usable ? null : (device.reason ?? whyNot(outcomes));
         devices.push({ ...device, usable, reason, engines: outcomes });

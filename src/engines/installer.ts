@@ -181,9 +181,22 @@ async function installWithoutUv(options: Running, failed: UvProgram | null): Pro
 }
 
 /** Wheels in a folder are for one minor version of Python. */
-async function pythonFor({ configuredPython, environment, wheels, signal }: Running): Promise<Python> {
+async function pythonFor(options: Running): Promise<Python> {
+  const { configuredPython, environment, wheels, signal } = options;
+  const first = firstPython(options);
+  if (first !== null && configuredPython === null && wheels === null) {
+    const python = await findPython(null, environment, signal, first).catch((error: unknown) => {
+      if (!(error instanceof AsrproError && isPythonMissing(error))) throw error;
+      return null;
+    });
+    if (python !== null) return python;
+  }
   const only = wheels === null ? null : readWheelFolder(wheels).python;
   return await findPython(configuredPython, environment, signal, only);
+}
+
+function firstPython({ lock, nvidia }: Running): string | null {
+  return nvidia ? null : lock.cpuPython;
 }
 
 /** uv brings a Python where the machine has none. */
@@ -206,7 +219,14 @@ async function installWithUv(options: Running, uv: UvProgram): Promise<void> {
   const tool = { tool: 'uv', file: uv.file, environment: settings.environment } as const;
   const brought = python === null ? broughtPython(uv, engines, settings.environment) : null;
   if (brought !== null) onProgress('fetching Python', 0);
-  const venv = ['venv', '--no-project', ...(brought?.args ?? []), '--python', python ?? BROUGHT, building];
+  const venv = [
+    'venv',
+    '--no-project',
+    ...(brought?.args ?? []),
+    '--python',
+    python ?? firstPython(options) ?? BROUGHT,
+    building,
+  ];
   const making = { ...tool, args: [], environment: { ...settings.environment, ...brought?.environment } };
   await runInstaller(options, making, venv, VENV_MS);
   // A broken uv may say that all went well.
@@ -272,7 +292,10 @@ async function installFiles(options: Running, tool: PackageTool): Promise<void> 
       if (!nvidia) await tryCpuTorch(options, tool, list, async () => (await torch()) !== 'none');
       continue;
     }
-    if (role === 'nvidia' && !nvidia) continue;
+    if (role === 'nvidia') {
+      if (!nvidia) continue;
+      await remove(options, lock.replaced);
+    }
     if (role === 'torch' && (await torch()) !== 'none') continue;
     if (role === 'cuda') {
       if ((await torch()) !== 'cuda') continue;
@@ -280,6 +303,20 @@ async function installFiles(options: Running, tool: PackageTool): Promise<void> 
     }
     await runInstaller(options, tool, [...tool.args, list]);
   }
+}
+
+/** Two builds of one package share a folder: installed over each other, they would be a mixture. */
+async function remove(options: Running, distributions: readonly string[]): Promise<void> {
+  const code = [
+    'import importlib.metadata as m, os, sys',
+    'for name in sys.argv[1:]:',
+    ' files = [os.path.realpath(f.locate()) for f in m.distribution(name).files or []]',
+    ' for file in files:',
+    '  if os.path.isfile(file): os.remove(file)',
+    ' for folder in sorted({os.path.dirname(f) for f in files}, reverse=True):',
+    '  if os.path.isdir(folder) and not os.listdir(folder): os.rmdir(folder)',
+  ].join('\n');
+  await ask(options, [code, ...distributions]);
 }
 
 /**
@@ -373,7 +410,7 @@ async function describe(options: Running): Promise<Marker> {
     'import importlib.metadata as m, json, os, sys, sysconfig',
     'root = sysconfig.get_path("purelib")',
     'size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(sys.prefix) for f in fs if not os.path.islink(os.path.join(d, f)))',
-    'print(json.dumps({"root": root, "prefix": sys.prefix, "size": size, "packages": {n: m.version(n) for n in sys.argv[1:]}}))',
+    'print(json.dumps({"root": root, "prefix": sys.prefix, "size": size, "packages": {n: m.version(n) for n in sys.argv[1:] if any(m.distributions(name=n))}}))',
   ].join('\n');
   const { root, prefix, size, packages } = JSON.parse(await ask(options, [code, ...options.lock.shown])) as {
     root: string;

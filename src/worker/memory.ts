@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
+import { cardOf } from './card-order.ts';
 
 /** Memory that a worker held at one moment, with everything that it had started. */
 export interface Footprint {
@@ -47,10 +48,9 @@ export function availableBytes(): number | null {
 export async function gpuFreeBytes(device: string | null): Promise<number | null> {
   if (device === null || !device.startsWith('cuda')) return null;
   const { execa } = await import('execa');
-  const index = device.split(':')[1] ?? '0';
   const { stdout, failed } = await execa(
     'nvidia-smi',
-    ['--query-gpu=memory.free', '--format=csv,noheader,nounits', `--id=${index}`],
+    ['--query-gpu=memory.free', '--format=csv,noheader,nounits', `--id=${cardOf(device, process.env)}`],
     { reject: false, timeout: 5000 },
   );
   const mib = Number.parseInt(stdout ?? '', 10);

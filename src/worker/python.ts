@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { pythonEnvironment } from '../python-environment.ts';
+import { CARD_ORDER } from './card-order.ts';
 import type { WorkerCommand } from './process.ts';
 
 /**
@@ -39,7 +40,7 @@ export function pythonWorker(
     file: python,
     args: ['-s', '-m', 'asrpro_worker'],
     env: {
-      ...pythonEnvironment({ ...environment, ...ALLOCATOR, ...THREADS, ...env }),
+      ...pythonEnvironment({ ...environment, ...ALLOCATOR, ...THREADS, ...CARD_ORDER, ...env }),
       PYTHONPATH: path.join(runtimeRoot, 'src'),
       PYTHONUNBUFFERED: '1',
       PYTHONIOENCODING: 'utf-8',

@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { configSchema } from '../../src/config/schema.ts';
 import { createDevices, type Probe } from '../../src/devices/devices.ts';
+import { keptOutcomes } from '../../src/devices/kept-outcomes.ts';
 import type { Engines } from '../../src/engines/types.ts';
 import { createLog } from '../../src/log.ts';
 
@@ -13,7 +14,7 @@ beforeEach(() => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-devices-'));
   writeFileSync(path.join(folder, 'libcuda.so.1'), '');
   const gpus = [0, 1].map((index) => ({ index, name: `GPU ${index}`, memory_bytes: 8e9 }));
-  const answer = JSON.stringify({ devices: gpus, reason: null });
+  const answer = JSON.stringify({ devices: gpus, driver: '12080 580.1', reason: null });
   writeFileSync(path.join(folder, 'driver'), `#!/bin/sh\necho '${answer}'\n`, { mode: 0o755 });
 });
 afterEach(() => rmSync(folder, { recursive: true }));
@@ -39,6 +40,7 @@ function machine({ broken = [] as string[], prefer = 'auto', gpu = true } = {}) 
     config: configSchema.parse({ device: { prefer } }),
     log: createLog({ level: 'silent', format: 'json' }),
     ...{ engines, probe, runtimeRoot: folder },
+    kept: keptOutcomes(path.join(folder, 'devices.json')),
     environment: { PATH: process.env.PATH, ...(gpu ? { LD_LIBRARY_PATH: folder } : {}) },
   });
   return { devices, asked, installed, broken };
@@ -102,4 +104,30 @@ test('outcomes are kept, and found anew on demand or when an engine was installe
   expect((await engines())['onnx-asr']).toMatchObject({ usable: true });
   const renewed = await devices.report({ refresh: true });
   expect(renewed.devices[0]!.engines['onnx-asr']).toMatchObject({ usable: false });
+});
+
+test('a second start tries no GPU that worked, until driver or packages change, or somebody asks for a new test', async () => {
+  await machine({ broken: ['nemo cuda:0'] }).devices.select('faster-whisper');
+  await machine({ broken: ['nemo cuda:0'] }).devices.select('nemo');
+  const second = machine({ broken: ['nemo cuda:0'] });
+  expect(await second.devices.select('faster-whisper')).toMatchObject({ device: 'cuda:0' });
+  expect(await second.devices.select('nemo')).toMatchObject({ device: 'cuda:1' });
+  expect(second.asked, 'a failure is tried again').toEqual(['nemo cuda:0']);
+  await second.devices.report({ refresh: true });
+  expect(second.asked).toContain('faster-whisper cuda:0');
+
+  const gpu = { index: 0, name: 'GPU 0', memory_bytes: 8e9 };
+  const updated = JSON.stringify({ devices: [gpu], driver: '13000 590.2', reason: null });
+  writeFileSync(path.join(folder, 'driver'), `#!/bin/sh\necho '${updated}'\n`, { mode: 0o755 });
+  const third = machine();
+  await third.devices.select('faster-whisper');
+  expect(third.asked).toEqual(['faster-whisper cuda:0']);
+});
+
+test('a damaged or unwritable file of outcomes is no reason to fail', async () => {
+  writeFileSync(path.join(folder, 'devices.json'), '{"x":');
+  expect(await machine().devices.select('faster-whisper')).toMatchObject({ device: 'cuda:0' });
+  rmSync(path.join(folder, 'devices.json'));
+  mkdirSync(path.join(folder, 'devices.json'));
+  expect(await machine().devices.select('faster-whisper')).toMatchObject({ device: 'cuda:0' });
 });

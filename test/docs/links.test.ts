@@ -8,7 +8,9 @@ const outside = /^(?:https?:|mailto:|#)/;
 
 test.each(pages)('every file and heading that %s links to is there', (page) => {
   const text = readFileSync(path.join(checkout, page), 'utf8');
-  const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!).filter((target) => !outside.test(target));
+  const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target]) => target!)
+    .filter((target) => !outside.test(target));
   for (const target of targets) {
     const [file, heading] = target.split('#') as [string, string | undefined];
     const linked = path.join(checkout, path.dirname(page), file);

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { resolvePaths } from '../../src/config/paths.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import type { EnvironmentId } from '../../src/engine-table.ts';
 import { createEngines } from '../../src/engines/engines.ts';
 import type { Engines } from '../../src/engines/types.ts';
 import { createLog } from '../../src/log.ts';
@@ -16,11 +17,17 @@ beforeEach(() => {
   const bin = path.join(home, 'bin');
   mkdirSync(bin);
   const described = JSON.stringify({ root: home, prefix: home, size: 7, packages: { ctranslate2: '4' } });
-  writeFileSync(path.join(home, 'python'), `#!/bin/sh\necho '${described}'\n`, { mode: 0o755 });
+  writeFileSync(path.join(home, 'python'), `#!/bin/sh\necho "$@" >> '${home}/asked'\necho '${described}'\n`, {
+    mode: 0o755,
+  });
+  for (const version of ['3.12', '3.11']) {
+    const answer = `#!/bin/sh\necho ${path.join(bin, `python${version}`)}\necho ${version}.1\necho\n`;
+    writeFileSync(path.join(bin, `python${version}`), answer, { mode: 0o755 });
+  }
   const uv = [
     '#!/bin/sh',
     'for last in "$@"; do :; done',
-    `case "$1" in venv) mkdir -p "$last/bin"; cp '${home}/python' "$last/bin/python";; esac`,
+    `case "$1" in venv) echo "$@" >> '${home}/made'; mkdir -p "$last/bin"; cp '${home}/python' "$last/bin/python";; esac`,
     `case "$1" in pip) basename "$last" >> '${home}/installed'; for n in 1 2; do echo " + $(basename "$last")==$n"; done;; esac`,
   ];
   writeFileSync(path.join(bin, 'uv'), uv.join('\n'), { mode: 0o755 });
@@ -39,18 +46,18 @@ function machine(nvidia: boolean): Engines {
 }
 
 /** What is installed when the engine is asked for. */
-async function install(nvidia: boolean): Promise<string[]> {
+async function install(nvidia: boolean, id: EnvironmentId = 'core'): Promise<string[]> {
   const lists = path.join(home, 'installed');
   writeFileSync(lists, '');
   const engines = machine(nvidia);
-  await engines.install('core');
+  await engines.install(id);
   let done = 0;
-  for await (const { error, packagesDone } of engines.watch('core')) {
+  for await (const { error, packagesDone } of engines.watch(id)) {
     expect(error).toBeNull();
     expect(packagesDone).toBeGreaterThanOrEqual(done);
     done = packagesDone;
   }
-  expect(await engines.status('core')).toMatchObject({ installed: true, incomplete: null, sizeBytes: 7 });
+  expect(await engines.status(id)).toMatchObject({ installed: true, incomplete: null, sizeBytes: 7 });
   return readFileSync(lists, 'utf8').split('\n').filter(Boolean);
 }
 
@@ -60,7 +67,22 @@ test('without an NVIDIA driver, nothing is installed for one', async () => {
 
 test('with a driver, what CTranslate2 needs on the GPU comes along', async () => {
   expect(await install(true)).toEqual(['core.txt', 'core-cuda.txt']);
+  // Both builds of onnxruntime have the same folder.
+  expect(readFileSync(path.join(home, 'asked'), 'utf8')).toMatch(/os\.remove[\s\S]* onnxruntime\n/);
 });
+
+test.each([
+  [false, '3.11'],
+  [true, '3.12'],
+])(
+  'NeMo with a driver: %s, is made with Python %s, for which there is a build of torch that fits',
+  async (nvidia, version) => {
+    await install(nvidia, 'nemo');
+    expect(readFileSync(path.join(home, 'made'), 'utf8')).toContain(
+      `--python ${path.join(home, 'bin', `python${version}`)} `,
+    );
+  },
+);
 
 test('an engine from before the driver goes on, says what it lacks, and gets it from the same command, once', async () => {
   await install(false);

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
+from pathlib import Path
 
 _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _NAME_BYTES = 100
+_KERNEL_MODULE = Path("/proc/driver/nvidia/version")
 
 
 def _open(library: str) -> ctypes.CDLL | None:
@@ -39,11 +42,24 @@ def _devices(driver: ctypes.CDLL) -> tuple[list[dict[str, object]], str | None]:
     return found, None
 
 
+def _version(driver: ctypes.CDLL) -> str:
+    """Changes with every update of the driver: its CUDA, and its own number or, on Windows, the date of its file."""
+    cuda = ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(cuda))
+    windows = Path(os.environ.get("SYSTEMROOT", "C:\\Windows"), "System32", _DRIVER)
+    try:
+        text = str(windows.stat().st_mtime) if sys.platform == "win32" else _KERNEL_MODULE.read_text().splitlines()[0]
+    except OSError:
+        text = ""
+    return f"{cuda.value} {text}".strip()
+
+
 def main() -> None:
-    """Print `{"devices": [...], "reason": str | null}`."""
+    """Print `{"devices": [...], "driver": str | null, "reason": str | null}`."""
     driver = _open(_DRIVER)
     devices, reason = _devices(driver) if driver else ([], "No NVIDIA driver was found.")
-    print(json.dumps({"devices": devices, "reason": reason}))  # noqa: T201
+    version = _version(driver) if driver and devices else None
+    print(json.dumps({"devices": devices, "driver": version, "reason": reason}))  # noqa: T201
 
 
 if __name__ == "__main__":
