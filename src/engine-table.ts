@@ -39,14 +39,14 @@ const environments = {
     locks: { core: 'all', 'core-cuda': 'nvidia' },
     sizeBytes: 485_000_000,
     cudaSizeBytes: 1_360_000_000,
-    imports: ['faster_whisper', 'ctranslate2', 'onnx_asr', 'onnxruntime', 'zmq', 'msgpack', 'psutil'],
+    imports: ['faster_whisper', 'ctranslate2', 'onnx_asr', 'onnxruntime', 'zmq', 'msgspec', 'psutil'],
     shown: ['faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime'],
   },
   nemo: {
     locks: { 'nemo-torch-cpu': 'cpu-torch', 'nemo-torch': 'torch', 'nemo-cuda': 'cuda', nemo: 'all' },
     sizeBytes: 2_460_000_000,
     cudaSizeBytes: 6_500_000_000,
-    imports: ['torch', 'nemo.collections.asr', 'zmq', 'msgpack', 'psutil', 'av'],
+    imports: ['torch', 'nemo.collections.asr', 'zmq', 'msgspec', 'psutil', 'av'],
     shown: ['nemo-toolkit', 'torch'],
   },
 } satisfies Record<string, EnvironmentRow>;

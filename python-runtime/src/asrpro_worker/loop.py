@@ -8,8 +8,9 @@ import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from asrpro_worker.batcher import Batcher
 from asrpro_worker.errors import JobCancelledError, WorkerError, as_worker_error
@@ -113,7 +114,7 @@ class Loop:
         except Exception as error:
             failure = as_worker_error(error)
             if failure.code == "internal_error":
-                log.exception("%s failed", message.type)
+                log.exception("%s failed", type(message).__name__)
                 failure = WorkerError("model_load_failed", f"Loading the model failed ({type(error).__name__}).")
             self._send(Failure(message.request, failure.code, failure.message, failure.param))
 

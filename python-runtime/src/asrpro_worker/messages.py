@@ -1,19 +1,23 @@
 """Every message between gateway and worker, as src/wire/messages.ts declares them.
 
-Msgpack maps with a `type`, keys in snake_case, times in seconds, sizes in bytes. Unknown keys are dropped. The golden
-files in test/wire/golden are read by the tests of both sides.
+Msgpack maps with a `type`, keys in snake_case, times in seconds, sizes in bytes. Unknown keys are dropped; whatever
+else is wrong raises ValueError with the key. The golden files in test/wire/golden are read by the tests of both sides.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+from msgspec.msgpack import Decoder
 
 PROTOCOL = 1
 
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
 
-@dataclass(frozen=True)
-class Curve:
+
+class Curve(Struct, frozen=True):
     """CURVE keys in Z85, given where the endpoint is TCP."""
 
     server_public: str
@@ -21,8 +25,7 @@ class Curve:
     client_secret: str
 
 
-@dataclass(frozen=True)
-class Bootstrap:
+class Bootstrap(Struct, frozen=True):
     """The line of JSON on stdin that starts a worker."""
 
     protocol: int
@@ -39,8 +42,7 @@ class Bootstrap:
 # gateway -> worker
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Struct, frozen=True):
     """What to load: a directory, or the file for `.nemo`. `quantization` is the file suffix of ONNX exports."""
 
     id: str
@@ -49,64 +51,54 @@ class Model:
     languages: list[str] | None
 
 
-@dataclass(frozen=True)
-class Load:
+class Load(Struct, frozen=True, tag="load"):
     """`threads` 0: one for each physical core. `concurrency` 0: what suits the machine."""
 
-    type: ClassVar[str] = "load"
     request: str
     model: Model
     device: str
     compute_type: str
-    threads: int
-    concurrency: int
+    threads: Count
+    concurrency: Count
 
 
-@dataclass(frozen=True)
-class Transcribe:
-    """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps` None: they are wanted."""
+class Transcribe(Struct, frozen=True, tag="transcribe", omit_defaults=True):
+    """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps`: does anybody read them?"""
 
-    type: ClassVar[str] = "transcribe"
     job: str
     audio: str
     task: Literal["transcribe", "translate"]
     language: str | None
     prompt: str | None
     temperature: float | None
-    beam_size: int | None
+    beam_size: Positive | None
     hotwords: list[str]
     word_timestamps: bool
     logprobs: bool
     vad_filter: bool
-    segment_timestamps: bool | None = None
+    segment_timestamps: bool = True
 
     @property
     def wants_times(self) -> bool:
         """Of words or segments."""
-        return self.word_timestamps or self.segment_timestamps is not False
+        return self.word_timestamps or self.segment_timestamps
 
 
-@dataclass(frozen=True)
-class Cancel:
+class Cancel(Struct, frozen=True, tag="cancel"):
     """End a job; answered by `cancelled`, or by its result if that was first."""
 
-    type: ClassVar[str] = "cancel"
     job: str
 
 
-@dataclass(frozen=True)
-class Unload:
+class Unload(Struct, frozen=True, tag="unload"):
     """Finish nothing more: release the model, answer `unloaded`, exit with 0."""
 
-    type: ClassVar[str] = "unload"
     request: str
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(Struct, frozen=True, tag="probe"):
     """Test devices with a real inference of the engine; no model need be loaded."""
 
-    type: ClassVar[str] = "probe"
     request: str
     devices: list[str]
 
@@ -116,8 +108,7 @@ GatewayMessage = Load | Transcribe | Cancel | Unload | Probe
 # worker -> gateway
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(Struct, frozen=True):
     """A word without the space before it."""
 
     word: str
@@ -126,8 +117,7 @@ class Word:
     probability: float | None
 
 
-@dataclass(frozen=True)
-class TokenLogprob:
+class TokenLogprob(Struct, frozen=True):
     """One token of the text; `bytes` is its UTF-8, which may be part of a character."""
 
     token: str
@@ -135,8 +125,7 @@ class TokenLogprob:
     bytes: list[int]
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """A stretch of speech; `text` keeps the leading space that joins it to the one before.
 
     `id` counts from 0 without gaps; `seek` is the start of the decoded window in frames of 10 ms.
@@ -156,8 +145,7 @@ class Segment:
     logprobs: list[TokenLogprob] | None
 
 
-@dataclass(frozen=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True):
     """What the engine can honour with the loaded model; `neutral` lists the segment keys that hold 0 or []."""
 
     tasks: list[Literal["transcribe", "translate"]]
@@ -170,11 +158,9 @@ class Capabilities:
     neutral: list[str]
 
 
-@dataclass(frozen=True)
-class Hello:
+class Hello(Struct, frozen=True, tag="hello"):
     """The first message, sent before the engine is imported."""
 
-    type: ClassVar[str] = "hello"
     protocol: int
     token: str
     pid: int
@@ -182,20 +168,16 @@ class Hello:
     versions: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Loading:
+class Loading(Struct, frozen=True, tag="loading"):
     """A phase of loading has begun."""
 
-    type: ClassVar[str] = "loading"
     request: str
     phase: Literal["import", "weights", "warm-up"]
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True, tag="loaded"):
     """The model answered a first inference. Device, compute type and threads are those in force."""
 
-    type: ClassVar[str] = "loaded"
     request: str
     device: str
     compute_type: str
@@ -207,38 +189,30 @@ class Loaded:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(Struct, frozen=True, tag="started"):
     """The audio was decoded; the engine begins."""
 
-    type: ClassVar[str] = "started"
     job: str
     duration: float | None
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Struct, frozen=True, tag="progress"):
     """The job is alive and this far, in seconds of audio."""
 
-    type: ClassVar[str] = "progress"
     job: str
     position: float
 
 
-@dataclass(frozen=True)
-class SegmentReady:
+class SegmentReady(Struct, frozen=True, tag="segment"):
     """The next segment, in order."""
 
-    type: ClassVar[str] = "segment"
     job: str
     segment: Segment
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True, tag="result"):
     """The end of a job that went well. `timings` are seconds by stage."""
 
-    type: ClassVar[str] = "result"
     job: str
     language: str | None
     language_probability: float | None
@@ -247,37 +221,30 @@ class Result:
     timings: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True, tag="error"):
     """The end of a job or request that did not; `subject` is its id."""
 
-    type: ClassVar[str] = "error"
     subject: str
     code: str
     message: str
     param: str | None
 
 
-@dataclass(frozen=True)
-class Cancelled:
+class Cancelled(Struct, frozen=True, tag="cancelled"):
     """The end of a job that was cancelled."""
 
-    type: ClassVar[str] = "cancelled"
     job: str
 
 
-@dataclass(frozen=True)
-class Unloaded:
+class Unloaded(Struct, frozen=True, tag="unloaded"):
     """The last message; the process exits after it."""
 
-    type: ClassVar[str] = "unloaded"
     request: str
     memory_before: int
     memory_after: int
 
 
-@dataclass(frozen=True)
-class ProbedDevice:
+class ProbedDevice(Struct, frozen=True):
     """Whether a real inference ran there; `reason` says why not."""
 
     id: str
@@ -286,11 +253,9 @@ class ProbedDevice:
     reason: str | None
 
 
-@dataclass(frozen=True)
-class Devices:
+class Devices(Struct, frozen=True, tag="devices"):
     """The answer to `probe`."""
 
-    type: ClassVar[str] = "devices"
     request: str
     devices: list[ProbedDevice]
 
@@ -298,3 +263,5 @@ class Devices:
 WorkerMessage = (
     Hello | Loading | Loaded | Started | Progress | SegmentReady | Result | Failure | Cancelled | Unloaded | Devices
 )
+
+decode_gateway = Decoder(GatewayMessage).decode
