@@ -42,17 +42,13 @@ def main() -> None:
     transport = Transport(bootstrap, loop.receive)
     transport.send(Hello(PROTOCOL, bootstrap.token, os.getpid(), bootstrap.engine, installed_versions()))
     # 6. The engine, and work until `unload`.
-    code = _run(loop)
-    # 7. Say what is left to say and go, without the destructors of native libraries, some of which abort.
-    transport.close()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _run(loop: Loop) -> int:
+    code = 0
     try:
         loop.run()
     except Exception:
         log.exception("The worker is broken and ends")
-        return 1
-    return 0
+        code = 1
+    # 7. Say what is left to say and go, without the destructors of native libraries, some of which abort.
+    transport.close()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,4 +1,4 @@
-"""Every message between gateway and worker, as src/wire/messages.ts declares them.
+"""Every message between gateway and worker. What each means is said in src/wire/messages.ts, which declares the same.
 
 Msgpack maps with a `type`, keys in snake_case, times in seconds, sizes in bytes. Unknown keys are dropped; whatever
 else is wrong raises ValueError with the key. The golden files in test/wire/golden are read by the tests of both sides.
@@ -18,8 +18,6 @@ Positive = Annotated[int, Meta(ge=1)]
 
 
 class Curve(Struct, frozen=True):
-    """CURVE keys in Z85, given where the endpoint is TCP."""
-
     server_public: str
     client_public: str
     client_secret: str
@@ -85,20 +83,14 @@ class Transcribe(Struct, frozen=True, tag="transcribe", omit_defaults=True):
 
 
 class Cancel(Struct, frozen=True, tag="cancel"):
-    """End a job; answered by `cancelled`, or by its result if that was first."""
-
     job: str
 
 
 class Unload(Struct, frozen=True, tag="unload"):
-    """Finish nothing more: release the model, answer `unloaded`, exit with 0."""
-
     request: str
 
 
 class Probe(Struct, frozen=True, tag="probe"):
-    """Test devices with a real inference of the engine; no model need be loaded."""
-
     request: str
     devices: list[str]
 
@@ -109,8 +101,6 @@ GatewayMessage = Load | Transcribe | Cancel | Unload | Probe
 
 
 class Word(Struct, frozen=True):
-    """A word without the space before it."""
-
     word: str
     start: float
     end: float
@@ -125,24 +115,25 @@ class TokenLogprob(Struct, frozen=True):
     bytes: list[int]
 
 
-class Segment(Struct, frozen=True):
-    """A stretch of speech; `text` keeps the leading space that joins it to the one before.
+class Segment(Struct, frozen=True, kw_only=True):
+    """A stretch of speech, in seconds; `text` keeps the leading space that joins it to the one before.
 
-    `id` counts from 0 without gaps; `seek` is the start of the decoded window in frames of 10 ms.
+    `id` counts from 0 without gaps; `seek` is the start of the decoded window in frames of 10 ms. What an engine does
+    not have is 0 or [].
     """
 
-    id: int
+    id: int = 0
     seek: int
     start: float
     end: float
     text: str
-    tokens: list[int]
-    temperature: float
-    avg_logprob: float
+    tokens: list[int] = []
+    temperature: float = 0.0
+    avg_logprob: float = 0.0
     compression_ratio: float
-    no_speech_prob: float
-    words: list[Word] | None
-    logprobs: list[TokenLogprob] | None
+    no_speech_prob: float = 0.0
+    words: list[Word] | None = None
+    logprobs: list[TokenLogprob] | None = None
 
 
 class Capabilities(Struct, frozen=True):
@@ -159,8 +150,6 @@ class Capabilities(Struct, frozen=True):
 
 
 class Hello(Struct, frozen=True, tag="hello"):
-    """The first message, sent before the engine is imported."""
-
     protocol: int
     token: str
     pid: int
@@ -169,8 +158,6 @@ class Hello(Struct, frozen=True, tag="hello"):
 
 
 class Loading(Struct, frozen=True, tag="loading"):
-    """A phase of loading has begun."""
-
     request: str
     phase: Literal["import", "weights", "warm-up"]
 
@@ -190,29 +177,21 @@ class Loaded(Struct, frozen=True, tag="loaded"):
 
 
 class Started(Struct, frozen=True, tag="started"):
-    """The audio was decoded; the engine begins."""
-
     job: str
     duration: float | None
 
 
 class Progress(Struct, frozen=True, tag="progress"):
-    """The job is alive and this far, in seconds of audio."""
-
     job: str
     position: float
 
 
 class SegmentReady(Struct, frozen=True, tag="segment"):
-    """The next segment, in order."""
-
     job: str
     segment: Segment
 
 
 class Result(Struct, frozen=True, tag="result"):
-    """The end of a job that went well. `timings` are seconds by stage."""
-
     job: str
     language: str | None
     language_probability: float | None
@@ -222,8 +201,6 @@ class Result(Struct, frozen=True, tag="result"):
 
 
 class Failure(Struct, frozen=True, tag="error"):
-    """The end of a job or request that did not; `subject` is its id."""
-
     subject: str
     code: str
     message: str
@@ -231,22 +208,16 @@ class Failure(Struct, frozen=True, tag="error"):
 
 
 class Cancelled(Struct, frozen=True, tag="cancelled"):
-    """The end of a job that was cancelled."""
-
     job: str
 
 
 class Unloaded(Struct, frozen=True, tag="unloaded"):
-    """The last message; the process exits after it."""
-
     request: str
     memory_before: int
     memory_after: int
 
 
 class ProbedDevice(Struct, frozen=True):
-    """Whether a real inference ran there; `reason` says why not."""
-
     id: str
     usable: bool
     compute_types: list[str]
@@ -254,8 +225,6 @@ class ProbedDevice(Struct, frozen=True):
 
 
 class Devices(Struct, frozen=True, tag="devices"):
-    """The answer to `probe`."""
-
     request: str
     devices: list[ProbedDevice]
 
