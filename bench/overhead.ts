@@ -20,7 +20,7 @@ export async function overhead(): Promise<void> {
     env: { ASRPRO_HOME: sharedHome },
   });
   const { python } = JSON.parse(stdout) as { python: string };
-  const yardstick = await startInProcess(python, path.join(sharedHome, 'models', MODEL), true);
+  const yardstick = await startInProcess(python, path.join(sharedHome, 'models', MODEL), { tuned: true });
   const product = await startProduct(home, MODEL);
   const contenders: Contender[] = [yardstick, { ...product, name: 'json' }, streaming(product)];
   try {

@@ -11,6 +11,7 @@ import { createHome } from '../test/setup/create-home.ts';
 import { installForTests, sharedHome } from '../test/setup/shared-home.ts';
 import { downloads } from './downloads.ts';
 import { find } from './find.ts';
+import { gpu } from './gpu.ts';
 import { lifeAfterApp } from './kill.ts';
 import { fixedCost } from './measures/fixed-cost.ts';
 import { longFile } from './measures/long-file.ts';
@@ -18,6 +19,7 @@ import { startAndIdle } from './measures/start-and-idle.ts';
 import { switchModel } from './measures/switch.ts';
 import { together } from './measures/together.ts';
 import { warmClip } from './measures/warm-clip.ts';
+import { words } from './measures/words.ts';
 import { overhead } from './overhead.ts';
 import { installAgentCli } from './peers/agent-cli.ts';
 import { recording } from './recording.ts';
@@ -33,6 +35,7 @@ const measures: Record<string, (around: Surroundings) => Promise<Measured>> = {
   'start-and-idle': startAndIdle,
   switch: switchModel,
   'long-file': longFile,
+  words,
 };
 
 /** By name only: they compare with nobody, and print what they find. */
@@ -44,6 +47,7 @@ const others: Record<string, () => Promise<void>> = {
   kill: lifeAfterApp,
   overhead,
   recording,
+  gpu: async () => gpu(await corePython()),
 };
 
 const full = process.argv.includes('--full');
@@ -68,7 +72,7 @@ async function compare(chosen: readonly string[]): Promise<void> {
         skipped.push(`agent-cli (${error.message.split('\n')[0]})`);
         return null;
       }),
-      rounds: (normal) => (once ? 1 : full ? 3 * normal : normal),
+      rounds: (normal) => (once ? 1 : full ? 2 * normal : normal),
       full,
     };
     for (const name of chosen) {

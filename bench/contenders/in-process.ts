@@ -15,15 +15,21 @@ export interface Answer {
 export interface InProcess extends Contender {
   /** One second of silence. */
   warmUp(): Promise<void>;
-  ask(file: string, language: string | null): Promise<Answer>;
+  /** With `pieces` the library's batched pipeline decodes so many at once. */
+  ask(file: string, language: string | null, pieces?: number): Promise<Answer>;
 }
 
 /**
  * faster-whisper in a Python of its own, without anything around it: the yardstick.
  *
  * @param tuned with the environment that the product gives to its worker.
+ * @param gpu on a GPU where there is one.
  */
-export async function startInProcess(python: string, model: string, tuned = false): Promise<InProcess> {
+export async function startInProcess(
+  python: string,
+  model: string,
+  { tuned = false, gpu = false } = {},
+): Promise<InProcess> {
   const script = path.join(import.meta.dirname, 'in_process.py');
   const env = { ...process.env, ...(tuned ? pythonWorker(python, {}, '', {}).env : {}) };
   const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'], env });
@@ -34,12 +40,12 @@ export async function startInProcess(python: string, model: string, tuned = fals
     if (done) throw new Error('faster-whisper ended');
     return JSON.parse(value);
   };
-  await exchange({ model });
+  await exchange({ model, gpu });
   return {
     name: 'in-process',
     pid: child.pid!,
     warmUp: async () => void (await exchange({ warm: true })),
-    ask: (file, language) => exchange({ file, language }),
+    ask: (file, language, pieces) => exchange({ file, language, pieces }),
     transcribe: async (file, language) => (await exchange({ file, language })).text,
     async stop() {
       child.stdin.end();

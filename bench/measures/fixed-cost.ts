@@ -26,7 +26,7 @@ export async function fixedCost(around: Surroundings): Promise<Measured> {
     await execa(around.python, [path.join(import.meta.dirname, 'first_seconds.py'), audio('english/jfk.flac'), clip], {
       input: String(SECONDS),
     });
-    contenders.push(await startInProcess(around.python, around.modelPath(MODEL), true));
+    contenders.push(await startInProcess(around.python, around.modelPath(MODEL), { tuned: true }));
     contenders.push(await startProduct(around.home, MODEL));
     if (around.agentCli) contenders.push(await startAgentCli(around.agentCli, around.modelPath(MODEL), true));
     const runs = await interleave(contenders, around.rounds(30), clip, 'en');

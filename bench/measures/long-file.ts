@@ -1,157 +1,127 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { execa } from 'execa';
-import { checkout } from '../../test/setup/checkout.ts';
-import { corpus } from '../../test/setup/corpus.ts';
-import { pythonWithTools } from '../../test/setup/python-tools.ts';
 import { startInProcess } from '../contenders/in-process.ts';
 import { startProduct } from '../contenders/over-http.ts';
+import { type Streamed, streamed } from '../contenders/streamed.ts';
+import { beginning, english, joinedIn, made, type Spoken } from '../long-audio.ts';
 import { peak } from '../processes.ts';
 import type { Measured, Row, Surroundings } from '../row.ts';
+import { errorsRow, wordErrors } from '../word-errors.ts';
 
-const MODEL = 'whisper-tiny.en';
+const MODEL = 'whisper-base';
+/** Of the library's own batched pipeline. */
+const PIECES = 8;
 
-interface LongFile {
-  name: string;
-  path: string;
-  reference: string;
-  /** When the first text has to come, in per cent of the total time: it takes a second or two whatever the length. */
-  firstText: number;
-}
-
-interface Heard {
-  text: string;
-  wall: number;
-  first: number;
+interface Heard extends Streamed {
+  /** MB. */
   peak: number;
-  wer: number;
 }
 
-/** Long files: memory, first text, time, and what the cuts do to the words. With `--full` one of 70 minutes as well. */
+/**
+ * Long files: time, memory, first text, and what the cuts do to the words. 12 minutes, and a French file; with `--full`
+ * 19 and 74 minutes as well.
+ */
 export async function longFile(around: Surroundings): Promise<Measured> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-bench-'));
+  const [rows, raw]: [Row[], unknown[]] = [[], []];
   try {
-    const [rows, raw]: [Row[], unknown[]] = [[], []];
-    for (const file of await longFiles(around, folder)) {
-      const theirs = await inProcess(around, file);
-      const ours = await overHttp(around, file);
-      rows.push(...compare(file, ours, theirs));
-      raw.push({ file: file.name, ours, theirs });
+    const lengths: [minutes: number, ofInProcess: number][] = around.full
+      ? [
+          [12, 0.42],
+          [19, 0.42],
+          [74, 0.45],
+        ]
+      : [[12, 0.42]];
+    let longest: { name: string; path: string; heard: Heard } | null = null;
+    for (const [minutes, target] of lengths) {
+      const name = `${minutes} minutes (${made})`;
+      const file = await english(folder, minutes);
+      const { ours, theirs, batched, errors } = await compared(around, name, file);
+      rows.push(against(`${name}: total time against in-process`, ours, theirs, target));
+      rows.push(against(`${name}: total time against its batched pipeline, ${PIECES} pieces`, ours, batched, 0.9));
+      rows.push(errors);
+      raw.push({ name, ours, theirs, batched });
+      longest = { name, path: file.path, heard: ours };
     }
+    rows.push(...(await flatness(around, folder, longest!)));
+    const french = 'French recordings joined';
+    rows.push((await compared(around, french, await joinedIn(folder, 'fr'))).errors);
     return { rows, charts: [], raw };
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-function compare({ name, firstText }: LongFile, ours: Heard, theirs: Heard): Row[] {
-  const points = (ours.wer - theirs.wer) * 100;
-  const per = (value: number): string => `${(value * 100).toFixed(2)} %`;
+async function compared(around: Surroundings, name: string, file: Spoken) {
+  const theirs = await inProcess(around, file);
+  const batched = await inProcess(around, file, PIECES);
+  const ours = await overHttp(around, file.path, file.language);
+  const sums = await Promise.all([ours, theirs].map(({ text }) => wordErrors([{ ...file, hypothesis: text }])));
+  return { ours, theirs, batched, errors: errorsRow(name, sums[0]!, sums[1]!) };
+}
+
+/** Memory and first text do not depend on the length. */
+async function flatness(
+  around: Surroundings,
+  folder: string,
+  { name, path: long, heard }: { name: string; path: string; heard: Heard },
+): Promise<Row[]> {
+  const minute = await overHttp(around, await beginning(folder, long, 60), 'en');
+  const five = await overHttp(around, await beginning(folder, long, 300), 'en');
   return [
     {
-      name: `${name}: total time against in-process`,
-      value: ours.wall / theirs.wall,
-      target: 0.42,
-      unit: 'x',
-      detail: `asrpro ${ours.wall.toFixed(1)} s, in-process ${theirs.wall.toFixed(1)} s`,
-    },
-    {
       name: `${name}: peak memory of the worker`,
-      value: ours.peak,
+      value: heard.peak,
       target: 600,
       unit: 'MB',
-      detail: `in-process ${theirs.peak.toFixed(0)} MB`,
+      detail: `${minute.peak.toFixed(0)} MB for 60 s`,
     },
     {
-      name: `${name}: first text, part of the total time`,
-      value: (ours.first / ours.wall) * 100,
-      target: firstText,
-      unit: '%',
-      detail: `asrpro ${ours.first.toFixed(1)} s, in-process ${theirs.first.toFixed(1)} s`,
+      name: `${name}: peak memory against 5 minutes`,
+      value: heard.peak / five.peak,
+      target: 1.1,
+      unit: 'x',
+      detail: `${heard.peak.toFixed(0)} MB, ${five.peak.toFixed(0)} MB for 5 minutes`,
     },
     {
-      name: `${name}: word error rate above in-process`,
-      value: Math.max(0, points),
-      target: 0,
-      unit: 'points',
-      detail: `asrpro ${per(ours.wer)}, in-process ${per(theirs.wer)}`,
+      name: `${name}: first text against that of 60 s`,
+      value: heard.first / minute.first,
+      target: 1.5,
+      unit: 'x',
+      detail: `${heard.first.toFixed(1)} s, ${minute.first.toFixed(1)} s for 60 s`,
     },
   ];
 }
 
-async function inProcess(around: Surroundings, file: LongFile): Promise<Heard> {
+function against(name: string, ours: Heard, other: Heard, target: number): Row {
+  const figures = (heard: Heard): string => `${heard.wall.toFixed(1)} s, ${heard.peak.toFixed(0)} MB`;
+  return {
+    name,
+    value: ours.wall / other.wall,
+    target,
+    unit: 'x',
+    detail: `asrpro ${figures(ours)}, the other ${figures(other)}`,
+  };
+}
+
+async function inProcess(around: Surroundings, file: Spoken, pieces?: number): Promise<Heard> {
   const direct = await startInProcess(around.python, around.modelPath(MODEL));
   try {
-    const { text, seconds, first } = await direct.ask(file.path, 'en');
-    return { text, wall: seconds, first: first ?? seconds, peak: peak(direct.pid), wer: await wordErrors(file, text) };
+    const { text, seconds, first } = await direct.ask(file.path, file.language, pieces);
+    return { text, wall: seconds, first: first ?? seconds, peak: peak(direct.pid) };
   } finally {
     await direct.stop();
   }
 }
 
-async function overHttp(around: Surroundings, file: LongFile): Promise<Heard> {
+async function overHttp(around: Surroundings, file: string, language: string): Promise<Heard> {
   const product = await startProduct(around.home, MODEL);
   try {
-    const form = new FormData();
-    for (const [name, value] of Object.entries({ model: MODEL, language: 'en', stream: 'true' }))
-      form.append(name, value);
-    form.append('file', new Blob([readFileSync(file.path)]), path.basename(file.path));
-    const begin = performance.now();
-    const since = (): number => (performance.now() - begin) / 1000;
-    const response = await fetch(`${product.gateway.url}/v1/audio/transcriptions`, { method: 'POST', body: form });
-    if (!response.ok) throw new Error(await response.text());
-    let [body, first] = ['', 0];
-    const decoder = new TextDecoder();
-    for await (const chunk of response.body!) {
-      body += decoder.decode(chunk, { stream: true });
-      if (first === 0 && body.includes('transcript.text.delta')) first = since();
-    }
-    const done = body
-      .split('\n')
-      .findLast((line) => line.startsWith('data:') && line.includes('transcript.text.done'))!;
-    const { text } = JSON.parse(done.slice('data:'.length)) as { text: string };
+    const heard = await streamed(product.gateway.url, file, MODEL, language);
     // The gateway is small; the largest process of the tree is the worker.
-    return { text, wall: since(), first, peak: peak(product.pid), wer: await wordErrors(file, text) };
+    return { ...heard, peak: peak(product.pid) };
   } finally {
     await product.stop();
   }
-}
-
-async function wordErrors({ reference }: LongFile, hypothesis: string): Promise<number> {
-  const script = path.join(import.meta.dirname, '..', 'word_error_rate.py');
-  const { stdout } = await execa(await pythonWithTools(), [script], {
-    input: JSON.stringify([{ reference, hypothesis }]),
-  });
-  return Number(/([\d.]+)%/.exec(stdout)![1]) / 100;
-}
-
-/** The recording of 12 minutes where it lies beside the checkout, and joined utterances. */
-async function longFiles(around: Surroundings, folder: string): Promise<LongFile[]> {
-  const recordings = corpus('librispeech');
-  const utterances = recordings.map(({ file }) => file);
-  const spoken = recordings.map(({ reference }) => reference).join(' ');
-  const found: LongFile[] = [];
-  const shared = path.join(checkout, '..', 'shared', 'audio', 'longform', 'libri_27-123349_12min');
-  const reading = existsSync(`${shared}.txt`)
-    ? { path: `${shared}.m4a`, reference: readFileSync(`${shared}.txt`, 'utf8') }
-    : null;
-  if (reading !== null) found.push({ name: '12 minutes of one reader', ...reading, firstText: 10 });
-  if (around.full || reading === null) {
-    const joined = await join(folder, 'joined', utterances);
-    found.push({ name: 'joined utterances of many readers', path: joined, reference: spoken, firstText: 10 });
-  }
-  if (around.full && reading !== null) {
-    const parts = Array.from({ length: 6 }, () => reading.path);
-    const reference = parts.map(() => reading.reference).join(' ');
-    found.push({ name: '74 minutes', path: await join(folder, 'long', parts), reference, firstText: 3 });
-  }
-  return found;
-}
-
-async function join(folder: string, name: string, files: string[]): Promise<string> {
-  const script = path.join(checkout, 'test', 'setup', 'join_speech.py');
-  const output = path.join(folder, `${name}.wav`);
-  await execa(await pythonWithTools(), [script, output, ...files]);
-  return output;
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { corpus } from '../../test/setup/corpus.ts';
+import { audio } from '../../test/setup/checkout.ts';
 import { startInProcess } from '../contenders/in-process.ts';
 import { startProduct } from '../contenders/over-http.ts';
 import type { Measured, Surroundings } from '../row.ts';
@@ -8,11 +8,9 @@ import { quantile, ratio, spread } from '../statistics.ts';
 const MODEL = 'whisper-base';
 const JOBS = 8;
 
-/** Eight requests at once against the same eight in-process, one after the other with all threads. */
+/** Eight clips of 11 s at once against the same eight in-process, one after the other with all threads. */
 export async function together(around: Surroundings): Promise<Measured> {
-  const files = corpus('librispeech')
-    .slice(0, JOBS)
-    .map(({ file }) => file);
+  const files = Array.from({ length: JOBS }, () => audio('english/jfk.flac'));
   const direct = await startInProcess(around.python, around.modelPath(MODEL));
   const product = await startProduct(around.home, MODEL);
   try {
@@ -39,7 +37,7 @@ export async function together(around: Surroundings): Promise<Measured> {
     return {
       rows: [
         {
-          name: `${JOBS} requests at once: total time against one after the other in-process`,
+          name: `${JOBS} clips of 11 s at once: total time against one after the other in-process`,
           value: ratio(ours, theirs),
           target: 0.5,
           unit: 'x',
@@ -50,7 +48,7 @@ export async function together(around: Surroundings): Promise<Measured> {
       ],
       charts: [
         {
-          title: `${JOBS} requests, total seconds`,
+          title: `${JOBS} clips of 11 s, total seconds`,
           unit: 's',
           bars: [
             { name: 'in-process', value: quantile(theirs, 0.5) },

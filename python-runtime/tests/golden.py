@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgpack
+import msgspec
 
 DIRECTORY = Path(__file__).parents[2] / "test" / "wire" / "golden"
 
@@ -173,7 +173,7 @@ def main() -> None:
     for name, message in EXAMPLES.items():
         text = json.dumps(message, ensure_ascii=False, indent=2)
         (DIRECTORY / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-        (DIRECTORY / f"{name}.msgpack").write_bytes(msgpack.packb(message))
+        (DIRECTORY / f"{name}.msgpack").write_bytes(msgspec.msgpack.encode(message))
 
 
 if __name__ == "__main__":

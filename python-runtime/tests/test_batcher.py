@@ -73,7 +73,7 @@ def test_new_jobs_come_first_and_all_have_their_turn() -> None:
     joined(batcher, "b", 1)
     joined(batcher, "c", 3)
     batcher.work()
-    assert engine.batches[-1] == ["b", "c", "long", "long"]
+    assert engine.batches[-1] == ["b", "c"]
     batcher.work()
     assert sorted(engine.batches[-1]) == ["c", "c", "long", "long"]
 
@@ -174,3 +174,41 @@ def test_slow_batches_become_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     batcher.work()
     batcher.work()
     assert [len(batch) for batch in engine.batches] == [1, 2, 4, 8, 8, 4, 2]
+
+
+def test_while_others_come_a_long_job_has_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_PATIENCE_IN_COMPANY", -1.0)
+    engine = Notes()
+    batcher = batcher_over(engine, 8)
+    joined(batcher, "long", 40)
+    for _ in range(4):
+        batcher.work()
+    batcher.leave(joined(batcher, "short", 0))
+    batcher.work()
+    batcher.work()
+    monkeypatch.setattr(batching, "_IN_COMPANY", 0.0)
+    batcher.leave(joined(batcher, "last", 0))
+    batcher.work()
+    batcher.work()
+    assert [len(batch) for batch in engine.batches] == [1, 2, 4, 8, 8, 4, 2, 4]
+
+
+def test_first_pieces_of_a_crowd_do_not_make_batches_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_PATIENCE_IN_COMPANY", -1.0)
+    engine = Notes()
+    batcher = batcher_over(engine, 4)
+    for name in "abcdefgh":
+        joined(batcher, name, 1)
+    batcher.work()
+    batcher.work()
+    assert [len(batch) for batch in engine.batches] == [4, 4]
+
+
+def test_a_stream_of_short_files_does_not_starve_a_long_one() -> None:
+    engine = Notes()
+    batcher = batcher_over(engine, 1)
+    joined(batcher, "long", 30)
+    for number in range(8):
+        joined(batcher, f"short-{number}", 1)
+        batcher.work()
+    assert sum(batch == ["long"] for batch in engine.batches) >= 3

@@ -58,3 +58,10 @@ def place(folder: Path, files: dict[str, str]) -> None:
     folder.mkdir(exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(f"{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "pieces"), [(0, "cpu", 1), (0, "mps", 1), (0, "cuda:1", 8), (3, "cuda:0", 3)]
+)
+def test_pieces_where_only_a_gpu_gains_from_a_batch(asked: int, device: str, pieces: int) -> None:
+    assert machine.few_pieces(asked, device) == pieces

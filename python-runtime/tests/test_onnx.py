@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,3 +83,10 @@ def test_devices_are_tried(engine: OnnxAsr) -> None:
     for device in ("cuda:0", "mps", "toaster"):
         probed = engine.probe(device)
         assert (probed.usable, probed.reason is None) == (False, False)
+
+
+def test_a_quantized_export_hears_one_piece_at_a_time(tdt: Path, tmp_path: Path) -> None:
+    for file in tdt.iterdir():
+        shutil.copy(file, tmp_path / file.name.replace(".onnx", ".int8.onnx"))
+    assert load(OnnxAsr(), tmp_path, quantization="int8", concurrency=4).batch == 1
+    assert load(OnnxAsr(), tdt, concurrency=4).batch == 4

@@ -170,11 +170,11 @@ if platform.system() == "Linux":  # where the kernel tells of a parent's death
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("", "no JSON"),
-        ("GET / HTTP/1.1", "no JSON"),
-        ("{}", "Bootstrap.protocol is missing"),
+        ("", "this program is started by asrpro"),
+        ("GET / HTTP/1.1", "this program is started by asrpro"),
+        ("{}", "missing required field `protocol`"),
         (json.dumps({**BOOTSTRAP, "protocol": 2}), "protocol 2 is not 1"),
-        (json.dumps({**BOOTSTRAP, "curve": {}}), "Bootstrap.curve.server_public is missing"),
+        (json.dumps({**BOOTSTRAP, "curve": {}}), "missing required field `server_public` - at `$.curve`"),
     ],
 )
 def test_a_wrong_first_line_is_said_and_ends_it(line: str, said: str) -> None:

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import msgpack
+import msgspec
 import zmq
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -62,13 +62,13 @@ class WorkerProcess:
         self.process.stdin.flush()
 
     def send(self, kind: str, **fields: Any) -> None:
-        self._router.send_multipart([b"worker-1", msgpack.packb({"type": kind, **fields})])
+        self._router.send_multipart([b"worker-1", msgspec.msgpack.encode({"type": kind, **fields})])
 
     def receive(self) -> dict[str, Any]:
         assert self._router.poll(_PATIENCE_MS), "the worker says nothing"
         identity, frame = self._router.recv_multipart()
         assert identity == b"worker-1"
-        message: dict[str, Any] = msgpack.unpackb(frame)
+        message: dict[str, Any] = msgspec.msgpack.decode(frame)
         return message
 
     def until(self, *kinds: str) -> list[dict[str, Any]]:

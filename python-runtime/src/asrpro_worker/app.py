@@ -7,11 +7,10 @@ import os
 import signal
 import sys
 
-from asrpro_worker.codec import ProtocolError
 from asrpro_worker.engines.protocol import open_engine
 from asrpro_worker.logs import start_logging
 from asrpro_worker.loop import Loop
-from asrpro_worker.messages import PROTOCOL, Bootstrap, Hello
+from asrpro_worker.messages import PROTOCOL, Hello
 from asrpro_worker.parent import die_with_parent, read_bootstrap
 from asrpro_worker.transport import Transport
 from asrpro_worker.versions import installed_versions
@@ -31,43 +30,25 @@ def main() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # 4. Who started us, and death with it.
-    bootstrap = _bootstrap()
+    try:
+        bootstrap = read_bootstrap()
+    except ValueError as error:
+        sys.stderr.write(f"asrpro_worker: {error}\n")
+        sys.exit(2)
     die_with_parent(bootstrap.parent_pid)
     start_logging(bootstrap.log_level)
     # 5. The socket; `hello` before the seconds that an engine's import takes.
     loop = Loop(lambda: open_engine(bootstrap.engine), lambda message: transport.send(message))  # noqa: PLW0108 - made below
     transport = Transport(bootstrap, loop.receive)
-    transport.send(_hello(bootstrap))
+    transport.send(Hello(PROTOCOL, bootstrap.token, os.getpid(), bootstrap.engine, installed_versions()))
     # 6. The engine, and work until `unload`.
-    code = _run(loop)
-    # 7. Say what is left to say and go, without the destructors of native libraries, some of which abort.
-    transport.close()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _bootstrap() -> Bootstrap:
-    try:
-        return read_bootstrap()
-    except ProtocolError as error:
-        sys.stderr.write(f"asrpro_worker: {error}\n")
-        sys.exit(2)
-
-
-def _hello(bootstrap: Bootstrap) -> Hello:
-    return Hello(
-        protocol=PROTOCOL,
-        token=bootstrap.token,
-        pid=os.getpid(),
-        engine=bootstrap.engine,
-        versions=installed_versions(),
-    )
-
-
-def _run(loop: Loop) -> int:
+    code = 0
     try:
         loop.run()
     except Exception:
         log.exception("The worker is broken and ends")
-        return 1
-    return 0
+        code = 1
+    # 7. Say what is left to say and go, without the destructors of native libraries, some of which abort.
+    transport.close()
+    sys.stderr.flush()
+    os._exit(code)

@@ -21,50 +21,53 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # A batch that takes longer than this is followed by smaller ones: whoever comes with a short file waits for its end.
+# So many seconds after somebody came while others were at work, less is too long: the next short file is likely.
 _PATIENCE = 20.0
+_PATIENCE_IN_COMPANY = 5.0
+_IN_COMPANY = 30.0
 # How long a batch waits for the first pieces of jobs that have just come, so that they need not wait for its end.
 _COMPANY = 0.1
 
 
 class _Line:
-    """The pieces of one job that wait. `served`: the turn in which the job was last given a place, 0 for never.
+    """The pieces of one job that wait. `served`: the turn in which it came or was last given a place.
 
     `awaited`: its first piece is there, or was waited for long enough.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, turn: int) -> None:
         self.job = job
         self.waiting: deque[Piece] = deque()
         self.awaited = False
-        self.served = 0
+        self.served = turn
         self.batches = 0
 
 
 class Batcher:
     """Jobs `join`, `submit` pieces and `leave`, each on its thread; one thread calls `work`.
 
-    Who was never served comes first, then who waits longest, one piece each in turn. A job gets one place in its first
-    batch, two in the next, then four: its first text comes early. `wake` is called when there may be work.
+    First pieces have every other batch to themselves: a short file is answered when it ends, and more pieces would
+    prolong it. Then comes who waits longest, one piece each in turn, two places in a job's second batch, then four.
+    `most` pieces fit into a batch; `wake` is called when there may be work.
     """
 
-    def __init__(self, engine: Engine, size: int, wake: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, most: int, wake: Callable[[], None]) -> None:
         self._engine = engine
-        self._most = self._size = size
+        self.most = self._size = most
+        self._company_until = 0.0
+        self._were_new = False
         self._wake = wake
         self._lines: dict[Job, _Line] = {}
         self._running: list[Piece] = []
         self._turn = itertools.count(1)
         self._changed = threading.Condition()
 
-    @property
-    def most(self) -> int:
-        """Pieces that a batch may hold."""
-        return self._most
-
     def join(self, job: Job) -> None:
         """A job that will submit pieces has come."""
         with self._changed:
-            self._lines[job] = _Line(job)
+            if self._lines:
+                self._company_until = time.monotonic() + _IN_COMPANY
+            self._lines[job] = _Line(job, next(self._turn))
 
     def submit(self, piece: Piece, *, first: bool = False) -> None:
         """Queue a piece of a job that has joined; `first`, before its others."""
@@ -89,11 +92,12 @@ class Batcher:
             for line in self._lines.values():
                 line.awaited = True
             batch = self._running = self._take()
+            first = all(self._lines[piece.job].batches == 1 for piece in batch)
         if not batch:
             return
         start = time.monotonic()
         outcomes = self._decode(batch)
-        self._adapt(len(batch), time.monotonic() - start)
+        self._adapt(len(batch), time.monotonic() - start, first=first)
         for piece, outcome in zip(batch, outcomes, strict=True):
             piece.job.done(piece, outcome)
         with self._changed:
@@ -117,7 +121,10 @@ class Batcher:
 
     def _take(self) -> list[Piece]:
         batch: list[Piece] = []
-        lines = sorted(self._lines.values(), key=lambda line: line.served)
+        waiting = sorted((line for line in self._lines.values() if line.waiting), key=lambda line: line.served)
+        new = [] if self._were_new else [line for line in waiting if not line.batches]
+        lines = new or waiting
+        self._were_new = bool(new)
         given = dict.fromkeys(lines, 0)
         while len(batch) < self._size:
             able = [line for line in lines if line.waiting and given[line] < 2**line.batches]
@@ -141,9 +148,12 @@ class Batcher:
         if not any(piece.job.wanted for piece in batch):
             raise JobCancelledError
 
-    def _adapt(self, pieces: int, seconds: float) -> None:
-        if seconds > _PATIENCE:
+    def _adapt(self, pieces: int, seconds: float, *, first: bool) -> None:
+        """First pieces are what somebody waits for: fewer of them at once would take longer together."""
+        company = not first and time.monotonic() < self._company_until
+        patience = _PATIENCE_IN_COMPANY if company else _PATIENCE
+        if seconds > patience:
             self._size = max(1, pieces // 2)
             log.info("A batch of %d pieces took %.0f s; the next have fewer", pieces, seconds)
-        elif pieces == self._size and seconds < _PATIENCE / 3:
-            self._size = min(self._most, 2 * self._size)
+        elif pieces == self._size and seconds < patience / 3:
+            self._size = min(self.most, 2 * self._size)

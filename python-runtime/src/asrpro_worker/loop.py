@@ -8,8 +8,9 @@ import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from asrpro_worker.batcher import Batcher
 from asrpro_worker.errors import JobCancelledError, WorkerError, as_worker_error
@@ -110,12 +111,9 @@ class Loop:
     def _answer(self, message: Load | Probe) -> None:
         try:
             self._send(self._load(message) if isinstance(message, Load) else self._probe(message))
-        except Exception as error:
-            failure = as_worker_error(error)
-            if failure.code == "internal_error":
-                log.exception("%s failed", message.type)
-                failure = WorkerError("model_load_failed", f"Loading the model failed ({type(error).__name__}).")
-            self._send(Failure(message.request, failure.code, failure.message, failure.param))
+        except Exception as error:  # noqa: BLE001 - it is logged where it becomes an answer
+            what = WorkerError("model_load_failed", f"Loading the model failed ({type(error).__name__}).")
+            self._send(_failure(message.request, error, what))
 
     def _load(self, message: Load) -> Loaded:
         if self._facts:
@@ -162,16 +160,12 @@ class Loop:
             return_unused()
 
     def _outcome(self, job: Job) -> Result | Cancelled | Failure:
-        name = job.request.job
         try:
             return self._transcribe(job)
         except JobCancelledError:
-            return Cancelled(name)
-        except Exception as error:
-            failure = as_worker_error(error)
-            if failure.code == "internal_error":
-                log.exception("Job %s failed", name)
-            return Failure(name, failure.code, failure.message, failure.param)
+            return Cancelled(job.request.job)
+        except Exception as error:  # noqa: BLE001 - as above
+            return _failure(job.request.job, error)
 
     def _transcribe(self, job: Job) -> Result:
         # Imported here: numpy and PyAV would stand before `hello`.
@@ -205,6 +199,15 @@ class Loop:
         self._engine = self._batcher = None
         gc.collect()
         self._send(Unloaded(message.request, before, resident_bytes()))
+
+
+def _failure(subject: str, error: Exception, unexpected: WorkerError | None = None) -> Failure:
+    """An error as an answer; `unexpected` says what one means that only the log can explain."""
+    answer = as_worker_error(error)
+    if answer.code == "internal_error":
+        log.error("%s failed", subject, exc_info=error)
+        answer = unexpected or answer
+    return Failure(subject, answer.code, answer.message, answer.param)
 
 
 def _prepare() -> None:

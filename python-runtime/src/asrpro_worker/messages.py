@@ -1,28 +1,29 @@
-"""Every message between gateway and worker, as src/wire/messages.ts declares them.
+"""Every message between gateway and worker. What each means is said in src/wire/messages.ts, which declares the same.
 
-Msgpack maps with a `type`, keys in snake_case, times in seconds, sizes in bytes. Unknown keys are dropped. The golden
-files in test/wire/golden are read by the tests of both sides.
+Msgpack maps with a `type`, keys in snake_case, times in seconds, sizes in bytes. Unknown keys are dropped; whatever
+else is wrong raises ValueError with the key. The golden files in test/wire/golden are read by the tests of both sides.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+from msgspec.msgpack import Decoder
 
 PROTOCOL = 1
 
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
 
-@dataclass(frozen=True)
-class Curve:
-    """CURVE keys in Z85, given where the endpoint is TCP."""
 
+class Curve(Struct, frozen=True):
     server_public: str
     client_public: str
     client_secret: str
 
 
-@dataclass(frozen=True)
-class Bootstrap:
+class Bootstrap(Struct, frozen=True):
     """The line of JSON on stdin that starts a worker."""
 
     protocol: int
@@ -39,8 +40,7 @@ class Bootstrap:
 # gateway -> worker
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Struct, frozen=True):
     """What to load: a directory, or the file for `.nemo`. `quantization` is the file suffix of ONNX exports."""
 
     id: str
@@ -49,64 +49,48 @@ class Model:
     languages: list[str] | None
 
 
-@dataclass(frozen=True)
-class Load:
+class Load(Struct, frozen=True, tag="load"):
     """`threads` 0: one for each physical core. `concurrency` 0: what suits the machine."""
 
-    type: ClassVar[str] = "load"
     request: str
     model: Model
     device: str
     compute_type: str
-    threads: int
-    concurrency: int
+    threads: Count
+    concurrency: Count
 
 
-@dataclass(frozen=True)
-class Transcribe:
-    """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps` None: they are wanted."""
+class Transcribe(Struct, frozen=True, tag="transcribe", omit_defaults=True):
+    """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps`: does anybody read them?"""
 
-    type: ClassVar[str] = "transcribe"
     job: str
     audio: str
     task: Literal["transcribe", "translate"]
     language: str | None
     prompt: str | None
     temperature: float | None
-    beam_size: int | None
+    beam_size: Positive | None
     hotwords: list[str]
     word_timestamps: bool
     logprobs: bool
     vad_filter: bool
-    segment_timestamps: bool | None = None
+    segment_timestamps: bool = True
 
     @property
     def wants_times(self) -> bool:
         """Of words or segments."""
-        return self.word_timestamps or self.segment_timestamps is not False
+        return self.word_timestamps or self.segment_timestamps
 
 
-@dataclass(frozen=True)
-class Cancel:
-    """End a job; answered by `cancelled`, or by its result if that was first."""
-
-    type: ClassVar[str] = "cancel"
+class Cancel(Struct, frozen=True, tag="cancel"):
     job: str
 
 
-@dataclass(frozen=True)
-class Unload:
-    """Finish nothing more: release the model, answer `unloaded`, exit with 0."""
-
-    type: ClassVar[str] = "unload"
+class Unload(Struct, frozen=True, tag="unload"):
     request: str
 
 
-@dataclass(frozen=True)
-class Probe:
-    """Test devices with a real inference of the engine; no model need be loaded."""
-
-    type: ClassVar[str] = "probe"
+class Probe(Struct, frozen=True, tag="probe"):
     request: str
     devices: list[str]
 
@@ -116,18 +100,14 @@ GatewayMessage = Load | Transcribe | Cancel | Unload | Probe
 # worker -> gateway
 
 
-@dataclass(frozen=True)
-class Word:
-    """A word without the space before it."""
-
+class Word(Struct, frozen=True):
     word: str
     start: float
     end: float
     probability: float | None
 
 
-@dataclass(frozen=True)
-class TokenLogprob:
+class TokenLogprob(Struct, frozen=True):
     """One token of the text; `bytes` is its UTF-8, which may be part of a character."""
 
     token: str
@@ -135,29 +115,28 @@ class TokenLogprob:
     bytes: list[int]
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of speech; `text` keeps the leading space that joins it to the one before.
+class Segment(Struct, frozen=True, kw_only=True):
+    """A stretch of speech, in seconds; `text` keeps the leading space that joins it to the one before.
 
-    `id` counts from 0 without gaps; `seek` is the start of the decoded window in frames of 10 ms.
+    `id` counts from 0 without gaps; `seek` is the start of the decoded window in frames of 10 ms. What an engine does
+    not have is 0 or [].
     """
 
-    id: int
+    id: int = 0
     seek: int
     start: float
     end: float
     text: str
-    tokens: list[int]
-    temperature: float
-    avg_logprob: float
+    tokens: list[int] = []
+    temperature: float = 0.0
+    avg_logprob: float = 0.0
     compression_ratio: float
-    no_speech_prob: float
-    words: list[Word] | None
-    logprobs: list[TokenLogprob] | None
+    no_speech_prob: float = 0.0
+    words: list[Word] | None = None
+    logprobs: list[TokenLogprob] | None = None
 
 
-@dataclass(frozen=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True):
     """What the engine can honour with the loaded model; `neutral` lists the segment keys that hold 0 or []."""
 
     tasks: list[Literal["transcribe", "translate"]]
@@ -170,11 +149,7 @@ class Capabilities:
     neutral: list[str]
 
 
-@dataclass(frozen=True)
-class Hello:
-    """The first message, sent before the engine is imported."""
-
-    type: ClassVar[str] = "hello"
+class Hello(Struct, frozen=True, tag="hello"):
     protocol: int
     token: str
     pid: int
@@ -182,20 +157,14 @@ class Hello:
     versions: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Loading:
-    """A phase of loading has begun."""
-
-    type: ClassVar[str] = "loading"
+class Loading(Struct, frozen=True, tag="loading"):
     request: str
     phase: Literal["import", "weights", "warm-up"]
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True, tag="loaded"):
     """The model answered a first inference. Device, compute type and threads are those in force."""
 
-    type: ClassVar[str] = "loaded"
     request: str
     device: str
     compute_type: str
@@ -207,38 +176,22 @@ class Loaded:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Started:
-    """The audio was decoded; the engine begins."""
-
-    type: ClassVar[str] = "started"
+class Started(Struct, frozen=True, tag="started"):
     job: str
     duration: float | None
 
 
-@dataclass(frozen=True)
-class Progress:
-    """The job is alive and this far, in seconds of audio."""
-
-    type: ClassVar[str] = "progress"
+class Progress(Struct, frozen=True, tag="progress"):
     job: str
     position: float
 
 
-@dataclass(frozen=True)
-class SegmentReady:
-    """The next segment, in order."""
-
-    type: ClassVar[str] = "segment"
+class SegmentReady(Struct, frozen=True, tag="segment"):
     job: str
     segment: Segment
 
 
-@dataclass(frozen=True)
-class Result:
-    """The end of a job that went well. `timings` are seconds by stage."""
-
-    type: ClassVar[str] = "result"
+class Result(Struct, frozen=True, tag="result"):
     job: str
     language: str | None
     language_probability: float | None
@@ -247,50 +200,31 @@ class Result:
     timings: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Failure:
-    """The end of a job or request that did not; `subject` is its id."""
-
-    type: ClassVar[str] = "error"
+class Failure(Struct, frozen=True, tag="error"):
     subject: str
     code: str
     message: str
     param: str | None
 
 
-@dataclass(frozen=True)
-class Cancelled:
-    """The end of a job that was cancelled."""
-
-    type: ClassVar[str] = "cancelled"
+class Cancelled(Struct, frozen=True, tag="cancelled"):
     job: str
 
 
-@dataclass(frozen=True)
-class Unloaded:
-    """The last message; the process exits after it."""
-
-    type: ClassVar[str] = "unloaded"
+class Unloaded(Struct, frozen=True, tag="unloaded"):
     request: str
     memory_before: int
     memory_after: int
 
 
-@dataclass(frozen=True)
-class ProbedDevice:
-    """Whether a real inference ran there; `reason` says why not."""
-
+class ProbedDevice(Struct, frozen=True):
     id: str
     usable: bool
     compute_types: list[str]
     reason: str | None
 
 
-@dataclass(frozen=True)
-class Devices:
-    """The answer to `probe`."""
-
-    type: ClassVar[str] = "devices"
+class Devices(Struct, frozen=True, tag="devices"):
     request: str
     devices: list[ProbedDevice]
 
@@ -298,3 +232,5 @@ class Devices:
 WorkerMessage = (
     Hello | Loading | Loaded | Started | Progress | SegmentReady | Result | Failure | Cancelled | Unloaded | Devices
 )
+
+decode_gateway = Decoder(GatewayMessage).decode

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import sys
 import threading
 
-from asrpro_worker.codec import ProtocolError, check
+import msgspec
+
 from asrpro_worker.messages import PROTOCOL, Bootstrap
 
 _STDIN = 0
@@ -18,7 +18,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def read_bootstrap() -> Bootstrap:
-    """The first line of stdin. Raises ProtocolError when it is absent, malformed or of another protocol.
+    """The first line of stdin. Raises ValueError when it is absent, malformed or of another protocol.
 
     Reads the descriptor itself: a thread that waits inside Python's buffered stdin aborts the interpreter at exit.
     """
@@ -29,12 +29,12 @@ def read_bootstrap() -> Bootstrap:
             break
         line += byte
     try:
-        value = json.loads(line)
+        bootstrap = msgspec.json.decode(line, type=Bootstrap)
     except ValueError as error:
-        raise ProtocolError("the first line on stdin is no JSON; this program is started by asrpro") from error
-    bootstrap = check(Bootstrap, value)
+        what = f"the first line on stdin starts no worker; this program is started by asrpro ({error})"
+        raise ValueError(what) from error
     if bootstrap.protocol != PROTOCOL:
-        raise ProtocolError(f"protocol {bootstrap.protocol} is not {PROTOCOL}; worker and gateway are of two versions")
+        raise ValueError(f"protocol {bootstrap.protocol} is not {PROTOCOL}; worker and gateway are of two versions")
     return bootstrap
 
 

@@ -7,8 +7,9 @@ import threading
 from typing import TYPE_CHECKING
 
 import zmq
+from msgspec.msgpack import encode
 
-from asrpro_worker.codec import ProtocolError, decode_gateway, encode
+from asrpro_worker.messages import decode_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +75,7 @@ class Transport:
     def _hear(self, frames: list[bytes]) -> None:
         try:
             message = decode_gateway(frames[-1])
-        except ProtocolError as error:
+        except ValueError as error:
             log.error("The gateway sent something that is no message: %s", error)  # noqa: TRY400 - the text says it all
             return
         self._receive(message)

@@ -9,7 +9,7 @@ _PACKAGES = (
     "av",
     "ctranslate2",
     "faster-whisper",
-    "msgpack",
+    "msgspec",
     "nemo-toolkit",
     "numpy",
     "onnx-asr",

@@ -30,17 +30,4 @@ def finite(value: float, otherwise: float = 0.0) -> float:
 
 def untimed(text: str, start: float, end: float, seek: int) -> Segment:
     """A piece as one segment, for a model that has neither times nor probabilities."""
-    return Segment(
-        id=0,
-        seek=seek,
-        start=start,
-        end=end,
-        text=text,
-        tokens=[],
-        temperature=0.0,
-        avg_logprob=0.0,
-        compression_ratio=compression_ratio(text),
-        no_speech_prob=0.0,
-        words=None,
-        logprobs=None,
-    )
+    return Segment(seek=seek, start=start, end=end, text=text, compression_ratio=compression_ratio(text))

@@ -29,7 +29,7 @@ from asrpro_worker.engines.nemo import devices
 from asrpro_worker.engines.nemo.files import check_checkpoint, load_error
 from asrpro_worker.engines.nemo.hypothesis import segments_of
 from asrpro_worker.engines.protocol import Facts
-from asrpro_worker.machine import thread_count
+from asrpro_worker.machine import few_pieces, thread_count
 from asrpro_worker.messages import Capabilities
 from asrpro_worker.pcm import RATE
 from asrpro_worker.piece import Heard
@@ -46,8 +46,6 @@ log = logging.getLogger(__name__)
 
 # Shorter arrays are padded by NeMo on both sides, which shifts the times; so they are padded here, at the end.
 _PADDED = RATE + RATE // 10
-# A CPU gains nothing from several pieces at once; a GPU does, for the price of a later first text.
-_BATCH = {"cuda": 8}
 
 _CAPABILITIES = Capabilities(
     tasks=["transcribe"],
@@ -92,7 +90,7 @@ class Nemo:
             device=device,
             compute_type=compute_type,
             threads=threads,
-            batch=request.concurrency or _BATCH.get(device.partition(":")[0], 1),
+            batch=few_pieces(request.concurrency, device),
             languages=request.model.languages or [],
             capabilities=_CAPABILITIES,
         )

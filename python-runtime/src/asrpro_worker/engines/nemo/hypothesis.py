@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from asrpro_worker.engines.measures import ends_sentence, untimed
 from asrpro_worker.messages import Word

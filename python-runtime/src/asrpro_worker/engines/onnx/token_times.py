@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from asrpro_worker.engines.measures import ends_sentence, untimed
 from asrpro_worker.messages import Segment, TokenLogprob, Word
