@@ -52,15 +52,6 @@ export function residentBytes(pid: number): number {
   }
 }
 
-/** What the machine can give to programs, in bytes. */
-export function availableBytes(): number {
-  return Number(/MemAvailable:\s+(\d+)/.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) * 1024;
-}
-
-export function mean(numbers: readonly number[]): number {
-  return numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
-}
-
 /** Sends a file, and does not care what becomes of it. */
 export async function send(url: string, file: string, signal: AbortSignal, model?: string): Promise<void> {
   const form = new FormData();

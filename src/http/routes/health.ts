@@ -17,7 +17,7 @@ const health = z
       pid: z.int().nullable(),
       generation: z.int().describe('Counts the workers that were started.'),
       restarts: z.int(),
-      memory_bytes: z.int().nullable(),
+      memory_bytes: z.int().nullable().describe('What its end would give back; resident size where there is no /proc.'),
       last_error: z.string().nullable(),
     }),
     queue: z.object({ running: z.int(), waiting: z.int(), limit: z.int() }),
