@@ -30,10 +30,12 @@ const parts: Record<string, () => Promise<Row[]>> = {
 await installForTests();
 const rows: Row[] = [];
 for (const name of positionals.length > 0 ? positionals : Object.keys(parts)) {
+  const startedAt = performance.now();
   for (const row of await parts[name]!()) {
     rows.push(row);
     console.log(`${row.held ? 'held' : 'NOT HELD'}: ${row.what}: ${row.found} (goal: ${row.goal})`);
   }
+  console.log(`${name}: ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
 }
 if (positionals.length === 0) writeFileSync(path.join(checkout, 'docs', 'reliability.md'), page());
 if (rows.some(({ held }) => !held)) process.exitCode = 1;

@@ -5,6 +5,7 @@ import { seeded } from '../../test/setup/seeded.ts';
 import { median } from '../statistics.ts';
 import {
   BASE,
+  childrenOf,
   health,
   jfk,
   megabytes,
@@ -110,15 +111,13 @@ export async function switches(rounds: number): Promise<Row[]> {
     }
     let most = 0;
     const sampler = setInterval(() => {
-      most = Math.max(
-        most,
-        workersOf(gateway).reduce((sum, pid) => sum + residentBytes(pid), 0),
-      );
+      const held = childrenOf(gateway.pid).reduce((sum, pid) => sum + residentBytes(pid), 0);
+      most = Math.max(most, held);
     }, 25);
     const outcomes: string[] = [];
     for (let round = 0; round < rounds; round += 1) {
-      const [to, other] = round % 2 === 0 ? [BASE, TINY] : [TINY, BASE];
-      const asked = [outcome(gateway.url, to), outcome(gateway.url, other)];
+      const [from, to] = round % 2 === 0 ? [TINY, BASE] : [BASE, TINY];
+      const asked = [outcome(gateway.url, from), outcome(gateway.url, to)];
       const switched = await post(gateway.url, SETTINGS, { model_id: to });
       outcomes.push(
         switched.status === 200 ? 'switched' : (switched.json.error.code as string),

@@ -231,7 +231,7 @@ export type Health = {
   worker: {
     state: 'stopped' | 'starting' | 'ready' | 'stopping' | 'crashed' | 'failed';
     pid: number | null;
-    /** Counts the workers that were started. */
+    /** Number of this worker, of the last one where none lives; each start counts one up. */
     generation: number;
     restarts: number;
     /** What its end would give back; resident size where there is no /proc. */

@@ -55,8 +55,10 @@ export function mainWorker({ workers }: State): WorkerState | null {
 }
 
 export function describeWorker(state: State, now: number): Omit<WorkerHealth, 'pid' | 'memoryBytes'> {
-  const { generation, restarts, lastError } = state;
+  const { restarts, lastError } = state;
   const worker = mainWorker(state);
+  // Of the worker that is shown, not of the one that is prepared beside it.
+  const generation = worker?.generation ?? state.generation;
   return { state: worker === null ? pastState(state, now) : STATES[worker.phase], generation, restarts, lastError };
 }
 
