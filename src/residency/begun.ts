@@ -1,5 +1,14 @@
 import { loadFailed } from './load-outcome.ts';
-import { type Effect, entryOf, forgetSelection, type JobEntry, removeEntry, type State, workerOf } from './state.ts';
+import {
+  type Effect,
+  entryOf,
+  forgetSelection,
+  type JobEntry,
+  jobOn,
+  removeEntry,
+  type State,
+  workerOf,
+} from './state.ts';
 
 /** Writes down that an effect is under way, or, where nobody has to do anything for it, done. */
 export function begun(state: State, effect: Effect): void {
@@ -56,7 +65,7 @@ export function begun(state: State, effect: Effect): void {
       break;
     }
     case 'FailJob': {
-      const job = state.running.find(({ entry }) => entry.id === effect.id);
+      const job = jobOn(state, effect.id);
       if (job) job.over = true;
       else removeEntry(state, effect.id);
       break;

@@ -7,6 +7,7 @@ import {
   type Event,
   entryOf,
   forgetSelection,
+  jobOn,
   type LineEntry,
   removeWorker,
   type State,
@@ -41,13 +42,12 @@ export function happened(state: State, event: Event, now: number): void {
       failJob(state, event.id, event.error);
       break;
     case 'JobDeaf': {
-      const job = state.running.find(({ entry }) => entry.id === event.id);
+      const job = jobOn(state, event.id);
       if (job) job.deafSince ??= now;
       break;
     }
     case 'JobHung': {
-      const job = state.running.find(({ entry }) => entry.id === event.id);
-      const worker = workerOf(state, job?.generation);
+      const worker = workerOf(state, jobOn(state, event.id)?.generation);
       if (!worker) break;
       worker.hungSince ??= now;
       worker.fault = 'gave no sign of life and was ended';
@@ -147,7 +147,7 @@ function queue(state: State, entry: LineEntry): void {
 }
 
 function jobEnded(state: State, id: number, again: boolean, now: number): void {
-  const job = state.running.find(({ entry }) => entry.id === id);
+  const job = jobOn(state, id);
   if (job === undefined) return;
   state.running = state.running.filter((other) => other !== job);
   if (again && !job.over) queue(state, { ...job.entry, alone: true, until: now + state.limits.queueSeconds });
@@ -156,7 +156,7 @@ function jobEnded(state: State, id: number, again: boolean, now: number): void {
 
 /** The outcome is passed on at once; a job that runs stays until the engine has stopped. */
 function failJob(state: State, id: number, error: AsrproError): void {
-  const running = state.running.find(({ entry }) => entry.id === id);
+  const running = jobOn(state, id);
   if (running?.over || (!running && entryOf(state, id) === undefined)) return;
   state.news.push({ type: 'FailJob', id, error });
 }

@@ -120,7 +120,7 @@ export interface State {
   spoiled: ModelEngine | null;
   /** When workers died that had no model, by engine, since one loaded a model. */
   crashes: Map<ModelEngine, number[]>;
-  /** Models that killed their worker while they were loaded. */
+  /** Models that killed their worker while they were loaded, until one is loaded or asked for by name. */
   loadCrashes: Map<string, { count: number; reason: string }>;
   /** How the last worker ended. */
   lastEnd: { crash: boolean; engine: ModelEngine } | null;
@@ -215,6 +215,15 @@ export function initialState(limits: State['limits']): State {
 
 export function workerOf(state: State, generation: number | undefined): WorkerState | undefined {
   return state.workers.find((worker) => worker.generation === generation);
+}
+
+/** The one that has a model and is not about to end. */
+export function loadedWorker({ workers }: Pick<State, 'workers'>): WorkerState | undefined {
+  return workers.find(({ phase }) => phase === 'loaded');
+}
+
+export function jobOn(state: State, id: number): RunningJob | undefined {
+  return state.running.find(({ entry }) => entry.id === id);
 }
 
 export function removeWorker(state: State, generation: number): WorkerState | undefined {
