@@ -226,20 +226,16 @@ export function jobOn(state: State, id: number): RunningJob | undefined {
   return state.running.find(({ entry }) => entry.id === id);
 }
 
-export function removeWorker(state: State, generation: number): WorkerState | undefined {
-  const worker = workerOf(state, generation);
-  state.workers = state.workers.filter((other) => other !== worker);
-  return worker;
+export function removeWorker(state: State, generation: number): void {
+  state.workers = state.workers.filter((worker) => worker.generation !== generation);
 }
 
 export function entryOf(state: State, id: number): LineEntry | undefined {
   return state.line.find((entry) => entry.id === id);
 }
 
-export function removeEntry(state: State, id: number): LineEntry | undefined {
-  const entry = entryOf(state, id);
-  state.line = state.line.filter((other) => other !== entry);
-  return entry;
+export function removeEntry(state: State, id: number): void {
+  state.line = state.line.filter((entry) => entry.id !== id);
 }
 
 export function forgetSelection(state: State): void {
