@@ -21,7 +21,8 @@ const parts: Record<string, () => Promise<Row[]>> = {
   'worker-deaths': () => workerDeaths(rounds),
   'gateway-deaths': () => gatewayDeaths(rounds),
   leavers: () => leavers(Math.ceil(rounds / 2)),
-  switches: () => switches(Math.ceil(rounds / 2)),
+  // Each loads two models in turn, which takes longest of all.
+  switches: () => switches(Math.ceil(rounds / 4)),
   'broken-target': brokenTarget,
   health: () => healthUnderLoad(500),
   disconnect,
