@@ -21,7 +21,8 @@ const parts: Record<string, () => Promise<Row[]>> = {
   'worker-deaths': () => workerDeaths(rounds),
   'gateway-deaths': () => gatewayDeaths(rounds),
   leavers: () => leavers(Math.ceil(rounds / 2)),
-  switches: () => switches(Math.ceil(rounds / 2)),
+  // Each loads two models in turn, which takes longest of all.
+  switches: () => switches(Math.ceil(rounds / 4)),
   'broken-target': brokenTarget,
   health: () => healthUnderLoad(500),
   disconnect,
@@ -30,10 +31,12 @@ const parts: Record<string, () => Promise<Row[]>> = {
 await installForTests();
 const rows: Row[] = [];
 for (const name of positionals.length > 0 ? positionals : Object.keys(parts)) {
+  const startedAt = performance.now();
   for (const row of await parts[name]!()) {
     rows.push(row);
     console.log(`${row.held ? 'held' : 'NOT HELD'}: ${row.what}: ${row.found} (goal: ${row.goal})`);
   }
+  console.log(`${name}: ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
 }
 if (positionals.length === 0) writeFileSync(path.join(checkout, 'docs', 'reliability.md'), page());
 if (rows.some(({ held }) => !held)) process.exitCode = 1;

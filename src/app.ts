@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { allClosed, endProcessLater } from './closing.ts';
 import { inFolder } from './config/own-folder.ts';
 import type { Paths } from './config/paths.ts';
 import type { Config } from './config/schema.ts';
@@ -17,7 +18,6 @@ import { createTranscriptionService } from './transcription/service.ts';
 import type { TranscriptionService } from './transcription/types.ts';
 import { createRunDirectory, type RunDirectory, sweepRunDirectories } from './wire/run-directory.ts';
 import type { StartWorker } from './worker/handle.ts';
-import { within } from './worker/kill-ladder.ts';
 import type { Patience } from './worker/worker.ts';
 
 /** The rooms of the program. `app.ts` builds and wires them; nothing else does. */
@@ -35,7 +35,8 @@ export interface Services {
   readonly transcription: TranscriptionService;
   /**
    * Ends everything within `server.drainSeconds` and one more: running jobs, workers, downloads and installations, also
-   * those that wait for something. Then removes what is temporary.
+   * those that wait for something. Then removes what is temporary. A room that does not end by then does not keep the
+   * process either.
    *
    * @param served the end of what still uses temporary files, within the same limit: the HTTP server's.
    */
@@ -97,10 +98,19 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
 
   const closeAll = async (served?: Promise<unknown>): Promise<void> => {
     const { drainSeconds } = config.server;
-    const rooms = [downloads.close(), engines.close()].map((room) => within(room, drainSeconds + CLOSE_GRACE_SECONDS));
-    await Promise.allSettled([residency.close(drainSeconds), served, ...rooms]);
-    await within(remembered, CLOSE_GRACE_SECONDS);
+    const seconds = drainSeconds + CLOSE_GRACE_SECONDS;
+    const rooms = [
+      { name: 'residency', closed: residency.close(drainSeconds), seconds },
+      { name: 'downloads', closed: downloads.close(), seconds },
+      { name: 'engines', closed: engines.close(), seconds },
+      // It keeps the same limit itself, and has its sockets to close after it.
+      { name: 'the HTTP server', closed: served ?? Promise.resolve(), seconds: seconds + CLOSE_GRACE_SECONDS },
+    ];
+    const inTime = await allClosed(rooms, log);
+    const written = { name: 'what is remembered', closed: remembered, seconds: CLOSE_GRACE_SECONDS };
+    const all = (await allClosed([written], log)) && inTime;
     run.remove();
+    if (!all) endProcessLater(CLOSE_GRACE_SECONDS);
     process.removeListener('exit', removeRun);
   };
   let closed: Promise<void> | null = null;

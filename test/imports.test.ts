@@ -8,6 +8,7 @@ const layers = [
   ['main', 'bootstrap', 'client'],
   ['cli'],
   ['app'],
+  ['closing'],
   ['http'],
   ['transcription'],
   ['residency'],

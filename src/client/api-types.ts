@@ -165,12 +165,13 @@ export type UnloadReport = {
   model: null;
   unloaded: string | null;
   memory: {
-    /** Memory that the worker, and what it had started, held for themselves alone. */
+    /** Memory that the end of the worker, and of what it had started, gives back: pages that they have written, not those of files. Where there is no /proc: its resident size after the load. */
     before_bytes: number;
     /** The part of it that none of those processes holds any more. */
     returned_bytes: number;
     worker_exited: true;
     exit_seconds: number;
+    /** What the machine can give to programs; Linux only. */
     system_available_before_bytes: number | null;
     system_available_after_bytes: number | null;
     gpu_free_before_bytes: number | null;
@@ -230,9 +231,10 @@ export type Health = {
   worker: {
     state: 'stopped' | 'starting' | 'ready' | 'stopping' | 'crashed' | 'failed';
     pid: number | null;
-    /** Counts the workers that were started. */
+    /** Number of this worker, of the last one where none lives; each start counts one up. */
     generation: number;
     restarts: number;
+    /** What its end would give back; resident size where there is no /proc. */
     memory_bytes: number | null;
     last_error: string | null;
   };

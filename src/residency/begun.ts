@@ -1,8 +1,19 @@
 import { loadFailed } from './load-outcome.ts';
-import { type Effect, entryOf, forgetSelection, type JobEntry, removeEntry, type State, workerOf } from './state.ts';
+import {
+  type Effect,
+  entryOf,
+  forgetSelection,
+  type JobEntry,
+  jobOn,
+  removeEntry,
+  type State,
+  workerOf,
+} from './state.ts';
 
 /** Writes down that an effect is under way, or, where nobody has to do anything for it, done. */
 export function begun(state: State, effect: Effect): void {
+  const entry = 'id' in effect ? entryOf(state, effect.id) : undefined;
+  const worker = 'generation' in effect ? workerOf(state, effect.generation) : undefined;
   switch (effect.type) {
     case 'StartWorker': {
       const { generation, engine } = effect;
@@ -13,12 +24,10 @@ export function begun(state: State, effect: Effect): void {
       state.workers.push({ generation, engine, phase: 'starting', ...nothing });
       break;
     }
-    case 'StopWorker': {
-      const worker = workerOf(state, effect.generation)!;
-      worker.phase = 'ending';
-      worker.killed = effect.how === 'kill';
+    case 'StopWorker':
+      worker!.phase = 'ending';
+      worker!.killed = effect.how === 'kill';
       break;
-    }
     case 'ChooseSettings':
       state.choice = { model: effect.model, settings: null };
       break;
@@ -30,33 +39,30 @@ export function begun(state: State, effect: Effect): void {
       if (head?.kind === 'load') head.previous = previous?.id ?? null;
       break;
     }
-    case 'LoadModel': {
-      const worker = workerOf(state, effect.generation)!;
-      worker.phase = 'loading';
-      worker.model = effect.model;
+    case 'LoadModel':
+      worker!.phase = 'loading';
+      worker!.model = effect.model;
       break;
-    }
     case 'GiveUpLoad':
       loadFailed(state, effect.error, false, state.load!.since);
       break;
-    case 'BindJob': {
-      const entry = entryOf(state, effect.id) as JobEntry;
-      entry.check = 'asked';
-      entry.boundFor = effect.selected;
+    case 'BindJob':
+      entry!.check = 'asked';
+      if (entry!.kind === 'job') entry!.boundFor = effect.selected;
       break;
-    }
     case 'CheckLoad':
-      entryOf(state, effect.id)!.check = 'asked';
+      entry!.check = 'asked';
       break;
     case 'StartJob': {
-      const entry = removeEntry(state, effect.id) as JobEntry;
-      entry.fixed = true;
+      const job = entry as JobEntry;
+      job.fixed = true;
+      removeEntry(state, effect.id);
       const { generation, now: startedAt } = effect;
-      state.running.push({ entry, generation, startedAt, over: false, deafSince: null });
+      state.running.push({ entry: job, generation, startedAt, over: false, deafSince: null });
       break;
     }
     case 'FailJob': {
-      const job = state.running.find(({ entry }) => entry.id === effect.id);
+      const job = jobOn(state, effect.id);
       if (job) job.over = true;
       else removeEntry(state, effect.id);
       break;
@@ -65,18 +71,15 @@ export function begun(state: State, effect: Effect): void {
     case 'FailCommand':
       removeEntry(state, effect.id);
       break;
-    case 'Drain': {
-      const entry = entryOf(state, effect.id);
+    case 'Drain':
       if (entry?.kind === 'unload') entry.drainUntil = effect.until;
       break;
-    }
-    case 'CarryOutUnload': {
-      const entry = removeEntry(state, effect.id);
+    case 'CarryOutUnload':
       if (entry?.kind !== 'unload') break;
+      removeEntry(state, effect.id);
       state.acting = entry;
       if (entry.subject === null) forgetSelection(state);
       break;
-    }
     case 'Select':
       state.selected = effect.model;
       break;
@@ -84,7 +87,7 @@ export function begun(state: State, effect: Effect): void {
       state.timer = effect.at;
       break;
     case 'Closed':
-      if (state.closing) state.closing.done = true;
+      state.closing!.done = true;
       break;
     case 'TellBroken':
     case 'TellCrash':

@@ -2,9 +2,18 @@ import type { ModelEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Model } from '../models/model.ts';
 import { decideStart, type StartDecision } from '../worker/restart-policy.ts';
-import { refusal } from './load-crashes.ts';
+import { refusal } from './load-outcome.ts';
 import { retryAfterSeconds } from './rate.ts';
-import type { Effect, JobEntry, LineEntry, LoadEntry, State, UnloadEntry, WorkerState } from './state.ts';
+import {
+  type Effect,
+  type JobEntry,
+  type LineEntry,
+  type LoadEntry,
+  loadedWorker,
+  type State,
+  type UnloadEntry,
+  type WorkerState,
+} from './state.ts';
 
 /** Beyond the closing deadline, for killed processes to be gone and last answers to be written. */
 export const CLOSE_GRACE_SECONDS = 1;
@@ -86,7 +95,7 @@ function closing(state: State, now: number): Effect[] {
 
 // 3
 function endWorkers(state: State, now: number): Effect[] {
-  const needed = engineNeeded(state);
+  const needed = modelWanted(state)?.engine;
   return state.workers.flatMap((worker) => {
     const { phase } = worker;
     if (phase === 'spent') return stop(worker, 'kill'); // 3.1
@@ -125,13 +134,11 @@ function continueLoad(state: State, now: number): Effect[] {
   if (load === null || state.workers.some(({ phase }) => phase === 'loading')) return [];
   if (stuckWithModel(state)) return [{ type: 'GiveUpLoad', error: workerStuck() }]; // 6.1
   if (load.settings === null) return chooseSettings(state, load.model);
-  const before = state.workers.find(({ phase }) => phase === 'loaded');
+  const before = loadedWorker(state);
   if (before !== undefined) return stop(before, 'ask'); // 6.2
   const next = prepared(state);
   if (next === undefined) {
-    const decision = startDecision(state, load.model.engine, now); // 6.3
-    if (decision.start) return decision.delaySeconds > 0 ? [] : [startWorker(state, load.model.engine)];
-    return [{ type: 'GiveUpLoad', error: keepsCrashing(state, decision.retryAfterSeconds) }];
+    return startWorker(state, load.model.engine, now, (error) => [{ type: 'GiveUpLoad', error }]); // 6.3
   }
   const free = state.workers.every(({ model }) => model === null);
   if (next.phase !== 'ready' || !free || state.acting !== null) return [];
@@ -171,10 +178,10 @@ function serveFirst(state: State, now: number): Effect[] {
       ? []
       : [{ type: 'BindJob', id: head.id, selected: state.selected }]; // 8.1
   if (head.check !== 'done' || head.model === null) return [];
-  const loaded = state.workers.find(({ phase }) => phase === 'loaded');
+  const loaded = loadedWorker(state);
   if (loaded?.model?.id === head.model.id) return serveLoaded(state, head, loaded, now); // 8.2
   if (state.acting !== null) return [];
-  const reason = head.kind === 'job' ? refusal(state.loadCrashes, head.model.id) : null;
+  const reason = head.kind === 'job' ? refusal(state, head.model.id) : null;
   if (reason !== null) return [tell(head, reason)]; // 8.3
   if (stuckWithModel(state)) return [tell(head, workerStuck())];
   return prepare(state, head, head.model, now);
@@ -183,12 +190,12 @@ function serveFirst(state: State, now: number): Effect[] {
 function serveLoaded(
   state: State,
   head: JobEntry | LoadEntry,
-  { generation, loaded, model }: WorkerState,
+  { generation, loaded, model, hungSince }: WorkerState,
   now: number,
 ): Effect[] {
   const { running } = state;
   // It is about to be ended.
-  if (hungSince(state, generation) !== null || running.some(({ deafSince }) => deafSince !== null)) return [];
+  if (hungSince !== null || running.some(({ deafSince }) => deafSince !== null)) return [];
   if (head.kind === 'load') {
     const previous = head.previous === undefined ? head.model.id : head.previous;
     return [...select(state, head.model), { type: 'AnswerLoad', id: head.id, previous }];
@@ -210,13 +217,11 @@ function prepare(state: State, head: LineEntry, model: Model, now: number): Effe
   if (next === undefined) {
     // In the background one try is enough: a failure is told to nobody until it matters.
     if (!idle && state.spoiled === model.engine) return [];
-    const decision = startDecision(state, model.engine, now);
-    if (!decision.start) return idle ? [tell(head, keepsCrashing(state, decision.retryAfterSeconds))] : [];
-    return decision.delaySeconds > 0 ? [] : [startWorker(state, model.engine)]; // 8.4
+    return startWorker(state, model.engine, now, (error) => (idle ? [tell(head, error)] : [])); // 8.4
   }
   const settings = state.choice?.settings;
   if (!idle || next.phase !== 'ready' || !settings) return [];
-  const previous = state.workers.find(({ phase }) => phase === 'loaded')?.model ?? null;
+  const previous = loadedWorker(state)?.model ?? null;
   return [{ type: 'BeginLoad', model, settings, previous, now }]; // 8.5
 }
 
@@ -246,18 +251,12 @@ function nextMoment(state: State, now: number): number | null {
 }
 
 /** When a worker with a job that hangs or does not stop is ended; Infinity where there is none. */
-function endOfPatience(state: State, { generation, phase }: WorkerState): number {
+function endOfPatience(state: State, { generation, phase, hungSince }: WorkerState): number {
   if (phase !== 'loaded') return Number.POSITIVE_INFINITY;
   const jobs = state.running.filter((job) => job.generation === generation);
-  const since = Math.min(
-    ...[hungSince(state, generation), ...jobs.map(({ deafSince }) => deafSince)].filter((time) => time !== null),
-  );
+  const since = Math.min(...[hungSince, ...jobs.map(({ deafSince }) => deafSince)].filter((time) => time !== null));
   if (!Number.isFinite(since)) return since;
   return jobs.some(({ over }) => !over) ? since + state.limits.drainSeconds : since;
-}
-
-function hungSince(state: State, generation: number): number | null {
-  return state.workers.find((worker) => worker.generation === generation)?.hungSince ?? null;
 }
 
 /** The model that is loaded next for somebody: of the load under way, else of the first who needs another than the loaded. */
@@ -266,16 +265,12 @@ function modelWanted(state: State): Model | null {
   if (state.load !== null) return state.load.model;
   const [head] = state.line;
   if (head?.kind === 'unload' && head.subject === null) return null;
-  const loaded = state.workers.find(({ phase }) => phase === 'loaded')?.model?.id;
+  const loaded = loadedWorker(state)?.model?.id;
   for (const entry of state.line) {
     if (entry.kind !== 'unload' && entry.failure === null && entry.model !== null && entry.model.id !== loaded)
       return entry.model;
   }
   return null;
-}
-
-function engineNeeded(state: State): ModelEngine | null {
-  return modelWanted(state)?.engine ?? null;
 }
 
 function prepared(state: State): WorkerState | undefined {
@@ -307,8 +302,16 @@ function stop({ phase, killed, generation }: WorkerState, how: 'ask' | 'kill'): 
   return told ? [] : [{ type: 'StopWorker', generation, how: hard }];
 }
 
-function startWorker(state: State, engine: ModelEngine): Effect {
-  return { type: 'StartWorker', generation: state.generation + 1, engine };
+/** When the restart policy allows. @param refused what is done when the engine is left to cool down. */
+function startWorker(
+  state: State,
+  engine: ModelEngine,
+  now: number,
+  refused: (error: AsrproError) => Effect[],
+): Effect[] {
+  const decision = startDecision(state, engine, now);
+  if (!decision.start) return refused(keepsCrashing(state, decision.retryAfterSeconds));
+  return decision.delaySeconds > 0 ? [] : [{ type: 'StartWorker', generation: state.generation + 1, engine }];
 }
 
 function startDecision(state: State, engine: ModelEngine, now: number): StartDecision {
@@ -331,7 +334,7 @@ function tell(entry: LineEntry, error: AsrproError): Effect {
 
 function waitedTooLong(state: State, entry: LineEntry): AsrproError {
   const { queueSeconds } = state.limits;
-  const loaded = state.workers.find(({ phase }) => phase === 'loaded');
+  const loaded = loadedWorker(state);
   const waiting = state.line.filter(({ kind }) => kind === 'job').length;
   const details = {
     retryAfterSeconds: retryAfterSeconds(state.secondsPerJob, waiting, loaded?.loaded?.concurrency ?? 1),

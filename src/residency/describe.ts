@@ -1,13 +1,13 @@
 import type { Model } from '../models/model.ts';
 import { decideStart } from '../worker/restart-policy.ts';
-import type { State, WorkerState } from './state.ts';
+import { loadedWorker, type State, type WorkerState } from './state.ts';
 import type { QueueHealth, ResidentStatus, WorkerHealth } from './types.ts';
 
 /** What is loaded, in the words of `GET /v1/settings/model`; memory is asked of the process. */
 export function describeModel(state: State): Omit<ResidentStatus, 'memoryBytes'> {
   const nothing = { device: null, computeType: null, loadSeconds: null };
   const { load, workers, line } = state;
-  const loaded = workers.find(({ phase }) => phase === 'loaded');
+  const loaded = loadedWorker(state);
   if (loaded?.model && loaded.loaded) {
     const { device, compute_type: computeType } = loaded.loaded;
     return { model: loaded.model.id, status: 'loaded', device, computeType, loadSeconds: loaded.loadSeconds };
@@ -27,9 +27,9 @@ export function describeModel(state: State): Omit<ResidentStatus, 'memoryBytes'>
  * catalogue say. The only place that decides between the two. A task that the known kind of model was not trained for stays
  * refused: the worker cannot tell a turbo whose configuration names no layers from a model that translates.
  */
-export function inForce({ workers }: State, model: Model): Model {
-  const loaded = workers.find(({ phase, model: its }) => phase === 'loaded' && its?.id === model.id)?.loaded;
-  if (!loaded) return model;
+export function inForce(state: State, model: Model): Model {
+  const { model: its, loaded } = loadedWorker(state) ?? {};
+  if (!loaded || its?.id !== model.id) return model;
   const { word_timestamps: wordTimestamps, logprobs } = loaded.capabilities;
   const tasks = loaded.capabilities.tasks.filter(
     (task) => model.family === null || model.capabilities.tasks.includes(task),
@@ -55,8 +55,10 @@ export function mainWorker({ workers }: State): WorkerState | null {
 }
 
 export function describeWorker(state: State, now: number): Omit<WorkerHealth, 'pid' | 'memoryBytes'> {
-  const { generation, restarts, lastError } = state;
+  const { restarts, lastError } = state;
   const worker = mainWorker(state);
+  // Of the worker that is shown, not of the one that is prepared beside it.
+  const generation = worker?.generation ?? state.generation;
   return { state: worker === null ? pastState(state, now) : STATES[worker.phase], generation, restarts, lastError };
 }
 
@@ -66,8 +68,8 @@ export function describeQueue({ running, line, reserved, limits }: State): Queue
 }
 
 /** Jobs that the loaded worker runs side by side. */
-export function concurrencyOf({ workers }: State): number {
-  return workers.find(({ phase }) => phase === 'loaded')?.loaded?.concurrency ?? 1;
+export function concurrencyOf(state: State): number {
+  return loadedWorker(state)?.loaded?.concurrency ?? 1;
 }
 
 const STATES: Record<WorkerState['phase'], WorkerHealth['state']> = {

@@ -87,30 +87,46 @@ export class Effects {
   }
 
   perform(effect: Effect): void {
-    const { log } = this.#options;
+    const { log, loadSettings, requireEngine } = this.#options;
     switch (effect.type) {
       case 'StartWorker':
         return this.#startWorker(effect.generation, effect.engine);
       case 'StopWorker':
         return void this.#stopWorker(effect.generation, effect.how);
       case 'ChooseSettings':
-        return void this.#chooseSettings(effect.model);
+        return this.#dispatchOutcome(
+          async () => ({ type: 'SettingsChosen', model: effect.model, settings: await loadSettings(effect.model) }),
+          (error) => ({ type: 'SettingsFailed', model: effect.model, error }),
+        );
       case 'BeginLoad':
         return log.debug({ model: effect.model.id, previous: effect.previous?.id ?? null }, 'loading a model');
       case 'LoadModel':
-        return void this.#loadModel(effect.generation, effect.model, effect.settings);
+        return this.#loadModel(effect.generation, effect.model, effect.settings);
       case 'GiveUpLoad':
         return log.warn({ code: effect.error.code }, `the load was given up: ${effect.error.message}`);
       case 'TellBroken':
         return this.#options.onLoadFailed?.(effect.model, effect.error);
       case 'BindJob':
-        return void this.#bindJob(effect.id, effect.selected);
+        return this.#dispatchOutcome(
+          async () => {
+            const model = await this.#jobs.get(effect.id)!.bind(effect.selected);
+            await requireReady(model, requireEngine);
+            return { type: 'JobBound', id: effect.id, model };
+          },
+          (error) => ({ type: 'CheckFailed', id: effect.id, error }),
+        );
       case 'StartJob':
         return void this.#runJob(effect.id, effect.generation);
       case 'FailJob':
         return this.#jobs.get(effect.id)?.fail(effect.error);
       case 'CheckLoad':
-        return void this.#checkLoad(effect.id, effect.model);
+        return this.#dispatchOutcome(
+          async () => {
+            await requireReady(effect.model, requireEngine, { again: true });
+            return { type: 'LoadChecked', id: effect.id };
+          },
+          (error) => ({ type: 'CheckFailed', id: effect.id, error }),
+        );
       case 'AnswerLoad':
         return this.#takeWaiter(effect.id)?.loaded?.(effect.previous);
       case 'Drain':
@@ -182,57 +198,37 @@ export class Effects {
     if (seat?.worker && !seat.gone) seat.before = measureMemory(seat.worker, seat.loaded);
   }
 
-  async #chooseSettings(model: Model): Promise<void> {
-    try {
-      const settings = await this.#options.loadSettings(model);
-      this.#dispatch({ type: 'SettingsChosen', model, settings });
-    } catch (error) {
-      this.#dispatch({ type: 'SettingsFailed', model, error: asAsrproError(error) });
-    }
+  /** Dispatches what comes of the work. */
+  #dispatchOutcome(work: () => Promise<Event>, failed: (error: AsrproError) => Event): void {
+    void work()
+      .catch((error: unknown) => failed(asAsrproError(error)))
+      .then(this.#dispatch);
   }
 
-  async #loadModel(generation: number, model: Model, settings: LoadSettings): Promise<void> {
+  #loadModel(generation: number, model: Model, settings: LoadSettings): void {
     for (const [other, { gone }] of this.#seats) if (gone) this.#seats.delete(other);
-    const seat = this.#seats.get(generation);
+    const { log, onLoaded } = this.#options;
+    const seat = this.#seats.get(generation)!;
     const { id, path, quantization, languages } = model;
-    try {
-      const loaded = await seat!.worker!.load({
-        model: { id, path: path ?? '', quantization, languages },
-        ...settings,
-      });
-      seat!.loaded = loaded;
-      this.#options.log.info({ model: id, device: loaded.device, computeType: loaded.compute_type }, 'model loaded');
-      this.#options.onLoaded?.(model);
-      this.#dispatch({ type: 'ModelLoaded', generation, loaded });
-    } catch (thrown) {
-      const error = asAsrproError(thrown);
-      this.#options.log.warn({ model: id, code: error.code }, `loading failed: ${error.message}`);
-      this.#dispatch({ type: 'LoadFailed', generation, error });
-    }
-  }
-
-  async #bindJob(id: number, selected: string | null): Promise<void> {
-    try {
-      const model = await this.#jobs.get(id)!.bind(selected);
-      await requireReady(model, this.#options.requireEngine);
-      this.#dispatch({ type: 'JobBound', id, model });
-    } catch (error) {
-      this.#dispatch({ type: 'CheckFailed', id, error: asAsrproError(error) });
-    }
+    this.#dispatchOutcome(
+      async () => {
+        const order = { model: { id, path: path ?? '', quantization, languages }, ...settings };
+        const loaded = await seat.worker!.load(order);
+        seat.loaded = loaded;
+        log.info({ model: id, device: loaded.device, computeType: loaded.compute_type }, 'model loaded');
+        onLoaded?.(model);
+        return { type: 'ModelLoaded', generation, loaded };
+      },
+      (error) => {
+        log.warn({ model: id, code: error.code }, `loading failed: ${error.message}`);
+        return { type: 'LoadFailed', generation, error };
+      },
+    );
   }
 
   async #runJob(id: number, generation: number): Promise<void> {
     const outcome = await this.#jobs.get(id)!.run(this.#seats.get(generation)!.worker!, String(id));
     this.#dispatch({ type: 'JobEnded', id, again: outcome === 'again' });
-  }
-
-  async #checkLoad(id: number, model: Model): Promise<void> {
-    try {
-      await requireReady(model, this.#options.requireEngine, { again: true });
-      this.#dispatch({ type: 'LoadChecked', id });
-    } catch (error) {
-      this.#dispatch({ type: 'CheckFailed', id, error: asAsrproError(error) });
-    }
   }
 
   async #carryOutUnload(id: number, ended: Ended | null): Promise<void> {

@@ -7,7 +7,9 @@ import {
   type Event,
   entryOf,
   forgetSelection,
+  jobOn,
   type LineEntry,
+  type RunningJob,
   removeWorker,
   type State,
   type WorkerState,
@@ -16,6 +18,10 @@ import {
 
 /** Writes down what happened. Late news of what is gone already changes nothing. */
 export function happened(state: State, event: Event, now: number): void {
+  const entry = 'id' in event ? entryOf(state, event.id) : undefined;
+  const job = 'id' in event ? jobOn(state, event.id) : undefined;
+  const worker = workerOf(state, 'generation' in event ? event.generation : job?.generation);
+  const wait = { until: now + state.limits.queueSeconds, check: 'due', failure: null } as const;
   switch (event.type) {
     case 'PlaceTaken':
       state.reserved += 1;
@@ -26,55 +32,42 @@ export function happened(state: State, event: Event, now: number): void {
     case 'JobArrived': {
       state.reserved -= 1;
       const { id, named } = event;
-      const wait = { until: now + state.limits.queueSeconds, check: 'due', failure: null } as const;
       queue(state, { kind: 'job', id, named, model: null, boundFor: null, fixed: false, alone: false, ...wait });
       break;
     }
-    case 'JobBound': {
-      const entry = entryOf(state, event.id);
+    case 'JobBound':
       if (entry?.kind !== 'job') break;
       entry.model = event.model;
       entry.check = 'done';
       break;
-    }
     case 'JobLeft':
       failJob(state, event.id, event.error);
       break;
-    case 'JobDeaf': {
-      const job = state.running.find(({ entry }) => entry.id === event.id);
+    case 'JobDeaf':
       if (job) job.deafSince ??= now;
       break;
-    }
-    case 'JobHung': {
-      const job = state.running.find(({ entry }) => entry.id === event.id);
-      const worker = workerOf(state, job?.generation);
+    case 'JobHung':
       if (!worker) break;
       worker.hungSince ??= now;
       worker.fault = 'gave no sign of life and was ended';
       break;
-    }
     case 'JobEnded':
-      jobEnded(state, event.id, event.again, now);
+      if (job) jobEnded(state, job, event.again, now);
       break;
-    case 'LoadAsked': {
+    case 'LoadAsked':
       state.loadCrashes.delete(event.model.id);
-      const wait = { until: now + state.limits.queueSeconds, check: 'due', failure: null } as const;
       queue(state, { kind: 'load', id: event.id, model: event.model, previous: undefined, ...wait });
       break;
-    }
-    case 'LoadChecked': {
-      const entry = entryOf(state, event.id);
+    case 'LoadChecked':
       if (entry) entry.check = 'done';
       break;
-    }
-    case 'CheckFailed': {
-      const entry = entryOf(state, event.id);
+    case 'CheckFailed':
       if (entry) entry.failure = event.error;
       break;
-    }
     case 'UnloadAsked': {
-      const wait = { until: Number.POSITIVE_INFINITY, check: 'done', failure: null } as const;
-      queue(state, { kind: 'unload', id: event.id, subject: event.subject, drainUntil: null, ended: null, ...wait });
+      const { id, subject } = event;
+      const endless = { until: Number.POSITIVE_INFINITY, check: 'done', failure: null } as const;
+      queue(state, { kind: 'unload', id, subject, drainUntil: null, ended: null, ...endless });
       break;
     }
     case 'CommandCarriedOut':
@@ -89,18 +82,14 @@ export function happened(state: State, event: Event, now: number): void {
       if (state.load?.model.id === event.model.id) loadFailed(state, event.error, false, now);
       else failWaiting(state, event.model.id, event.error);
       break;
-    case 'WorkerNotStarted': {
-      const worker = removeWorker(state, event.generation);
+    case 'WorkerNotStarted':
+      removeWorker(state, event.generation);
       if (worker?.phase === 'starting') startFailed(state, worker.engine, event.error, now);
       break;
-    }
-    case 'WorkerUp': {
-      const worker = workerOf(state, event.generation);
+    case 'WorkerUp':
       if (worker?.phase === 'starting') worker.phase = 'ready';
       break;
-    }
     case 'WorkerBroke': {
-      const worker = workerOf(state, event.generation);
       if (!worker || worker.phase === 'ending' || worker.phase === 'stuck') break;
       const { phase } = worker;
       worker.phase = 'spent';
@@ -109,23 +98,19 @@ export function happened(state: State, event: Event, now: number): void {
       break;
     }
     case 'WorkerStuck':
-      workerStays(state, event.generation);
+      if (worker) workerStays(state, worker);
       break;
     case 'WorkerExited':
-      workerExited(state, event, now);
+      if (worker) workerExited(state, worker, event, now);
       break;
-    case 'ModelLoaded': {
-      const worker = workerOf(state, event.generation);
+    case 'ModelLoaded':
       if (worker?.phase === 'loading') modelLoaded(state, worker, event.loaded, now);
       break;
-    }
-    case 'LoadFailed': {
-      const worker = workerOf(state, event.generation);
+    case 'LoadFailed':
       if (worker?.phase !== 'loading') break;
       worker.phase = 'spent';
       loadFailed(state, event.error, true, now);
       break;
-    }
     case 'TimeCame':
       state.timer = null;
       break;
@@ -146,9 +131,7 @@ function queue(state: State, entry: LineEntry): void {
   line.splice(place < 0 ? line.length : place, 0, entry);
 }
 
-function jobEnded(state: State, id: number, again: boolean, now: number): void {
-  const job = state.running.find(({ entry }) => entry.id === id);
-  if (job === undefined) return;
+function jobEnded(state: State, job: RunningJob, again: boolean, now: number): void {
   state.running = state.running.filter((other) => other !== job);
   if (again && !job.over) queue(state, { ...job.entry, alone: true, until: now + state.limits.queueSeconds });
   else state.secondsPerJob = averaged(state.secondsPerJob, now - job.startedAt);
@@ -156,7 +139,7 @@ function jobEnded(state: State, id: number, again: boolean, now: number): void {
 
 /** The outcome is passed on at once; a job that runs stays until the engine has stopped. */
 function failJob(state: State, id: number, error: AsrproError): void {
-  const running = state.running.find(({ entry }) => entry.id === id);
+  const running = jobOn(state, id);
   if (running?.over || (!running && entryOf(state, id) === undefined)) return;
   state.news.push({ type: 'FailJob', id, error });
 }
@@ -172,9 +155,13 @@ function commandCarriedOut(state: State, done: boolean): void {
   }
 }
 
-function workerExited(state: State, event: Extract<Event, { type: 'WorkerExited' }>, now: number): void {
-  const worker = removeWorker(state, event.generation);
-  if (worker === undefined) return;
+function workerExited(
+  state: State,
+  worker: WorkerState,
+  event: Extract<Event, { type: 'WorkerExited' }>,
+  now: number,
+): void {
+  removeWorker(state, event.generation);
   const { generation, engine, fault, phase, model, loaded } = worker;
   const crash = event.exit.endedBy !== 'us' || fault !== null;
   state.lastEnd = { crash, engine };
@@ -213,9 +200,8 @@ function startFailed(state: State, engine: ModelEngine, error: AsrproError, now:
   if (head && head.kind !== 'unload') failWaiting(state, head.model!.id, error);
 }
 
-function workerStays(state: State, generation: number): void {
-  const worker = workerOf(state, generation);
-  if (worker === undefined) return;
+function workerStays(state: State, worker: WorkerState): void {
+  const { generation } = worker;
   worker.phase = 'stuck';
   state.lastError = `Worker ${generation} was killed and does not end.`;
   // Nothing comes from it any more: its jobs are over, and must not keep others waiting.

@@ -1,6 +1,10 @@
 import { AsrproError } from '../errors.ts';
-import { noteLoadCrash } from './load-crashes.ts';
-import type { State, WorkerState } from './state.ts';
+import { loadedWorker, type State, type WorkerState } from './state.ts';
+
+/** So many crashes while loading and the model is to blame, not the machine. */
+const REFUSED_AFTER = 3;
+/** Not `worker_start_failed`: a worker that dies before it heard of the model is the restart policy's. */
+const CRASHES = new Set(['worker_crashed', 'worker_unresponsive', 'out_of_memory']);
 
 export function modelLoaded(
   state: State,
@@ -23,7 +27,7 @@ export function loadFailed(state: State, error: AsrproError, again: boolean, now
   const load = state.load;
   if (load === null) return;
   const { model, settings, previous } = load;
-  const crashed = noteLoadCrash(state.loadCrashes, model.id, error);
+  const crashed = noteLoadCrash(state, model.id, error);
   const onGpu = settings !== null && settings.device !== 'cpu';
   if (again && load.attempt === 1 && error.code !== 'model_broken' && (crashed || onGpu)) {
     load.attempt = 2;
@@ -40,8 +44,8 @@ export function loadFailed(state: State, error: AsrproError, again: boolean, now
   }
   failWaiting(state, model.id, error);
   if (previous === null) return;
-  const stays = state.workers.some((worker) => worker.phase === 'loaded' && worker.model?.id === previous.id);
-  if (!stays) state.load = { model: previous, settings: null, attempt: 1, since: now, previous: null, failure: error };
+  if (loadedWorker(state)?.model?.id !== previous.id)
+    state.load = { model: previous, settings: null, attempt: 1, since: now, previous: null, failure: error };
 }
 
 /** Adds what became of the model before to the error of those who wait for it. */
@@ -60,4 +64,22 @@ export function failWaiting(state: State, model: string, error: AsrproError): vo
   for (const entry of state.line) {
     if (entry.kind !== 'unload' && entry.model?.id === model) entry.failure ??= error;
   }
+}
+
+/** Counts the error if it means that the process died; false where it does not. */
+function noteLoadCrash({ loadCrashes }: State, model: string, error: AsrproError): boolean {
+  if (!CRASHES.has(error.code)) return false;
+  loadCrashes.set(model, { count: (loadCrashes.get(model)?.count ?? 0) + 1, reason: error.message });
+  return true;
+}
+
+/** Why a request does not get the model; null where it may be tried. */
+export function refusal({ loadCrashes }: State, model: string): AsrproError | null {
+  const entry = loadCrashes.get(model);
+  if (entry === undefined || entry.count < REFUSED_AFTER) return null;
+  return new AsrproError(
+    'model_load_failed',
+    `The model '${model}' crashed ${entry.count} times while it was loaded and is not tried again: ${entry.reason}`,
+    { param: 'model', hint: 'Load it with POST /v1/settings/model to try once more.' },
+  );
 }

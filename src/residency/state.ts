@@ -120,7 +120,7 @@ export interface State {
   spoiled: ModelEngine | null;
   /** When workers died that had no model, by engine, since one loaded a model. */
   crashes: Map<ModelEngine, number[]>;
-  /** Models that killed their worker while they were loaded. */
+  /** Models that killed their worker while they were loaded, until one is loaded or asked for by name. */
   loadCrashes: Map<string, { count: number; reason: string }>;
   /** How the last worker ended. */
   lastEnd: { crash: boolean; engine: ModelEngine } | null;
@@ -217,20 +217,25 @@ export function workerOf(state: State, generation: number | undefined): WorkerSt
   return state.workers.find((worker) => worker.generation === generation);
 }
 
-export function removeWorker(state: State, generation: number): WorkerState | undefined {
-  const worker = workerOf(state, generation);
-  state.workers = state.workers.filter((other) => other !== worker);
-  return worker;
+/** The one that has a model and is not about to end. */
+export function loadedWorker({ workers }: Pick<State, 'workers'>): WorkerState | undefined {
+  return workers.find(({ phase }) => phase === 'loaded');
+}
+
+export function jobOn(state: State, id: number): RunningJob | undefined {
+  return state.running.find(({ entry }) => entry.id === id);
+}
+
+export function removeWorker(state: State, generation: number): void {
+  state.workers = state.workers.filter((worker) => worker.generation !== generation);
 }
 
 export function entryOf(state: State, id: number): LineEntry | undefined {
   return state.line.find((entry) => entry.id === id);
 }
 
-export function removeEntry(state: State, id: number): LineEntry | undefined {
-  const entry = entryOf(state, id);
-  state.line = state.line.filter((other) => other !== entry);
-  return entry;
+export function removeEntry(state: State, id: number): void {
+  state.line = state.line.filter((entry) => entry.id !== id);
 }
 
 export function forgetSelection(state: State): void {

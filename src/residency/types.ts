@@ -23,13 +23,13 @@ export interface UnloadReport {
   /** null when nothing was loaded. */
   unloaded: string | null;
   memory: {
-    /** Memory that the worker and what it had started held for themselves alone. */
+    /** Memory that comes back with the end of the worker and of what it had started. */
     beforeBytes: number;
     /** The part of it that none of those processes holds any more. */
     returnedBytes: number;
     workerExited: true;
     exitSeconds: number;
-    /** What the machine can give to programs, before and after (Linux `MemAvailable`); null elsewhere. */
+    /** What the machine can give to programs, before and after; null where it does not tell (all but Linux). */
     systemAvailableBeforeBytes: number | null;
     systemAvailableAfterBytes: number | null;
     /** NVIDIA only: free memory of the GPU before and after; null elsewhere. */

@@ -15,7 +15,7 @@ export interface WorkerHandle {
   signal(signal: 'SIGTERM' | 'SIGKILL'): void;
   /** It was killed and does not end: it keeps this process from nothing any more. */
   abandon(): void;
-  /** Resident bytes; null when unknown. */
+  /** Memory that comes back with its end, in bytes; null when unknown. Cheap enough for every `/health`. */
   memoryBytes(): number | null;
   /** What it holds now, with all that it started. */
   footprint(): Footprint;

@@ -6,7 +6,7 @@ import { type Bootstrap, PROTOCOL } from '../wire/messages.ts';
 import type { RunDirectory } from '../wire/run-directory.ts';
 import { type ExitReport, judgeExit, oomKills } from './exit.ts';
 import type { StartWorker, WorkerHandle } from './handle.ts';
-import { footprintOf, residentBytes } from './memory.ts';
+import { footprintOf, ownBytes } from './memory.ts';
 import { drainOutput } from './output.ts';
 
 export interface ProcessOptions {
@@ -133,7 +133,7 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
         child.unref();
         letGo();
       },
-      memoryBytes: () => (gone ? null : residentBytes(pid)),
+      memoryBytes: () => (gone ? null : ownBytes(pid)),
       footprint: () => footprintOf(pid),
     };
     return handle;

@@ -40,7 +40,7 @@ async function withPreparedWorker(): Promise<{ client: AbortController; running:
 it('prepares the next worker while a job runs, and shows the one that works', async () => {
   const { worker, residency } = on('until-told');
   const { running, working } = await withPreparedWorker();
-  expect(worker()).toMatchObject({ pid: working, state: 'ready' });
+  expect(worker()).toMatchObject({ pid: working, generation: 1, state: 'ready' });
   tell();
   expect(await running).toBe('a');
   await when(() => expect(residency.status()).toMatchObject({ model: 'c', status: 'loaded' }));

@@ -15,9 +15,11 @@ const health = z
     worker: z.object({
       state: z.enum(['stopped', 'starting', 'ready', 'stopping', 'crashed', 'failed']),
       pid: z.int().nullable(),
-      generation: z.int().describe('Counts the workers that were started.'),
+      generation: z
+        .int()
+        .describe('Number of this worker, of the last one where none lives; each start counts one up.'),
       restarts: z.int(),
-      memory_bytes: z.int().nullable(),
+      memory_bytes: z.int().nullable().describe('What its end would give back; resident size where there is no /proc.'),
       last_error: z.string().nullable(),
     }),
     queue: z.object({ running: z.int(), waiting: z.int(), limit: z.int() }),

@@ -30,11 +30,16 @@ const unloaded = z
     model: z.null(),
     unloaded: z.string().nullable(),
     memory: z.object({
-      before_bytes: z.int().describe('Memory that the worker, and what it had started, held for themselves alone.'),
+      before_bytes: z
+        .int()
+        .describe(
+          'Memory that the end of the worker, and of what it had started, gives back: pages that they have written, not those of ' +
+            'files. Where there is no /proc: its resident size after the load.',
+        ),
       returned_bytes: z.int().describe('The part of it that none of those processes holds any more.'),
       worker_exited: z.literal(true),
       exit_seconds: z.number(),
-      system_available_before_bytes: bytesOrNull,
+      system_available_before_bytes: bytesOrNull.describe('What the machine can give to programs; Linux only.'),
       system_available_after_bytes: bytesOrNull,
       gpu_free_before_bytes: bytesOrNull,
       gpu_free_after_bytes: bytesOrNull,
