@@ -11,9 +11,12 @@ import onnxruntime
 
 from asrpro_worker.engines.measures import finite, untimed
 from asrpro_worker.engines.onnx import devices
+from asrpro_worker.engines.onnx.choosing import Choice, hear
 from asrpro_worker.engines.onnx.files import OnnxDirectory, check_directory, load_error
 from asrpro_worker.engines.onnx.token_times import Token, segment, sentences
+from asrpro_worker.engines.phrases import Phrases
 from asrpro_worker.engines.protocol import Facts
+from asrpro_worker.engines.scripts import foreign
 from asrpro_worker.errors import WorkerError
 from asrpro_worker.machine import thread_count
 from asrpro_worker.messages import Capabilities
@@ -23,6 +26,9 @@ from asrpro_worker.piece import Heard
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
+    from asrpro_worker.engines.onnx.choosing import Chosen
     from asrpro_worker.messages import Load, ProbedDevice, Segment
     from asrpro_worker.piece import Outcome, Piece
 
@@ -39,6 +45,9 @@ class OnnxAsr:
         self._model: Any = None
         self._whisper = False
         self._takes_language = False
+        # Of the last request only: one file has many pieces.
+        self._phrases: dict[tuple[str, ...], Phrases] = {}
+        self._foreign: dict[tuple[str, ...], NDArray[np.int64]] = {}
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
         """See Engine.load. The compute type is that of the files."""
@@ -84,6 +93,13 @@ class OnnxAsr:
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
         """See Engine.decode. Pieces with one language go into one call."""
+        return self._write(pieces, alive) if self._whisper else self._choose(pieces, alive)
+
+    def probe(self, device: str) -> ProbedDevice:
+        """See Engine.probe."""
+        return devices.probe(device)
+
+    def _write(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
         groups: defaultdict[str | None, list[Piece]] = defaultdict(list)
         for piece in pieces:
             groups[piece.language if self._takes_language else None].append(piece)
@@ -93,27 +109,41 @@ class OnnxAsr:
             heard = self._model.recognize([piece.samples for piece in group], **_options(language))
             for piece, one in zip(group, heard, strict=True):
                 # The library finds the language by itself and does not tell.
-                found[piece] = Heard(list(self._segments(piece, one)), piece.language)
+                found[piece] = Heard(_whole(piece, one.text.strip()), piece.language)
         return [found[piece] for piece in pieces]
 
-    def probe(self, device: str) -> ProbedDevice:
-        """See Engine.probe."""
-        return devices.probe(device)
-
-    def _segments(self, piece: Piece, heard: Any) -> Iterator[Segment]:
-        seek, end = piece.spans[0][0] // _FRAME, piece.end
-        if self._whisper:
-            if heard.text.strip():
-                yield untimed(f" {heard.text.strip()}", piece.start, end, seek)
-            return
-        parts = zip(heard.tokens, heard.timestamps, heard.logprobs, strict=True)
-        tokens = [
-            Token(text, piece.stretch(float(at), float(at))[0], finite(logprob, -100.0)) for text, at, logprob in parts
+    def _choose(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
+        alive()
+        sounds = [piece.samples for piece in pieces]
+        heard = hear(self._model.asr, sounds, [self._choice(piece) for piece in pieces])
+        return [
+            Heard(list(_sentences(piece, chosen)), piece.language) for piece, chosen in zip(pieces, heard, strict=True)
         ]
-        cut = list(sentences(tokens))
-        for index, sentence in enumerate(cut):
-            limit = cut[index + 1][0].start if index + 1 < len(cut) else end
-            yield segment(sentence, limit, seek, piece.job.request)
+
+    def _choice(self, piece: Piece) -> Choice:
+        asr, request = self._model.asr, piece.job.request
+        wanted = tuple(request.hotwords)
+        if wanted and wanted not in self._phrases:
+            self._phrases = {wanted: Phrases(wanted, asr._vocab)}  # noqa: SLF001
+        languages = tuple([piece.language] if piece.language else request.languages or [])
+        if languages not in self._foreign:
+            self._foreign = {languages: np.array(foreign(asr._vocab.items(), languages), np.int64)}  # noqa: SLF001
+        return Choice(self._phrases.get(wanted), self._foreign[languages], asr._blank_idx)  # noqa: SLF001
+
+
+def _whole(piece: Piece, text: str) -> list[Segment]:
+    return [untimed(f" {text}", piece.start, piece.end, piece.spans[0][0] // _FRAME)] if text else []
+
+
+def _sentences(piece: Piece, heard: list[Chosen]) -> Iterator[Segment]:
+    tokens = []
+    for one in heard:
+        start, end = piece.stretch(one.start, one.start if one.end is None else one.end)
+        tokens.append(Token(one.text, start, finite(one.logprob, -100.0), None if one.end is None else end))
+    cut = list(sentences(tokens))
+    for index, sentence in enumerate(cut):
+        limit = cut[index + 1][0].start if index + 1 < len(cut) else piece.end
+        yield segment(sentence, limit, piece.spans[0][0] // _FRAME, piece.job.request)
 
 
 def create() -> OnnxAsr:
@@ -152,7 +182,7 @@ def _capabilities(directory: OnnxDirectory) -> Capabilities:
         logprobs=timed,
         prompt=False,
         temperature=False,
-        hotwords=False,
+        hotwords=timed,
         detects_language=False,
         neutral=neutral if timed else [*neutral, "avg_logprob"],
     )
