@@ -1,5 +1,7 @@
 """Keywords and languages with onnx-asr's transducers and CTC models, whose toys are unsure of what they hear."""
 
+# ruff: noqa: SLF001, RUF001 - parts of the library that the code under test uses; letters that look alike on purpose
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

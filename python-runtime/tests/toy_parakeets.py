@@ -19,7 +19,7 @@ _DURATIONS = 5
 _LETTERS = [f"{'▁' if index % 3 == 0 else ''}{chr(97 + index % 26)}" for index in range(38)]
 # Ids 38 and 39 of the usual vocabulary; the Cyrillic and Greek ones follow in that of `scripts`.
 _TOKENS = [*_LETTERS, ".", "<blk>"]
-_FOREIGN = ["▁д", "ж", "▁λ", "ы", "і"]
+_FOREIGN = ["▁д", "ж", "▁λ", "ы", "і"]  # noqa: RUF001
 # What Canary is told before it speaks, and how it ends.
 CANARY = [
     "<|endoftext|>",

@@ -11,6 +11,9 @@ const formats = ['json', 'text', 'verbose_json'] as const satisfies AnswerWish['
 const refusedFormats = ['srt', 'vtt', 'diarized_json'];
 const granularities = ['segment', 'word'] as const;
 
+/** More would slow every step of a decoder down, and draw it away from what was said. */
+const KEYWORDS = { most: 64, longest: 64 };
+
 const oneOf = (values: readonly string[]): string => `choose ${values.map((value) => `'${value}'`).join(' or ')}`;
 
 const file = z
@@ -41,15 +44,26 @@ function inAnyCase(words: readonly string[]): RegExp {
   return new RegExp(`^(${spelled.join('|')})$`);
 }
 
+const spelledLanguages = [...languageSpellings, 'auto'];
+const anyLanguage = z.union([z.enum(spelledLanguages), z.string().regex(inAnyCase(spelledLanguages))]);
+
 /** Fields of `POST /v1/audio/transcriptions`. */
 export const transcriptionForm = translationForm.extend({
-  language: z
-    .union([z.enum([...languageSpellings, 'auto']), z.string().regex(inAnyCase([...languageSpellings, 'auto']))])
+  language: anyLanguage
     .optional()
     .describe(
       'ISO-639-1 code of the speech, in any case: `en`, `EN`. Absent or `auto`: detected. Other editions of a code mean the same: `jv` is `jw`, `nb` is `no`, `iw` is `he`.',
     ),
-  keywords: z.array(z.string()).optional().describe('Words to listen for; ignored by models that cannot.'),
+  languages: z
+    .array(anyLanguage)
+    .optional()
+    .describe('The speech is in one of these languages: they narrow the choice where `language` names none.'),
+  keywords: z
+    .array(z.string())
+    .optional()
+    .describe(
+      `Words and names to listen for: the first ${KEYWORDS.most}, of up to ${KEYWORDS.longest} characters each; the rest is ignored, as are all by models that cannot.`,
+    ),
   include: z
     .array(z.enum(['logprobs'], { error: oneOf(['logprobs']) }))
     .optional()
@@ -73,6 +87,7 @@ const kinds: Readonly<Record<string, FieldKind>> = {
 const transcriptionKinds: Readonly<Record<string, FieldKind>> = {
   ...kinds,
   language: 'choice',
+  languages: 'list',
   keywords: 'list',
   include: 'list',
   timestamp_granularities: 'list',
@@ -88,7 +103,10 @@ export interface AudioOrder {
 export function transcriptionOrder(upload: Upload): AudioOrder {
   const values = formValues(upload.fields, transcriptionKinds);
   checkFormat(values.response_format, refusedFormats);
-  if (values.language !== undefined) values.language = knownLanguage(String(values.language));
+  if (values.language !== undefined) values.language = knownLanguage('language', String(values.language));
+  if (values.languages !== undefined) {
+    values.languages = (values.languages as string[]).map((text) => knownLanguage('languages', text));
+  }
   const form = validated(transcriptionForm, upload, values);
   const format = form.response_format;
   const stream = form.stream === true;
@@ -108,7 +126,8 @@ export function transcriptionOrder(upload: Upload): AudioOrder {
       language: form.language === 'auto' ? null : (form.language ?? null),
       prompt: form.prompt ?? null,
       temperature: form.temperature ?? null,
-      hotwords: form.keywords ?? [],
+      languages: form.languages === undefined || form.languages.includes('auto') ? [] : form.languages,
+      hotwords: keywords(form.keywords ?? []),
       wordTimestamps: words,
       segmentTimestamps: format === 'verbose_json',
       logprobs,
@@ -184,14 +203,19 @@ function checkFormat(value: unknown, refused: readonly string[]): void {
   throw unsupported('response_format', `This response_format is not supported: ${oneOf(formats)}.`);
 }
 
+/** A hint fails no request: what is too much is left out. */
+function keywords(given: readonly string[]): string[] {
+  return given.filter((one) => [...one].length <= KEYWORDS.longest).slice(0, KEYWORDS.most);
+}
+
 /** The message is OpenAI's; clients match on it. */
-function knownLanguage(text: string): LanguageCode | 'auto' {
+function knownLanguage(param: string, text: string): LanguageCode | 'auto' {
   const code = text.toLowerCase() === 'auto' ? 'auto' : languageCode(text);
   if (code !== undefined) return code;
   throw new AsrproError(
     'invalid_language_format',
     `Invalid language '${text.slice(0, 50)}'. Language parameter must be specified in ISO-639-1 format.`,
-    { param: 'language' },
+    { param },
   );
 }
 

@@ -14,7 +14,8 @@ _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK")
 _SCRIPT_OF = {
     **dict.fromkeys(("bg", "ru", "uk"), "CYRILLIC"),
     "el": "GREEK",
-    **dict.fromkeys("hr cs da nl en et fi fr de hu it lv lt mt pl pt ro sk sl es sv".split(), "LATIN"),
+    **dict.fromkeys(("cs", "da", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "it"), "LATIN"),
+    **dict.fromkeys(("lt", "lv", "mt", "nl", "pl", "pt", "ro", "sk", "sl", "sv"), "LATIN"),
 }
 # Letters of the same script that a language does not have.
 _FOREIGN = {"ru": "іїєґўђјљњћџѓќѕ", "uk": "ыэёъўђјљњћџѓќѕ", "bg": "ыэёіїєґўђјљњћџѓќѕ"}

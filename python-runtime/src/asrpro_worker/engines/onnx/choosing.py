@@ -1,8 +1,10 @@
 """Greedy decoding of onnx-asr's transducers and CTC models, with a say in what is chosen.
 
-The library's own loops have no place for that, and drop how long each token lasts. Its encoders and decoders are used as
-they are.
+The library's own loops have no place for that, and drop how long each token lasts. Its encoders and decoders are used
+as they are.
 """
+
+# ruff: noqa: SLF001 - the library has no public way to these parts; its version is locked, and tests compare the results
 
 from __future__ import annotations
 
@@ -80,12 +82,12 @@ def hear(asr: Any, sounds: Sequence[NDArray[np.float32]], choices: Sequence[Choi
     padded = np.zeros((len(sounds), lengths.max()), np.float32)
     for row, sound in zip(padded, sounds, strict=True):
         row[: len(sound)] = sound
-    frames, counts = asr._encode(*asr._preprocessor(padded, lengths))  # noqa: SLF001
+    frames, counts = asr._encode(*asr._preprocessor(padded, lengths))
     decode = _transduce if isinstance(asr, _AsrWithTransducerDecoding) else _collapse
-    seconds = asr.window_step * asr._subsampling_factor  # noqa: SLF001
+    seconds = asr.window_step * asr._subsampling_factor
     return [
         [
-            Chosen(asr._vocab[token], start * seconds, None if end is None else end * seconds, logprob)  # noqa: SLF001
+            Chosen(asr._vocab[token], start * seconds, None if end is None else end * seconds, logprob)
             for token, start, end, logprob in decode(asr, heard[:count], choice)
         ]
         for heard, count, choice in zip(frames, counts, choices, strict=True)
@@ -97,12 +99,12 @@ Found = list[tuple[int, int, int | None, float]]
 
 
 def _transduce(asr: Any, frames: NDArray[np.float32], choice: Choice) -> Found:
-    blank, most = asr._blank_idx, asr._max_tokens_per_step  # noqa: SLF001
+    blank, most = asr._blank_idx, asr._max_tokens_per_step
     found: Found = []
     said: list[int] = []
-    state, at, emitted = asr._create_state(), 0, 0  # noqa: SLF001
+    state, at, emitted = asr._create_state(), 0, 0
     while at < len(frames):
-        scores, step, following = asr._decode(said, state, frames[at])  # noqa: SLF001
+        scores, step, following = asr._decode(said, state, frames[at])
         token, _ = choice.token(scores)
         if token != blank:
             state = following
@@ -120,7 +122,7 @@ def _transduce(asr: Any, frames: NDArray[np.float32], choice: Choice) -> Found:
 
 
 def _collapse(asr: Any, frames: NDArray[np.float32], choice: Choice) -> Found:
-    blank = asr._blank_idx  # noqa: SLF001
+    blank = asr._blank_idx
     found: Found = []
     last: tuple[int, float] | None = None
     for at, scores in enumerate(frames):

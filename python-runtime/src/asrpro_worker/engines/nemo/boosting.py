@@ -1,0 +1,121 @@
+"""NeMo's own boosting tree for the keywords of a request, and its output layer for the letters of its languages."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from nemo.collections.asr.parts.context_biasing.biasing_multi_model import BiasingRequestItemConfig
+from nemo.collections.asr.parts.context_biasing.boosting_graph_batched import BoostingTreeModelConfig
+from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
+from omegaconf import open_dict
+
+from asrpro_worker.engines.phrases import FIRST, LATER, spellings
+from asrpro_worker.engines.scripts import foreign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# Added to the score of a token that must not be chosen: log-probabilities of models are far above it.
+_NEVER = -1e4
+
+
+class _Begun(Hypothesis):  # type: ignore[misc]
+    """A hypothesis without text and with keywords."""
+
+    def merge_(self, other: Hypothesis) -> Hypothesis:
+        """Become what was heard. NeMo's own way keeps everything of it but the durations of tokens."""
+        self.__dict__.update({**other.__dict__, "biasing_cfg": self.biasing_cfg})
+        return self
+
+
+class Boosting:
+    """What a loaded model does for keywords. It must have been prepared with `prepare`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._tokenizer: Any = getattr(model, "tokenizer", None)
+        self._streams = hasattr(model, "joint")
+        self._trees: dict[tuple[str, ...], BiasingRequestItemConfig] = {}
+        decoder = getattr(model.decoding, "decoding", None)
+        able = hasattr(decoder, "decoding_computer") if self._streams else hasattr(decoder, "fusion_models")
+        self.able = self._tokenizer is not None and able
+        self.each = self._streams
+        """Whether each piece of a call may have its own keywords."""
+
+    def hypotheses(self, wishes: Sequence[Sequence[str]]) -> list[Any] | None:
+        """What a transducer begins with, for the keywords of each piece."""
+        if not (self.able and self._streams and any(wishes)):
+            return None
+        self._trees = {key: tree for key, tree in self._trees.items() if key in set(map(tuple, wishes))}
+        return [_Begun([], 0.0, biasing_cfg=self._tree(tuple(words))) if words else None for words in wishes]
+
+    @contextmanager
+    def whole_call(self, words: Sequence[str]) -> Iterator[None]:
+        """A CTC model hears these keywords in every piece of the calls within."""
+        if not (self.able and words) or self._streams:
+            yield
+            return
+        decoder = self._model.decoding.decoding
+        decoder.fusion_models = [self._tree(tuple(words)).get_model(self._tokenizer)]
+        decoder.fusion_models_alpha = [1.0]
+        try:
+            yield
+        finally:
+            decoder.fusion_models = decoder.fusion_models_alpha = None
+
+    @contextmanager
+    def held(self, languages: Sequence[str], words: Sequence[str]) -> Iterator[None]:
+        """Only letters of `languages` are chosen within, and those of keywords."""
+        barred = set(foreign(self._tokens(), languages)) - self._ids(words)
+        layer = self._model.joint.joint_net[-1] if self._streams else self._model.decoder.decoder_layers[0]
+        if not barred or layer.bias is None:
+            yield
+            return
+        before = layer.bias.data
+        tokens = torch.tensor(sorted(barred), device=before.device)
+        layer.bias.data = before.index_fill(0, tokens, _NEVER)
+        try:
+            yield
+        finally:
+            layer.bias.data = before
+
+    def _tree(self, words: tuple[str, ...]) -> BiasingRequestItemConfig:
+        if words not in self._trees:
+            config = BoostingTreeModelConfig(
+                key_phrases_list=spellings(words), context_score=FIRST, depth_scaling=LATER / FIRST, use_triton=False
+            )
+            self._trees[words] = BiasingRequestItemConfig(boosting_model_cfg=config)
+        return self._trees[words]
+
+    def _tokens(self) -> Iterator[tuple[int, str]]:
+        pieces = self._tokenizer
+        texts = (
+            pieces.ids_to_tokens(list(range(pieces.vocab_size)))
+            if pieces is not None
+            else (self._model.joint if self._streams else self._model.decoder).vocabulary
+        )
+        return enumerate(texts)
+
+    def _ids(self, words: Sequence[str]) -> set[int]:
+        if not self.able:
+            return set()
+        return {token for form in spellings(words) for token in self._tokenizer.text_to_ids(form)}
+
+
+def prepare(model: Any) -> None:
+    """Have it take keywords, without CUDA graphs: they break `torch.load` for the process and crash on some GPUs."""
+    decoding = model.cfg.get("decoding", {})
+    greedy = decoding.get("greedy")
+    if greedy is None or str(decoding.get("strategy")).startswith("beam"):
+        return
+    with open_dict(decoding):
+        decoding.strategy = "greedy_batch"
+        if hasattr(model, "joint"):
+            greedy.use_cuda_graph_decoder = False
+            greedy.loop_labels = True
+            greedy.enable_per_stream_biasing = getattr(model, "tokenizer", None) is not None
+        else:
+            greedy.allow_cuda_graphs = False
+    model.change_decoding_strategy(decoding, verbose=False)
