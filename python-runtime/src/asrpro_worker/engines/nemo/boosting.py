@@ -57,13 +57,17 @@ class Boosting:
         if not (self.able and words) or self._streams:
             yield
             return
-        decoder = self._model.decoding.decoding
-        decoder.fusion_models = [self._tree(tuple(words)).get_model(self._tokenizer)]
-        decoder.fusion_models_alpha = [1.0]
+        # NeMo makes the decoder of a CTC model anew in each call of `transcribe`, from this configuration.
+        self._configure(_settings(words), 1.0)
         try:
             yield
         finally:
-            decoder.fusion_models = decoder.fusion_models_alpha = None
+            self._configure({}, 0.0)
+
+    def _configure(self, tree: dict[str, Any], alpha: float) -> None:
+        greedy = self._model.cfg.decoding.greedy
+        with open_dict(greedy):
+            greedy.boosting_tree, greedy.boosting_tree_alpha = tree, alpha
 
     @contextmanager
     def held(self, languages: Sequence[str], words: Sequence[str]) -> Iterator[None]:
@@ -83,9 +87,7 @@ class Boosting:
 
     def _tree(self, words: tuple[str, ...]) -> BiasingRequestItemConfig:
         if words not in self._trees:
-            config = BoostingTreeModelConfig(
-                key_phrases_list=spellings(words), context_score=FIRST, depth_scaling=LATER / FIRST, use_triton=False
-            )
+            config = BoostingTreeModelConfig(**_settings(words))
             self._trees[words] = BiasingRequestItemConfig(boosting_model_cfg=config)
         return self._trees[words]
 
@@ -102,6 +104,15 @@ class Boosting:
         if not self.able:
             return set()
         return {token for form in spellings(words) for token in self._tokenizer.text_to_ids(form)}
+
+
+def _settings(words: Sequence[str]) -> dict[str, Any]:
+    return {
+        "key_phrases_list": spellings(words),
+        "context_score": FIRST,
+        "depth_scaling": LATER / FIRST,
+        "use_triton": False,
+    }
 
 
 def prepare(model: Any) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx_asr
 import onnxruntime
 
-from asrpro_worker.engines.measures import finite, untimed
+from asrpro_worker.engines.measures import finite
 from asrpro_worker.engines.onnx import devices
 from asrpro_worker.engines.onnx.choosing import Choice, hear
 from asrpro_worker.engines.onnx.files import OnnxDirectory, check_directory, load_error
 from asrpro_worker.engines.onnx.token_times import Token, segment, sentences
+from asrpro_worker.engines.onnx.whisper import OnnxWhisper
 from asrpro_worker.engines.phrases import Phrases
 from asrpro_worker.engines.protocol import Facts
 from asrpro_worker.engines.scripts import foreign
@@ -43,8 +43,7 @@ class OnnxAsr:
 
     def __init__(self) -> None:
         self._model: Any = None
-        self._whisper = False
-        self._takes_language = False
+        self._whisper: OnnxWhisper | None = None
         # Of the last request only: one file has many pieces.
         self._phrases: dict[tuple[str, ...], Phrases] = {}
         self._foreign: dict[tuple[str, ...], NDArray[np.int64]] = {}
@@ -79,9 +78,8 @@ class OnnxAsr:
             raise
         except Exception as error:
             raise load_error(error) from error
-        self._model = model.with_timestamps()
-        self._whisper = directory.is_whisper
-        self._takes_language = bool(directory.languages)
+        self._model = model
+        self._whisper = OnnxWhisper(model.asr, directory.languages) if directory.is_whisper else None
         return Facts(
             device=device,
             compute_type=quantization or "float32",
@@ -92,25 +90,12 @@ class OnnxAsr:
         )
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
-        """See Engine.decode. Pieces with one language go into one call."""
-        return self._write(pieces, alive) if self._whisper else self._choose(pieces, alive)
+        """See Engine.decode."""
+        return self._whisper.decode(pieces, alive) if self._whisper else self._choose(pieces, alive)
 
     def probe(self, device: str) -> ProbedDevice:
         """See Engine.probe."""
         return devices.probe(device)
-
-    def _write(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
-        groups: defaultdict[str | None, list[Piece]] = defaultdict(list)
-        for piece in pieces:
-            groups[piece.language if self._takes_language else None].append(piece)
-        found: dict[Piece, Outcome] = {}
-        for language, group in groups.items():
-            alive()
-            heard = self._model.recognize([piece.samples for piece in group], **_options(language))
-            for piece, one in zip(group, heard, strict=True):
-                # The library finds the language by itself and does not tell.
-                found[piece] = Heard(_whole(piece, one.text.strip()), piece.language)
-        return [found[piece] for piece in pieces]
 
     def _choose(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
         alive()
@@ -129,10 +114,6 @@ class OnnxAsr:
         if languages not in self._foreign:
             self._foreign = {languages: np.array(foreign(asr._vocab.items(), languages), np.int64)}  # noqa: SLF001
         return Choice(self._phrases.get(wanted), self._foreign[languages], asr._blank_idx)  # noqa: SLF001
-
-
-def _whole(piece: Piece, text: str) -> list[Segment]:
-    return [untimed(f" {text}", piece.start, piece.end, piece.spans[0][0] // _FRAME)] if text else []
 
 
 def _sentences(piece: Piece, heard: list[Chosen]) -> Iterator[Segment]:
@@ -180,9 +161,9 @@ def _capabilities(directory: OnnxDirectory) -> Capabilities:
         tasks=["transcribe"],
         word_timestamps=timed,
         logprobs=timed,
-        prompt=False,
+        prompt=not timed,
         temperature=False,
-        hotwords=timed,
+        hotwords=True,
         detects_language=False,
         neutral=neutral if timed else [*neutral, "avg_logprob"],
     )

@@ -1,0 +1,111 @@
+"""Whisper by onnx-asr: greedy, with keywords and a prompt before the text and a say in the language."""
+
+# ruff: noqa: SLF001 - the library has no public way to these parts; its version is locked, and tests compare the results
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx_asr.utils import pad_list
+
+from asrpro_worker.engines.measures import compression_ratio, untimed
+from asrpro_worker.engines.whisper.prompt import context
+from asrpro_worker.pcm import RATE
+from asrpro_worker.piece import Heard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from asrpro_worker.piece import Outcome, Piece
+
+# As Whisper's own: a text that is packed better than this says the same again and again.
+_MOST_PACKED = 2.4
+# A piece that repeats itself is cut in two while its halves are at least this long; 2 s cannot hold so much text.
+_SHORTEST = 2 * RATE
+# Samples in one frame of `seek`, 10 ms.
+_FRAME = RATE // 100
+_WORDS = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
+
+
+class OnnxWhisper:
+    """A loaded Whisper export. `languages` are the codes that it takes; an English-only one takes none."""
+
+    def __init__(self, asr: Any, languages: Sequence[str]) -> None:
+        self._asr = asr
+        self._languages = {code: int(asr._tokens[f"<|{code}|>"]) for code in languages}
+        self._codes = {token: code for code, token in self._languages.items()}
+        self._letters = {byte: letter for letter, byte in asr._byte_decoder.items()}
+
+    def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
+        """See Engine.decode. Pieces with the same context go into one call."""
+        groups: defaultdict[tuple[int, ...], list[Piece]] = defaultdict(list)
+        for piece in pieces:
+            groups[self._before(piece)].append(piece)
+        found: dict[Piece, Outcome] = {}
+        for before, group in groups.items():
+            alive()
+            found.update(zip(group, self._write(group, before), strict=True))
+        return [found[piece] for piece in pieces]
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text. Merges have the order of the vocabulary, so that their own file is not needed."""
+        known = self._asr._tokens
+        found: list[int] = []
+        for word in _WORDS.findall(text):
+            parts = [self._letters[byte] for byte in word.encode()]
+            while True:
+                ranks = [known.get(left + right, len(known)) for left, right in zip(parts, parts[1:], strict=False)]
+                if not ranks or (best := min(ranks)) == len(known):
+                    break
+                at = ranks.index(best)
+                parts[at : at + 2] = [parts[at] + parts[at + 1]]
+            found += [known[part] for part in parts]
+        return found
+
+    def _before(self, piece: Piece) -> tuple[int, ...]:
+        said = context(self, piece.job.request)
+        return (self._asr._tokens["<|startofprev|>"], *said) if said else ()
+
+    def _write(self, pieces: list[Piece], before: tuple[int, ...]) -> list[Outcome]:
+        asr = self._asr
+        encoded = asr._encode(*pad_list([piece.samples for piece in pieces]))
+        start = np.repeat(asr._transcribe_input, len(pieces), axis=0)
+        start[:, 1] = self._spoken(pieces, encoded)
+        tokens = np.hstack((np.tile(np.array(before, np.int64), (len(pieces), 1)), start))
+        written = asr._decoding(encoded, tokens)[:, tokens.shape[1] :]
+        return [
+            self._outcome(piece, asr._decode_tokens(row).text.strip(), int(language))
+            for piece, row, language in zip(pieces, written, start[:, 1], strict=True)
+        ]
+
+    def _spoken(self, pieces: list[Piece], encoded: Any) -> NDArray[np.int64]:
+        """The tokens of the languages: given, or the most probable of those that are allowed."""
+        wished = [self._languages.get(piece.language or "") for piece in pieces]
+        if None not in wished:
+            return np.array(wished, np.int64)
+        ask = np.repeat(self._asr._detect_lang_input, len(pieces), axis=0)
+        scores = self._asr._decode(ask, self._asr._create_state(), encoded)[0][:, -1]
+        return np.array(
+            [
+                token if token is not None else self._likeliest(piece, row)
+                for piece, row, token in zip(pieces, scores, wished, strict=True)
+            ],
+            np.int64,
+        )
+
+    def _likeliest(self, piece: Piece, scores: NDArray[np.float32]) -> int:
+        allowed = [self._languages[code] for code in piece.job.request.languages or () if code in self._languages]
+        # An English-only model has a token of its own in the place of the language.
+        among = allowed or list(self._languages.values()) or range(len(scores))
+        return int(max(among, key=lambda token: scores[token]))
+
+    def _outcome(self, piece: Piece, text: str, language: int) -> Outcome:
+        if text and compression_ratio(text) > _MOST_PACKED:
+            return piece.halves() if len(piece.samples) >= 2 * _SHORTEST else Heard([], piece.language)
+        segments = [untimed(f" {text}", piece.start, piece.end, piece.spans[0][0] // _FRAME)] if text else []
+        return Heard(segments, self._codes.get(language, piece.language))
