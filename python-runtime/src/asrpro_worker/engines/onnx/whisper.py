@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from onnx_asr.utils import pad_list
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from asrpro_worker.engines.whisper.tokens import Tokens
     from asrpro_worker.piece import Outcome, Piece
 
 # As Whisper's own: a text that is packed better than this says the same again and again.
@@ -59,7 +61,7 @@ class OnnxWhisper:
         for word in _WORDS.findall(text):
             parts = [self._letters[byte] for byte in word.encode()]
             while True:
-                ranks = [known.get(left + right, len(known)) for left, right in zip(parts, parts[1:], strict=False)]
+                ranks = [known.get(left + right, len(known)) for left, right in itertools.pairwise(parts)]
                 if not ranks or (best := min(ranks)) == len(known):
                     break
                 at = ranks.index(best)
@@ -68,7 +70,7 @@ class OnnxWhisper:
         return found
 
     def _before(self, piece: Piece) -> tuple[int, ...]:
-        said = context(self, piece.job.request)
+        said = context(cast("Tokens", self), piece.job.request)
         return (self._asr._tokens["<|startofprev|>"], *said) if said else ()
 
     def _write(self, pieces: list[Piece], before: tuple[int, ...]) -> list[Outcome]:
