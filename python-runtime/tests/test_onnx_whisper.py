@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import onnx_asr
 import pytest
 from in_process import job, load, transcribe
 from real_whisper import WHISPER
@@ -16,12 +17,12 @@ from whisper_onnx import make_whisper_onnx
 from asrpro_worker.audio import decode
 from asrpro_worker.engines.measures import compression_ratio
 from asrpro_worker.engines.onnx.engine import OnnxAsr
+from asrpro_worker.engines.onnx.whisper import OnnxWhisper
+from asrpro_worker.engines.onnx.whole import whole
 from asrpro_worker.piece import Heard, Piece
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from asrpro_worker.engines.onnx.whisper import OnnxWhisper
 
 BASE = WHISPER.parent / "whisper-base"
 
@@ -40,8 +41,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> OnnxAsr:
 
 
 def whisper(engine: OnnxAsr) -> OnnxWhisper:
-    assert engine._whisper is not None
-    return engine._whisper
+    assert isinstance(engine._reader, OnnxWhisper)
+    return engine._reader
 
 
 def text(engine: OnnxAsr, path: Path = SPEECH, **fields: Any) -> str:
@@ -52,7 +53,7 @@ def text(engine: OnnxAsr, path: Path = SPEECH, **fields: Any) -> str:
 def test_without_a_wish_the_text_is_that_of_the_library(tmp_path: Path, weights: str) -> None:
     engine = loaded(WHISPER.parent / weights, tmp_path)
     with decode(str(SPEECH), lambda _: None) as pcm:
-        theirs = engine._model.recognize(pcm.read(0, pcm.samples))
+        theirs = onnx_asr.load_model("whisper", tmp_path, quantization="quantized").recognize(pcm.read(0, pcm.samples))
     assert text(engine) == f" {theirs}"
 
 
@@ -82,12 +83,12 @@ def test_a_text_that_repeats_is_cut_in_two_and_never_delivered(base: OnnxAsr) ->
     with decode(str(SPEECH), lambda _: None) as pcm:
         sound = pcm.read(0, pcm.samples)
     piece = Piece(job(), ((0, len(sound)),), sound, None)
-    again, engine = "for a country " * 20, whisper(base)
-    halves = engine._outcome(piece, again, 0)
+    again = "for a country " * 20
+    halves = whole(piece, again)
     assert isinstance(halves, list)
     assert sum(len(half.samples) for half in halves) == len(sound)
     short = Piece(job(), ((0, 16_000),), sound[:16_000], None)
-    assert engine._outcome(short, again, 0) == Heard([])
+    assert whole(short, again) == Heard([])
     # English heard as German goes round in circles
     _, segments = transcribe(base, SPEECH, language="de")
     assert len(segments) > 1

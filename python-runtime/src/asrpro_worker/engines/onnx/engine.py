@@ -1,4 +1,4 @@
-"""Parakeet and Whisper as ONNX, run by onnx-asr."""
+"""Parakeet, Canary, GigaAM and Whisper as ONNX, run by onnx-asr."""
 
 from __future__ import annotations
 
@@ -8,32 +8,23 @@ import numpy as np
 import onnx_asr
 import onnxruntime
 
-from asrpro_worker.engines.measures import finite
 from asrpro_worker.engines.onnx import devices
-from asrpro_worker.engines.onnx.choosing import Choice, hear
+from asrpro_worker.engines.onnx.canary import Canary
 from asrpro_worker.engines.onnx.files import OnnxDirectory, check_directory, load_error
-from asrpro_worker.engines.onnx.token_times import Token, segment, sentences
+from asrpro_worker.engines.onnx.timed import Timed
 from asrpro_worker.engines.onnx.whisper import OnnxWhisper
-from asrpro_worker.engines.phrases import Phrases
 from asrpro_worker.engines.protocol import Facts
-from asrpro_worker.engines.scripts import foreign
 from asrpro_worker.errors import WorkerError
 from asrpro_worker.machine import thread_count
 from asrpro_worker.messages import Capabilities
 from asrpro_worker.pcm import RATE
-from asrpro_worker.piece import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
-    from asrpro_worker.engines.onnx.choosing import Chosen
-    from asrpro_worker.messages import Load, ProbedDevice, Segment
+    from asrpro_worker.messages import Load, ProbedDevice
     from asrpro_worker.piece import Outcome, Piece
 
-# Samples in one frame of `seek`, 10 ms.
-_FRAME = RATE // 100
 # One after the other: the library decodes a batch piece by piece.
 _BATCH = 1
 
@@ -42,11 +33,7 @@ class OnnxAsr:
     """The engine `onnx-asr`. Whisper exports hear no more than a piece, and Parakeet exports break at 400 s."""
 
     def __init__(self) -> None:
-        self._model: Any = None
-        self._whisper: OnnxWhisper | None = None
-        # Of the last request only: one file has many pieces.
-        self._phrases: dict[tuple[str, ...], Phrases] = {}
-        self._foreign: dict[tuple[str, ...], NDArray[np.int64]] = {}
+        self._reader: Timed | OnnxWhisper | Canary | None = None
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
         """See Engine.load. The compute type is that of the files."""
@@ -78,8 +65,7 @@ class OnnxAsr:
             raise
         except Exception as error:
             raise load_error(error) from error
-        self._model = model
-        self._whisper = OnnxWhisper(model.asr, directory.languages) if directory.is_whisper else None
+        self._reader = _reader(model.asr, directory)
         return Facts(
             device=device,
             compute_type=quantization or "float32",
@@ -91,45 +77,22 @@ class OnnxAsr:
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
         """See Engine.decode."""
-        return self._whisper.decode(pieces, alive) if self._whisper else self._choose(pieces, alive)
+        return self._reader.decode(pieces, alive) if self._reader else []
 
     def probe(self, device: str) -> ProbedDevice:
         """See Engine.probe."""
         return devices.probe(device)
 
-    def _choose(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
-        alive()
-        sounds = [piece.samples for piece in pieces]
-        heard = hear(self._model.asr, sounds, [self._choice(piece) for piece in pieces])
-        return [
-            Heard(list(_sentences(piece, chosen)), piece.language) for piece, chosen in zip(pieces, heard, strict=True)
-        ]
-
-    def _choice(self, piece: Piece) -> Choice:
-        asr, request = self._model.asr, piece.job.request
-        wanted = tuple(request.hotwords)
-        if wanted and wanted not in self._phrases:
-            self._phrases = {wanted: Phrases(wanted, asr._vocab)}  # noqa: SLF001
-        languages = tuple([piece.language] if piece.language else request.languages or [])
-        if languages not in self._foreign:
-            self._foreign = {languages: np.array(foreign(asr._vocab.items(), languages), np.int64)}  # noqa: SLF001
-        return Choice(self._phrases.get(wanted), self._foreign[languages], asr._blank_idx)  # noqa: SLF001
-
-
-def _sentences(piece: Piece, heard: list[Chosen]) -> Iterator[Segment]:
-    tokens = []
-    for one in heard:
-        start, end = piece.stretch(one.start, one.start if one.end is None else one.end)
-        tokens.append(Token(one.text, start, finite(one.logprob, -100.0), None if one.end is None else end))
-    cut = list(sentences(tokens))
-    for index, sentence in enumerate(cut):
-        limit = cut[index + 1][0].start if index + 1 < len(cut) else piece.end
-        yield segment(sentence, limit, piece.spans[0][0] // _FRAME, piece.job.request)
-
 
 def create() -> OnnxAsr:
     """The engine, without a model."""
     return OnnxAsr()
+
+
+def _reader(asr: Any, directory: OnnxDirectory) -> Timed | OnnxWhisper | Canary:
+    if directory.is_whisper:
+        return OnnxWhisper(asr, directory.languages)
+    return Canary(asr) if directory.is_canary else Timed(asr)
 
 
 def _options(language: str | None) -> dict[str, str]:
@@ -147,7 +110,7 @@ def _check_features(sessions: list[onnxruntime.InferenceSession], directory: Onn
 
 
 def _languages(directory: OnnxDirectory, stated: list[str] | None) -> list[str]:
-    if directory.is_whisper:
+    if directory.is_whisper or directory.is_canary:
         known = directory.languages or ["en"]
         return [code for code in known if stated is None or code in stated] or known
     # The exports of Parakeet do not say what they know.
@@ -155,15 +118,15 @@ def _languages(directory: OnnxDirectory, stated: list[str] | None) -> list[str]:
 
 
 def _capabilities(directory: OnnxDirectory) -> Capabilities:
-    timed = not directory.is_whisper
+    timed = not (directory.is_whisper or directory.is_canary)
     neutral = ["tokens", "no_speech_prob"]
     return Capabilities(
-        tasks=["transcribe"],
+        tasks=["transcribe", "translate"] if directory.is_canary else ["transcribe"],
         word_timestamps=timed,
-        logprobs=timed,
-        prompt=not timed,
+        logprobs=not directory.is_whisper,
+        prompt=directory.is_whisper,
         temperature=False,
         hotwords=True,
         detects_language=False,
-        neutral=neutral if timed else [*neutral, "avg_logprob"],
+        neutral=[*neutral, "avg_logprob"] if directory.is_whisper else neutral,
     )

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from onnx_asr.utils import pad_list
 
-from asrpro_worker.engines.measures import compression_ratio, untimed
+from asrpro_worker.engines.onnx.whole import whole
 from asrpro_worker.engines.whisper.prompt import context
-from asrpro_worker.pcm import RATE
-from asrpro_worker.piece import Heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,12 +23,6 @@ if TYPE_CHECKING:
     from asrpro_worker.engines.whisper.tokens import Tokens
     from asrpro_worker.piece import Outcome, Piece
 
-# As Whisper's own: a text that is packed better than this says the same again and again.
-_MOST_PACKED = 2.4
-# A piece that repeats itself is cut in two while its halves are at least this long; 2 s cannot hold so much text.
-_SHORTEST = 2 * RATE
-# Samples in one frame of `seek`, 10 ms.
-_FRAME = RATE // 100
 _WORDS = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
 
 
@@ -40,7 +32,6 @@ class OnnxWhisper:
     def __init__(self, asr: Any, languages: Sequence[str]) -> None:
         self._asr = asr
         self._languages = {code: int(asr._tokens[f"<|{code}|>"]) for code in languages}
-        self._codes = {token: code for code, token in self._languages.items()}
         self._letters = {byte: letter for letter, byte in asr._byte_decoder.items()}
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
@@ -80,10 +71,7 @@ class OnnxWhisper:
         start[:, 1] = self._spoken(pieces, encoded)
         tokens = np.hstack((np.tile(np.array(before, np.int64), (len(pieces), 1)), start))
         written = asr._decoding(encoded, tokens)[:, tokens.shape[1] :]
-        return [
-            self._outcome(piece, asr._decode_tokens(row).text.strip(), int(language))
-            for piece, row, language in zip(pieces, written, start[:, 1], strict=True)
-        ]
+        return [whole(piece, asr._decode_tokens(row).text.strip()) for piece, row in zip(pieces, written, strict=True)]
 
     def _spoken(self, pieces: list[Piece], encoded: Any) -> NDArray[np.int64]:
         """The tokens of the languages: given, or the most probable of those that are allowed."""
@@ -105,9 +93,3 @@ class OnnxWhisper:
         # An English-only model has a token of its own in the place of the language.
         among = allowed or list(self._languages.values()) or range(len(scores))
         return int(max(among, key=lambda token: scores[token]))
-
-    def _outcome(self, piece: Piece, text: str, language: int) -> Outcome:
-        if text and compression_ratio(text) > _MOST_PACKED:
-            return piece.halves() if len(piece.samples) >= 2 * _SHORTEST else Heard([], piece.language)
-        segments = [untimed(f" {text}", piece.start, piece.end, piece.spans[0][0] // _FRAME)] if text else []
-        return Heard(segments, self._codes.get(language, piece.language))
