@@ -35,9 +35,6 @@ const temperature = z
   .describe('0 or absent: start at 0 and raise it where decoding fails.');
 const responseFormat = z.enum(formats, { error: oneOf(formats) }).default('json');
 
-/** Fields of `POST /v1/audio/translations`. */
-export const translationForm = z.object({ file, model, prompt, temperature, response_format: responseFormat });
-
 /** For a description that is true to what is accepted: JSON Schema has no flag for it. */
 function inAnyCase(words: readonly string[]): RegExp {
   const spelled = words.map((word) => word.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`));
@@ -47,13 +44,24 @@ function inAnyCase(words: readonly string[]): RegExp {
 const spelledLanguages = [...languageSpellings, 'auto'];
 const anyLanguage = z.union([z.enum(spelledLanguages), z.string().regex(inAnyCase(spelledLanguages))]);
 
+const language = anyLanguage
+  .optional()
+  .describe(
+    'ISO-639-1 code of the speech, in any case: `en`, `EN`. Absent or `auto`: detected. Other editions of a code mean the same: `jv` is `jw`, `nb` is `no`, `iw` is `he`.',
+  );
+
+/** Fields of `POST /v1/audio/translations`: OpenAI's, and the language for models that do not detect it. */
+export const translationForm = z.object({
+  file,
+  model,
+  prompt,
+  temperature,
+  response_format: responseFormat,
+  language,
+});
+
 /** Fields of `POST /v1/audio/transcriptions`. */
 export const transcriptionForm = translationForm.extend({
-  language: anyLanguage
-    .optional()
-    .describe(
-      'ISO-639-1 code of the speech, in any case: `en`, `EN`. Absent or `auto`: detected. Other editions of a code mean the same: `jv` is `jw`, `nb` is `no`, `iw` is `he`.',
-    ),
   languages: z
     .array(anyLanguage)
     .optional()
@@ -83,10 +91,10 @@ const kinds: Readonly<Record<string, FieldKind>> = {
   prompt: 'text',
   temperature: 'number',
   response_format: 'choice',
+  language: 'choice',
 };
 const transcriptionKinds: Readonly<Record<string, FieldKind>> = {
   ...kinds,
-  language: 'choice',
   languages: 'list',
   keywords: 'list',
   include: 'list',
@@ -123,7 +131,7 @@ export function transcriptionOrder(upload: Upload): AudioOrder {
     request: {
       model: form.model ?? null,
       task: 'transcribe',
-      language: form.language === 'auto' ? null : (form.language ?? null),
+      language: spoken(form.language),
       prompt: form.prompt ?? null,
       temperature: form.temperature ?? null,
       languages: form.languages === undefined || form.languages.includes('auto') ? [] : form.languages,
@@ -147,12 +155,13 @@ export function transcriptionOrder(upload: Upload): AudioOrder {
 export function translationOrder(upload: Upload): AudioOrder {
   const values = formValues(upload.fields, kinds);
   checkFormat(values.response_format, ['srt', 'vtt']);
+  if (values.language !== undefined) values.language = knownLanguage('language', String(values.language));
   const form = validated(translationForm, upload, values);
   return {
     request: {
       model: form.model ?? null,
       task: 'translate',
-      language: null,
+      language: spoken(form.language),
       prompt: form.prompt ?? null,
       temperature: form.temperature ?? null,
       hotwords: [],
@@ -201,6 +210,10 @@ function checkFile({ file: received, fields }: Upload): void {
 function checkFormat(value: unknown, refused: readonly string[]): void {
   if (typeof value !== 'string' || !refused.includes(value.toLowerCase())) return;
   throw unsupported('response_format', `This response_format is not supported: ${oneOf(formats)}.`);
+}
+
+function spoken(language: string | undefined): string | null {
+  return language === undefined || language === 'auto' ? null : language;
 }
 
 /** A hint fails no request: what is too much is left out. */

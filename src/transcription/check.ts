@@ -14,7 +14,7 @@ export function checkRequest(request: TranscriptionRequest, model: Model): void 
   if (!capabilities.tasks.includes(request.task)) {
     throw new AsrproError('unsupported_value', `The model '${model.id}' cannot translate.`, {
       param: 'model',
-      hint: 'Choose a multilingual Whisper model that is neither turbo nor distilled.',
+      hint: 'Choose Canary, or a multilingual Whisper model that is neither turbo nor distilled.',
     });
   }
   if (request.wordTimestamps && !capabilities.wordTimestamps) {

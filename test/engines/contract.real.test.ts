@@ -150,6 +150,19 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
     ).toBe(whole);
   });
 
+  test('hints fail no request, whether the engine can use them or not', async () => {
+    const form = new FormData();
+    form.append('file', new Blob([readFileSync(jfk)]), 'jfk.flac');
+    const words = Array.from({ length: 70 }, (_, index) => `Kowalczyk ${index}`);
+    const hints = { model, prompt: 'A speech of 1961.', temperature: '0.2', 'languages[]': 'en' };
+    for (const [name, value] of [...Object.entries(hints), ...words.map((word) => ['keywords[]', word] as const)])
+      form.append(name, value);
+    const answer = await fetch(`${gateway.url}/v1/audio/transcriptions`, { method: 'POST', body: form });
+    const text = await answer.text();
+    expect(answer.status, text).toBe(200);
+    if (weights === 'real') expect(wordsOf(JSON.parse(text).text)).toBe(jfkWords);
+  });
+
   test('a client that goes away ends its job, and the next one gets its text', async () => {
     const { pid } = (await call(gateway.url, '/health')).json.worker;
     const speech = Int16Array.from({ length: 16_000 * 120 }, (_, at) => 9000 * Math.sin(at / 9) * Math.sin(at / 3000));
