@@ -53,6 +53,18 @@ def test_keywords_of_a_piece_are_heard_in_it_and_leave_the_others_alone(engine: 
     assert texts(engine, [[], [], []]) == plain
 
 
+def test_each_piece_has_its_own_keywords(engine: Nemo) -> None:
+    wishes = [["a"], ["home", "the"], ["dog"]]
+    alone = [texts(engine, [words if at == index else [] for at in range(3)]) for index, words in enumerate(wishes)]
+    assert texts(engine, wishes) == [alone[index][index] for index in range(3)]
+
+
+def test_keywords_that_the_tokens_cannot_write_change_nothing(engine: Nemo) -> None:
+    plain = texts(engine, [[], [], []])
+    for words in (["🎧"], ["東京", "\u200b"], ["<unk>"], ["  "], ["\x00"]):
+        assert texts(engine, [words, words, words]) == plain
+
+
 def test_a_language_bars_the_letters_of_others(engine: Nemo) -> None:
     plain = texts(engine, [[], [], []])
     assert any(letter.isalpha() for letter in "".join(plain))

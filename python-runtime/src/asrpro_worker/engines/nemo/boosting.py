@@ -9,6 +9,7 @@ import torch
 from nemo.collections.asr.parts.context_biasing.biasing_multi_model import BiasingRequestItemConfig
 from nemo.collections.asr.parts.context_biasing.boosting_graph_batched import BoostingTreeModelConfig
 from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
+from nemo.collections.common.tokenizers import AggregateTokenizer
 from omegaconf import open_dict
 
 from asrpro_worker.engines.phrases import FIRST, LATER, spellings
@@ -40,25 +41,32 @@ class Boosting:
         self._trees: dict[tuple[str, ...], BiasingRequestItemConfig] = {}
         decoder = getattr(model.decoding, "decoding", None)
         able = hasattr(decoder, "decoding_computer") if self._streams else hasattr(decoder, "fusion_models")
-        self.able = self._tokenizer is not None and able
-        self.each = self._streams
-        """Whether each piece of a call may have its own keywords."""
+        self.able = able and self._tokenizer is not None and not isinstance(self._tokenizer, AggregateTokenizer)
+        self._barred: dict[tuple[str, ...], list[int]] = {}
+
+    def key(self, languages: tuple[str, ...], words: Sequence[str]) -> tuple[Any, ...]:
+        """Pieces with equal keys may go into one call."""
+        each = self._streams and not self._bars(languages)
+        return (languages, None if each else tuple(words))
 
     def hypotheses(self, wishes: Sequence[Sequence[str]]) -> list[Any] | None:
         """What a transducer begins with, for the keywords of each piece."""
-        if not (self.able and self._streams and any(wishes)):
+        forms = [self._forms(words) for words in wishes]
+        if not self._streams or not any(forms):
             return None
-        self._trees = {key: tree for key, tree in self._trees.items() if key in set(map(tuple, wishes))}
-        return [_Begun([], 0.0, biasing_cfg=self._tree(tuple(words))) if words else None for words in wishes]
+        for old in self._trees.keys() - set(forms):
+            self._trees.pop(old).remove_from_cache()
+        return [_Begun([], 0.0, biasing_cfg=self._tree(phrases)) if phrases else None for phrases in forms]
 
     @contextmanager
     def whole_call(self, words: Sequence[str]) -> Iterator[None]:
         """A CTC model hears these keywords in every piece of the calls within."""
-        if not (self.able and words) or self._streams:
+        phrases = self._forms(words)
+        if self._streams or not phrases:
             yield
             return
         # NeMo makes the decoder of a CTC model anew in each call of `transcribe`, from this configuration.
-        self._configure(_settings(words), 1.0)
+        self._configure(_settings(phrases), 1.0)
         try:
             yield
         finally:
@@ -70,26 +78,40 @@ class Boosting:
             greedy.boosting_tree, greedy.boosting_tree_alpha = tree, alpha
 
     @contextmanager
-    def held(self, languages: Sequence[str], words: Sequence[str]) -> Iterator[None]:
+    def held(self, languages: tuple[str, ...], words: Sequence[str]) -> Iterator[None]:
         """Only letters of `languages` are chosen within, and those of keywords."""
-        barred = set(foreign(self._tokens(), languages)) - self._ids(words)
+        wanted = {token for phrase in self._forms(words) for token in self._tokenizer.text_to_ids(phrase)}
+        barred = [token for token in self._bars(languages) if token not in wanted]
         layer = self._model.joint.joint_net[-1] if self._streams else self._model.decoder.decoder_layers[0]
         if not barred or layer.bias is None:
             yield
             return
         before = layer.bias.data
-        tokens = torch.tensor(sorted(barred), device=before.device)
+        tokens = torch.tensor(barred, device=before.device)
         layer.bias.data = before.index_fill(0, tokens, _NEVER)
         try:
             yield
         finally:
             layer.bias.data = before
 
-    def _tree(self, words: tuple[str, ...]) -> BiasingRequestItemConfig:
-        if words not in self._trees:
-            config = BoostingTreeModelConfig(**_settings(words))
-            self._trees[words] = BiasingRequestItemConfig(boosting_model_cfg=config)
-        return self._trees[words]
+    def _tree(self, phrases: tuple[str, ...]) -> BiasingRequestItemConfig:
+        if phrases not in self._trees:
+            tree = BoostingTreeModelConfig(**_settings(phrases))
+            self._trees[phrases] = BiasingRequestItemConfig(boosting_model_cfg=tree, cache_key="\n".join(phrases))
+        return self._trees[phrases]
+
+    def _forms(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Without those that the tokenizer cannot write: NeMo would prefer its token for that."""
+        if not self.able or not words:
+            return ()
+        unknown = getattr(self._tokenizer, "unk_id", None)
+        written = [(form, self._tokenizer.text_to_ids(form)) for form in spellings(words)]
+        return tuple(form for form, tokens in written if tokens and unknown not in tokens)
+
+    def _bars(self, languages: tuple[str, ...]) -> list[int]:
+        if languages not in self._barred:
+            self._barred = {languages: foreign(self._tokens(), languages)}
+        return self._barred[languages]
 
     def _tokens(self) -> Iterator[tuple[int, str]]:
         pieces = self._tokenizer
@@ -100,15 +122,10 @@ class Boosting:
         )
         return enumerate(texts)
 
-    def _ids(self, words: Sequence[str]) -> set[int]:
-        if not self.able:
-            return set()
-        return {token for form in spellings(words) for token in self._tokenizer.text_to_ids(form)}
 
-
-def _settings(words: Sequence[str]) -> dict[str, Any]:
+def _settings(phrases: Sequence[str]) -> dict[str, Any]:
     return {
-        "key_phrases_list": spellings(words),
+        "key_phrases_list": list(phrases),
         "context_score": FIRST,
         "depth_scaling": LATER / FIRST,
         "use_triton": False,

@@ -105,7 +105,7 @@ class Nemo:
         """See Engine.decode. Pieces that may go together go into one call."""
         groups: defaultdict[tuple[Any, ...], list[Piece]] = defaultdict(list)
         for piece in pieces:
-            groups[self._key(piece)].append(piece)
+            groups[self._boosting.key(_languages(piece), piece.job.request.hotwords)].append(piece)
         found: dict[Piece, Outcome] = {}
         for group in groups.values():
             sounds = [np.pad(piece.samples, (0, max(0, _PADDED - len(piece.samples)))) for piece in group]
@@ -120,10 +120,6 @@ class Nemo:
     def probe(self, device: str) -> ProbedDevice:
         """See Engine.probe."""
         return devices.probe(device)
-
-    def _key(self, piece: Piece) -> tuple[Any, ...]:
-        languages, words = _languages(piece), tuple(piece.job.request.hotwords)
-        return (languages, None if self._boosting.each and not languages else words)
 
     def _hear(self, sounds: list[NDArray[np.float32]], wishes: list[list[str]], alive: Callable[[], None]) -> list[Any]:
         """One hypothesis for each sound, with its keywords.
