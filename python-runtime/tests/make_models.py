@@ -16,6 +16,7 @@ from whisper_onnx import make_whisper_onnx
 def main(target: Path, whisper: Path) -> None:
     make_whisper(target / "whisper-tiny")
     make_parakeet(target / "parakeet-tdt-0.6b-v3-onnx", quantization=".int8")
+    make_parakeet(target / "canary-1b-v2-onnx", "aed", quantization=".int8")
     make_whisper_onnx(whisper, target / "whisper-base-onnx")
 
 

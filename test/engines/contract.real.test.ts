@@ -47,6 +47,13 @@ const subjects: Subject[] = [
     damage: 'encoder-model.int8.onnx',
   },
   {
+    engine: 'onnx-asr',
+    model: 'canary-1b-v2-onnx',
+    weights: 'toy',
+    words: false,
+    damage: 'decoder-model.int8.onnx',
+  },
+  {
     engine: 'nemo',
     model: 'parakeet-tdt-0.6b-v3',
     weights: 'toy',
@@ -223,8 +230,8 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
   /** The same model under the name of another of its engine, of the right size and with garbage in one file. */
   async function damagedNeighbour(file: string): Promise<string> {
     const other = { 'faster-whisper': 'whisper-small', 'onnx-asr': 'whisper-small-onnx', nemo: 'parakeet-tdt-0.6b-v2' };
-    const parakeet = model.startsWith('parakeet') && engine === 'onnx-asr';
-    const id = parakeet ? 'parakeet-tdt-0.6b-v2-onnx' : other[engine as keyof typeof other];
+    const int8 = !model.startsWith('whisper') && engine === 'onnx-asr';
+    const id = int8 ? 'parakeet-tdt-0.6b-v2-onnx' : other[engine as keyof typeof other];
     const folder = path.join(gateway.home, 'models', id);
     cpSync(path.join(gateway.home, 'models', model), folder, { recursive: true, dereference: true });
     const marker = path.join(folder, '.asrpro.json');

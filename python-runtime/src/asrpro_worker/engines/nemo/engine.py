@@ -6,7 +6,6 @@ import logging
 import os
 import tempfile
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from unittest import mock
@@ -51,19 +50,6 @@ _PADDED = RATE + RATE // 10
 # A CPU gains nothing from several pieces at once; a GPU does, for the price of a later first text.
 _BATCH = {"cuda": 8}
 
-_CAPABILITIES = Capabilities(
-    tasks=["transcribe"],
-    word_timestamps=True,
-    # NeMo's confidence is a measure of entropy, not a probability.
-    logprobs=False,
-    prompt=False,
-    temperature=False,
-    # not with a model of characters, which has no tokenizer for phrases
-    hotwords=True,
-    detects_language=False,
-    neutral=["tokens", "no_speech_prob", "avg_logprob"],
-)
-
 
 class Nemo:
     """The engine `nemo`. Not thread-safe. Its full attention needs memory by the square of a piece's length."""
@@ -98,7 +84,7 @@ class Nemo:
             threads=threads,
             batch=request.concurrency or _BATCH.get(device.partition(":")[0], 1),
             languages=request.model.languages or [],
-            capabilities=replace(_CAPABILITIES, hotwords=self._boosting.able),
+            capabilities=_capabilities(hotwords=self._boosting.able),
         )
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
@@ -159,6 +145,21 @@ class Nemo:
 
 def _languages(piece: Piece) -> tuple[str, ...]:
     return tuple([piece.language] if piece.language else piece.job.request.languages or [])
+
+
+def _capabilities(*, hotwords: bool) -> Capabilities:
+    return Capabilities(
+        tasks=["transcribe"],
+        word_timestamps=True,
+        # NeMo's confidence is a measure of entropy, not a probability.
+        logprobs=False,
+        prompt=False,
+        temperature=False,
+        # not with a model of characters, which has no tokenizer for phrases
+        hotwords=hotwords,
+        detects_language=False,
+        neutral=["tokens", "no_speech_prob", "avg_logprob"],
+    )
 
 
 def create() -> Nemo:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asrpro_worker.engines.measures import compression_ratio, untimed
@@ -23,14 +22,11 @@ _SHORTEST = 2 * RATE
 _FRAME = RATE // 100
 
 
-def whole(piece: Piece, text: str, logprobs: Sequence[TokenLogprob] | None = None) -> Outcome:
+def whole(piece: Piece, text: str, logprobs: Sequence[TokenLogprob] = ()) -> Outcome:
     """The outcome of a piece with this text: nothing for none, and its halves where the text repeats itself."""
     if text and compression_ratio(text) > _MOST_PACKED:
         return piece.halves() if len(piece.samples) >= 2 * _SHORTEST else Heard([], piece.language)
     if not text:
         return Heard([], piece.language)
-    made = untimed(f" {text}", piece.start, piece.end, piece.spans[0][0] // _FRAME)
-    if logprobs:
-        mean = sum(entry.logprob for entry in logprobs) / len(logprobs)
-        made = replace(made, avg_logprob=mean, logprobs=list(logprobs) if piece.job.request.logprobs else None)
-    return Heard([made], piece.language)
+    seek, told = piece.spans[0][0] // _FRAME, piece.job.request.logprobs
+    return Heard([untimed(f" {text}", piece.start, piece.end, seek, logprobs, told=told)], piece.language)
