@@ -125,7 +125,8 @@ def test_a_later_token_is_worth_more() -> None:
 
 
 def test_phrases_are_heard_as_they_are_and_capitalised() -> None:
-    assert spellings(["new  york", "iPhone", "Ada", " "]) == ["new york", "New york", "iPhone", "IPhone", "Ada"]
+    said = ["new  york", "iPhone", "Ada", " ", "ada"]
+    assert spellings(said) == ["new york", "New york", "New York", "iPhone", "IPhone", "Ada", "ada"]
 
 
 def test_a_model_without_capitals_gets_small_letters() -> None:

@@ -24,9 +24,15 @@ Places = frozenset[tuple[int, int]]
 
 
 def spellings(phrases: Iterable[str]) -> list[str]:
-    """Each phrase as it is and with a capital at its start: at the start of a sentence a model writes one."""
-    clean = (" ".join(phrase.split()) for phrase in phrases)
-    return list(dict.fromkeys(form for phrase in clean if phrase for form in (phrase, phrase[0].upper() + phrase[1:])))
+    """Each phrase as it is, with a capital at its start, as a sentence has, and at each word, as a name has."""
+    found: dict[str, None] = {}
+    for phrase in phrases:
+        words = phrase.split()
+        if words:
+            capitals = [word[0].upper() + word[1:] for word in words]
+            forms = (words, [capitals[0], *words[1:]], capitals)
+            found.update(dict.fromkeys(" ".join(form) for form in forms))
+    return list(found)
 
 
 class Phrases:
