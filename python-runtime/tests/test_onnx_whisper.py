@@ -69,8 +69,9 @@ def test_a_prompt_and_keywords_are_heard_and_never_part_of_the_text(base: OnnxAs
     plain = text(base)
     assert text(base, prompt="AND SO MY FELLOW AMERICANS ASK NOT WHAT YOUR COUNTRY CAN DO FOR") != plain
     many = [f"Kowalczyk number {index}" for index in range(60)]
-    assert "Kowalczyk" not in text(base, hotwords=many)
-    assert len(text(base, hotwords=many).split()) == pytest.approx(len(plain.split()), abs=4)
+    assert text(base, hotwords=many) == plain
+    assert "Americans, ask not" in plain
+    assert "Americans ask not" in text(base, hotwords=["ask not"])
 
 
 def test_languages_narrow_the_choice(base: OnnxAsr) -> None:

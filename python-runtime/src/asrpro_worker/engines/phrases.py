@@ -74,7 +74,7 @@ class Phrases:
 
     def after(self, places: Places, token: int) -> Places:
         """Where the text stands with one more token."""
-        counts = self._texts[token] != " "
+        counts = self._texts.get(token) != " "
         steps = ((self._next(node).get(token), depth + counts) for node, depth in places)
         return self.start | {(node, depth) for node, depth in steps if node is not None}
 
