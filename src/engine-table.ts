@@ -7,7 +7,7 @@ export const deviceKinds = ['cuda', 'mps', 'cpu'] as const;
 export type DeviceKind = (typeof deviceKinds)[number];
 
 /** What a model is, told by its files or by the catalogue. What it can do follows from this and from its engine. */
-export const families = ['whisper', 'turbo', 'distil', 'english-only', 'tdt', 'rnnt', 'ctc'] as const;
+export const families = ['whisper', 'turbo', 'distil', 'english-only', 'tdt', 'rnnt', 'ctc', 'aed'] as const;
 export type Family = (typeof families)[number];
 
 /** What requests may ask for; whatever else an engine lacks is ignored. */
@@ -88,10 +88,16 @@ const engines = {
   'onnx-asr': {
     environment: 'core',
     devices: ['cuda', 'cpu'],
-    // Its Whisper is greedy and has neither times nor probabilities; the others have both for each token.
+    // Its Whisper is greedy and has neither times nor probabilities; Canary (`aed`) lacks the times and translates; the
+    // others have both for each token.
     capabilities: (family) => {
       const timed = family === null || isTransducerOrCtc(family);
-      return { tasks: ['transcribe'], wordTimestamps: timed, logprobs: timed };
+      const canary = family === 'aed';
+      return {
+        tasks: canary ? ['transcribe', 'translate'] : ['transcribe'],
+        wordTimestamps: timed,
+        logprobs: timed || canary,
+      };
     },
   },
   nemo: {

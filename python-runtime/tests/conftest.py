@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import toy_models
+import toy_parakeets
 from worker_process import WorkerProcess
 
 from asrpro_worker.pcm import Pcm
@@ -29,7 +30,7 @@ def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tdt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toy Parakeet in ONNX form; not to be changed."""
-    return toy_models.make_tdt(tmp_path_factory.mktemp("models") / "tdt")
+    return toy_parakeets.make_parakeet(tmp_path_factory.mktemp("models") / "tdt")
 
 
 @pytest.fixture

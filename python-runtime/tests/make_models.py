@@ -8,13 +8,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from toy_models import make_tdt, make_whisper
+from toy_models import make_whisper
+from toy_parakeets import make_parakeet
 from whisper_onnx import make_whisper_onnx
 
 
 def main(target: Path, whisper: Path) -> None:
     make_whisper(target / "whisper-tiny")
-    make_tdt(target / "parakeet-tdt-0.6b-v3-onnx", ".int8")
+    make_parakeet(target / "parakeet-tdt-0.6b-v3-onnx", quantization=".int8")
+    make_parakeet(target / "canary-1b-v2-onnx", "aed", quantization=".int8")
     make_whisper_onnx(whisper, target / "whisper-base-onnx")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from in_process import load, transcribe
 from sounds import NOISE, SILENCE, SPEECH, write_wav
+from toy_parakeets import make_parakeet
 
 from asrpro_worker.audio import decode
 from asrpro_worker.engines.onnx.engine import OnnxAsr
@@ -74,8 +75,27 @@ def test_what_it_cannot_do_is_refused(engine: OnnxAsr, fields: dict[str, Any], p
 
 
 def test_hints_that_it_cannot_take_change_nothing(engine: OnnxAsr) -> None:
-    hinted = transcribe(engine, SPEECH, prompt="Hello", temperature=0.3, hotwords=["asrpro"])
+    hinted = transcribe(engine, SPEECH, prompt="Hello", temperature=0.3)
     assert hinted[1] == transcribe(engine, SPEECH)[1]
+
+
+def test_keywords_change_what_is_heard(tmp_path: Path) -> None:
+    unsure = OnnxAsr()
+    facts = load(unsure, make_parakeet(tmp_path, scale=0.03))
+    assert facts.capabilities.hotwords
+    plain, hinted = (transcribe(unsure, SPEECH, hotwords=words)[1] for words in ([], ["g", "j", "m", "p"]))
+    assert [segment.text for segment in hinted] != [segment.text for segment in plain]
+
+
+@pytest.mark.parametrize("fields", [{"language": "ru"}, {"languages": ["ru", "uk"]}])
+def test_a_model_of_many_languages_is_held_to_the_letters_of_those_given(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    both = OnnxAsr()
+    load(both, make_parakeet(tmp_path, scripts=True), languages=["en", "ru", "uk"])
+    said = " ".join(segment.text for segment in transcribe(both, SPEECH, **fields)[1])
+    assert set(said) <= set(" джыі.")
+    assert "д" in said
 
 
 def test_devices_are_tried(engine: OnnxAsr) -> None:

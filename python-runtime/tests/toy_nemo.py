@@ -15,7 +15,7 @@ import torch
 from nemo.collections.asr import models
 from omegaconf import DictConfig
 
-KINDS = ("ctc", "rnnt", "tdt", "tdt_bpe")
+KINDS = ("ctc", "rnnt", "tdt", "ctc_bpe", "rnnt_bpe", "tdt_bpe")
 
 _MODULES = "nemo.collections.asr.modules."
 # A TDT of characters takes the last symbols, one for each duration, for durations.
@@ -35,9 +35,11 @@ def make_nemo(file: Path, kind: str, durations: list[int] | None = None) -> Path
     with tempfile.TemporaryDirectory() as directory:
         config = _config(family, durations or _DURATIONS)
         if tokens == "bpe":
-            name = name.replace("Model", "BPEModel")
+            name = "EncDecCTCModelBPE" if family == "ctc" else "EncDecRNNTBPEModel"
             config["tokenizer"] = {"dir": _train_tokenizer(Path(directory)), "type": "bpe"}
             config.pop("labels", None)
+            if family == "ctc":
+                config["decoder"] |= {"vocabulary": [], "num_classes": -1}
         getattr(models, name)(cfg=DictConfig(config)).eval().save_to(str(file.absolute()))
     return file
 

@@ -11,6 +11,9 @@ const formats = ['json', 'text', 'verbose_json'] as const satisfies AnswerWish['
 const refusedFormats = ['srt', 'vtt', 'diarized_json'];
 const granularities = ['segment', 'word'] as const;
 
+/** More would slow every step of a decoder down, and draw it away from what was said. */
+const KEYWORDS = { most: 64, longest: 64 };
+
 const oneOf = (values: readonly string[]): string => `choose ${values.map((value) => `'${value}'`).join(' or ')}`;
 
 const file = z
@@ -32,24 +35,43 @@ const temperature = z
   .describe('0 or absent: start at 0 and raise it where decoding fails.');
 const responseFormat = z.enum(formats, { error: oneOf(formats) }).default('json');
 
-/** Fields of `POST /v1/audio/translations`. */
-export const translationForm = z.object({ file, model, prompt, temperature, response_format: responseFormat });
-
 /** For a description that is true to what is accepted: JSON Schema has no flag for it. */
 function inAnyCase(words: readonly string[]): RegExp {
   const spelled = words.map((word) => word.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`));
   return new RegExp(`^(${spelled.join('|')})$`);
 }
 
+const spelledLanguages = [...languageSpellings, 'auto'];
+const anyLanguage = z.union([z.enum(spelledLanguages), z.string().regex(inAnyCase(spelledLanguages))]);
+
+const language = anyLanguage
+  .optional()
+  .describe(
+    'ISO-639-1 code of the speech, in any case: `en`, `EN`. Absent or `auto`: detected. Other editions of a code mean the same: `jv` is `jw`, `nb` is `no`, `iw` is `he`.',
+  );
+
+/** Fields of `POST /v1/audio/translations`: OpenAI's, and the language for models that do not detect it. */
+export const translationForm = z.object({
+  file,
+  model,
+  prompt,
+  temperature,
+  response_format: responseFormat,
+  language,
+});
+
 /** Fields of `POST /v1/audio/transcriptions`. */
 export const transcriptionForm = translationForm.extend({
-  language: z
-    .union([z.enum([...languageSpellings, 'auto']), z.string().regex(inAnyCase([...languageSpellings, 'auto']))])
+  languages: z
+    .array(anyLanguage)
+    .optional()
+    .describe('The speech is in one of these languages: they narrow the choice where `language` names none.'),
+  keywords: z
+    .array(z.string())
     .optional()
     .describe(
-      'ISO-639-1 code of the speech, in any case: `en`, `EN`. Absent or `auto`: detected. Other editions of a code mean the same: `jv` is `jw`, `nb` is `no`, `iw` is `he`.',
+      `Words and names to listen for: the first ${KEYWORDS.most}, of up to ${KEYWORDS.longest} characters each; the rest is ignored, as are all by models that cannot.`,
     ),
-  keywords: z.array(z.string()).optional().describe('Words to listen for; ignored by models that cannot.'),
   include: z
     .array(z.enum(['logprobs'], { error: oneOf(['logprobs']) }))
     .optional()
@@ -69,10 +91,11 @@ const kinds: Readonly<Record<string, FieldKind>> = {
   prompt: 'text',
   temperature: 'number',
   response_format: 'choice',
+  language: 'choice',
 };
 const transcriptionKinds: Readonly<Record<string, FieldKind>> = {
   ...kinds,
-  language: 'choice',
+  languages: 'list',
   keywords: 'list',
   include: 'list',
   timestamp_granularities: 'list',
@@ -88,7 +111,10 @@ export interface AudioOrder {
 export function transcriptionOrder(upload: Upload): AudioOrder {
   const values = formValues(upload.fields, transcriptionKinds);
   checkFormat(values.response_format, refusedFormats);
-  if (values.language !== undefined) values.language = knownLanguage(String(values.language));
+  if (values.language !== undefined) values.language = knownLanguage('language', String(values.language));
+  if (values.languages !== undefined) {
+    values.languages = (values.languages as string[]).map((text) => knownLanguage('languages', text));
+  }
   const form = validated(transcriptionForm, upload, values);
   const format = form.response_format;
   const stream = form.stream === true;
@@ -105,10 +131,11 @@ export function transcriptionOrder(upload: Upload): AudioOrder {
     request: {
       model: form.model ?? null,
       task: 'transcribe',
-      language: form.language === 'auto' ? null : (form.language ?? null),
+      language: spoken(form.language),
       prompt: form.prompt ?? null,
       temperature: form.temperature ?? null,
-      hotwords: form.keywords ?? [],
+      languages: form.languages === undefined || form.languages.includes('auto') ? [] : form.languages,
+      hotwords: keywords(form.keywords ?? []),
       wordTimestamps: words,
       segmentTimestamps: format === 'verbose_json',
       logprobs,
@@ -128,12 +155,13 @@ export function transcriptionOrder(upload: Upload): AudioOrder {
 export function translationOrder(upload: Upload): AudioOrder {
   const values = formValues(upload.fields, kinds);
   checkFormat(values.response_format, ['srt', 'vtt']);
+  if (values.language !== undefined) values.language = knownLanguage('language', String(values.language));
   const form = validated(translationForm, upload, values);
   return {
     request: {
       model: form.model ?? null,
       task: 'translate',
-      language: null,
+      language: spoken(form.language),
       prompt: form.prompt ?? null,
       temperature: form.temperature ?? null,
       hotwords: [],
@@ -184,14 +212,23 @@ function checkFormat(value: unknown, refused: readonly string[]): void {
   throw unsupported('response_format', `This response_format is not supported: ${oneOf(formats)}.`);
 }
 
+function spoken(language: string | undefined): string | null {
+  return language === undefined || language === 'auto' ? null : language;
+}
+
+/** A hint fails no request: what is too much is left out. */
+function keywords(given: readonly string[]): string[] {
+  return given.filter((one) => [...one].length <= KEYWORDS.longest).slice(0, KEYWORDS.most);
+}
+
 /** The message is OpenAI's; clients match on it. */
-function knownLanguage(text: string): LanguageCode | 'auto' {
+function knownLanguage(param: string, text: string): LanguageCode | 'auto' {
   const code = text.toLowerCase() === 'auto' ? 'auto' : languageCode(text);
   if (code !== undefined) return code;
   throw new AsrproError(
     'invalid_language_format',
     `Invalid language '${text.slice(0, 50)}'. Language parameter must be specified in ISO-639-1 format.`,
-    { param: 'language' },
+    { param },
   );
 }
 

@@ -7,7 +7,7 @@ import { type SpooledFile, spool } from './spool.ts';
 
 /** Longest text field in bytes; what follows is cut off and reported. A prompt that a model can use has about 1 kB. */
 const MAX_FIELD_BYTES = 256 * 1024;
-const MAX_FIELDS = 200;
+const MAX_FIELDS = 2000;
 /** Of all text fields together, in characters: they are kept in memory. */
 const MAX_TEXT = 1024 * 1024;
 /** What the parser may keep for later. It waits for nobody, so more than a piece or two says that it is stuck. */

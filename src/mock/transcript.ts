@@ -8,6 +8,7 @@ export function sentences(message: TranscribeMessage, audio: MockAudio, slow: bo
     `This is a mock transcript of ${audio.duration.toFixed(1)} seconds of audio.`,
     `The task is ${message.task}.`,
     ...(message.language === null ? [] : [`The language is ${message.language}.`]),
+    ...(message.languages?.length ? [`The languages are ${message.languages.join(' ')}.`] : []),
     ...(message.prompt === null ? [] : [`The prompt is ${message.prompt}.`]),
     ...(message.temperature === null ? [] : [`The temperature is ${message.temperature}.`]),
     ...(message.hotwords.length === 0 ? [] : [`The keywords are ${message.hotwords.join(' ')}.`]),

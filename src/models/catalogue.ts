@@ -45,7 +45,10 @@ export type CatalogueModel = z.infer<typeof entry>;
 
 export const catalogueIds: readonly string[] = catalogue.models.map(({ id }) => id);
 
-/** The pinned list. Values come from the hub's own manifests; where a size or hash is null it was not known. */
+/**
+ * The pinned list. Values come from the hub's own manifests; where a revision, size or hash is null it was not known, and
+ * the download takes it from the hub's listing of the named files.
+ */
 export function catalogueModels(): readonly CatalogueModel[] {
   checked ??= z.array(entry).parse(catalogue.models);
   return checked;

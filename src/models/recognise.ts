@@ -38,13 +38,40 @@ const recognisers: Record<EngineId, (folder: Folder) => Recognised | null> = {
   'faster-whisper': ctranslate2Folder,
 };
 
-/** By `model_type` of an ONNX export's config.json: what it is, and its graphs without quantization. */
-const ONNX_KINDS: Record<string, { family: Family; graphs: string[] }> = {
-  'nemo-conformer-ctc': { family: 'ctc', graphs: ['model'] },
-  'nemo-conformer-rnnt': { family: 'rnnt', graphs: ['encoder-model', 'decoder_joint-model'] },
-  'nemo-conformer-tdt': { family: 'tdt', graphs: ['encoder-model', 'decoder_joint-model'] },
-  whisper: { family: 'whisper', graphs: ['encoder_model', 'decoder_model_merged'] },
-};
+/** All of them know Russian alone. */
+const GIGAAM = 'gigaam';
+
+/** A kind of ONNX export: `model_type` of its config.json, its graphs without quantization, and its vocabulary. */
+interface OnnxKind {
+  type: string;
+  family: Family;
+  graphs: string[];
+  tokens: string[];
+}
+
+const transducer = { graphs: ['encoder-model', 'decoder_joint-model'], tokens: ['vocab.txt'] };
+
+/** Several kinds may have one type, as those of a repository with all of them: the first that is there counts. */
+const ONNX_KINDS: OnnxKind[] = [
+  { type: 'nemo-conformer-ctc', family: 'ctc', graphs: ['model'], tokens: ['vocab.txt'] },
+  { type: 'nemo-conformer-rnnt', family: 'rnnt', ...transducer },
+  { type: 'nemo-conformer-tdt', family: 'tdt', ...transducer },
+  { type: 'nemo-conformer-aed', family: 'aed', graphs: ['encoder-model', 'decoder-model'], tokens: ['vocab.txt'] },
+  {
+    type: 'whisper',
+    family: 'whisper',
+    graphs: ['encoder_model', 'decoder_model_merged'],
+    tokens: ['vocab.json', 'added_tokens.json'],
+  },
+  ...['v3_e2e', 'v3', 'v2'].flatMap((version): OnnxKind[] => {
+    const parts = ['encoder', 'decoder', 'joint'].map((part) => `${version}_rnnt_${part}`);
+    const vocabulary = (kind: string) => (version === 'v3_e2e' ? `v3_e2e_${kind}_vocab.txt` : `${version}_vocab.txt`);
+    return [
+      { type: GIGAAM, family: 'rnnt', graphs: parts, tokens: [vocabulary('rnnt')] },
+      { type: GIGAAM, family: 'ctc', graphs: [`${version}_ctc`], tokens: [vocabulary('ctc')] },
+    ];
+  }),
+];
 /** Its graph is called `model`, as that of any program. */
 const CTC = 'nemo-conformer-ctc';
 /** Token that an English-only Whisper begins to suppress at; a multilingual one has one token more. */
@@ -65,14 +92,16 @@ export function recognise(place: string): Recognised | null {
 }
 
 /**
- * The `model_type` of an ONNX export. Where there is a config.json that cannot be read (null), a folder with all graphs of
- * a kind is listed with that reason; without any (undefined) it is no model.
+ * The kind of an ONNX export. Where there is a config.json that cannot be read (null), a folder with all graphs of a kind
+ * is listed with that reason; without any (undefined) it is no model.
  */
-function onnxKind(inside: string[], config: Record<string, unknown> | null | undefined): string | null {
-  const kinds = Object.keys(ONNX_KINDS).filter((kind) => config === null || config?.model_type === kind);
-  const has = (graph: string): boolean => inside.some((name) => graphPattern(graph).test(name));
-  if (config === null) return kinds.findLast((kind) => kind !== CTC && ONNX_KINDS[kind]!.graphs.every(has)) ?? null;
-  return inside.some((name) => name === 'onnx' || name.endsWith('.onnx')) ? (kinds[0] ?? null) : null;
+function onnxKind(inside: string[], config: Record<string, unknown> | null | undefined): OnnxKind | null {
+  const isThere = ({ graphs }: OnnxKind): boolean =>
+    graphs.every((graph) => inside.some((name) => graphPattern(graph).test(name)));
+  if (config === null) return ONNX_KINDS.findLast((kind) => kind.type !== CTC && isThere(kind)) ?? null;
+  if (!inside.some((name) => name === 'onnx' || name.endsWith('.onnx'))) return null;
+  const kinds = ONNX_KINDS.filter(({ type }) => config?.model_type === type);
+  return kinds.find(isThere) ?? kinds[0] ?? null;
 }
 
 function graphPattern(graph: string): RegExp {
@@ -133,7 +162,7 @@ function onnxFolder({ place: folder, names, config }: Folder): Recognised | null
   const inside = [...names, ...namesIn(path.join(folder, 'onnx')).map((name) => `onnx/${name}`)];
   const kind = onnxKind(inside, names.includes('config.json') ? config : undefined);
   if (kind === null) return null;
-  const { family, graphs } = ONNX_KINDS[kind]!;
+  const { type, family, graphs, tokens } = kind;
   const found = inside.map((name) => graphPattern(graphs[0]!).exec(name)).filter((match) => match !== null);
   // The plain one where there is a choice.
   const match = found.find((one) => one[1] === undefined) ?? found[0];
@@ -143,12 +172,10 @@ function onnxFolder({ place: folder, names, config }: Folder): Recognised | null
     const present = spelled.flatMap((q) => [`${graph}${q}.onnx`, `onnx/${graph}${q}.onnx`]);
     return present.find((name) => inside.includes(name)) ?? `${graph}${spelled[0]}.onnx`;
   });
-  const isWhisper = family === 'whisper';
-  const tokens = isWhisper ? ['vocab.json', 'added_tokens.json'] : ['vocab.txt'];
   const needed = ['config.json', ...wanted, ...tokens];
   return {
     engine: 'onnx-asr',
-    ...(isWhisper ? onnxWhisperKind(config) : { family, languages: null }),
+    ...(family === 'whisper' ? onnxWhisperKind(config) : { family, languages: type === GIGAAM ? ['ru'] : null }),
     path: folder,
     sizeBytes: totalOf(folder, inside),
     quantization,

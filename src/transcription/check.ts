@@ -14,7 +14,7 @@ export function checkRequest(request: TranscriptionRequest, model: Model): void 
   if (!capabilities.tasks.includes(request.task)) {
     throw new AsrproError('unsupported_value', `The model '${model.id}' cannot translate.`, {
       param: 'model',
-      hint: 'Choose a multilingual Whisper model that is neither turbo nor distilled.',
+      hint: 'Choose Canary, or a multilingual Whisper model that is neither turbo nor distilled.',
     });
   }
   if (request.wordTimestamps && !capabilities.wordTimestamps) {
@@ -28,6 +28,23 @@ export function checkRequest(request: TranscriptionRequest, model: Model): void 
     });
   }
   if (request.language !== null) checkLanguage(request.language, model);
+}
+
+/**
+ * The request with only those of its `languages` that the model knows; one is as good as `language`, which stands above
+ * them. Throws `unsupported_language` where the model knows none of them.
+ */
+export function narrowed(request: TranscriptionRequest, model: Model): TranscriptionRequest {
+  const asked = request.language === null ? [...new Set(request.languages ?? [])] : [];
+  const known = asked.filter((code) => model.languages === null || model.languages.includes(code));
+  if (asked.length > 0 && known.length === 0) {
+    throw new AsrproError(
+      'unsupported_language',
+      `The model '${model.id}' knows none of the languages ${asked.map((code) => `'${code}'`).join(', ')}.`,
+      { param: 'languages', hint: 'GET /v1/models lists the languages of each model.' },
+    );
+  }
+  return known.length === 1 ? { ...request, language: known[0]!, languages: [] } : { ...request, languages: known };
 }
 
 function checkLanguage(language: string, model: Model): void {

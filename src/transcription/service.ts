@@ -4,7 +4,7 @@ import { languageCode } from '../models/languages.ts';
 import type { Model, ModelLibrary } from '../models/model.ts';
 import type { JobOrder } from '../residency/job.ts';
 import type { Jobs } from '../residency/types.ts';
-import { checkRequest } from './check.ts';
+import { checkRequest, narrowed } from './check.ts';
 import type { TranscriptionRequest, TranscriptionService } from './types.ts';
 
 export interface TranscriptionOptions {
@@ -42,8 +42,9 @@ export function createTranscriptionService({ config, library, jobs }: Transcript
             const model = await chooseModel(request.model, selected);
             const asked = request.language ?? config.models.settings[model.id]?.language ?? null;
             const language = asked === null ? null : (languageCode(asked) ?? asked);
-            const wanted = { ...request, language };
-            checkRequest(wanted, jobs.inForce(model));
+            const inForce = jobs.inForce(model);
+            const wanted = narrowed({ ...request, language }, inForce);
+            checkRequest(wanted, inForce);
             return orderOf(wanted, model, config);
           };
           return await place.start({ named: request.model !== null, order }, signal);
@@ -70,6 +71,7 @@ function orderOf(request: TranscriptionRequest, model: Model, config: Config): J
       segment_timestamps: request.segmentTimestamps,
       logprobs: request.logprobs,
       vad_filter: true,
+      languages: request.languages?.length ? [...request.languages] : null,
     },
   };
 }

@@ -11,6 +11,8 @@ export interface TranscriptionRequest {
   task: 'transcribe' | 'translate';
   /** ISO-639-1, lower case; null: detect. */
   language: string | null;
+  /** The same codes: the speech is in one of these, where `language` is null; left out or empty: in any. */
+  languages?: readonly string[];
   prompt: string | null;
   /** 0 to 1; null or 0: the engine's own ladder. */
   temperature: number | null;

@@ -47,6 +47,13 @@ const subjects: Subject[] = [
     damage: 'encoder-model.int8.onnx',
   },
   {
+    engine: 'onnx-asr',
+    model: 'canary-1b-v2-onnx',
+    weights: 'toy',
+    words: false,
+    damage: 'decoder-model.int8.onnx',
+  },
+  {
     engine: 'nemo',
     model: 'parakeet-tdt-0.6b-v3',
     weights: 'toy',
@@ -150,6 +157,19 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
     ).toBe(whole);
   });
 
+  test('hints fail no request, whether the engine can use them or not', async () => {
+    const form = new FormData();
+    form.append('file', new Blob([readFileSync(jfk)]), 'jfk.flac');
+    const words = Array.from({ length: 70 }, (_, index) => `Kowalczyk ${index}`);
+    const hints = { model, prompt: 'A speech of 1961.', temperature: '0.2', 'languages[]': 'en' };
+    for (const [name, value] of [...Object.entries(hints), ...words.map((word) => ['keywords[]', word] as const)])
+      form.append(name, value);
+    const answer = await fetch(`${gateway.url}/v1/audio/transcriptions`, { method: 'POST', body: form });
+    const text = await answer.text();
+    expect(answer.status, text).toBe(200);
+    if (weights === 'real') expect(wordsOf(JSON.parse(text).text)).toBe(jfkWords);
+  });
+
   test('a client that goes away ends its job, and the next one gets its text', async () => {
     const { pid } = (await call(gateway.url, '/health')).json.worker;
     const speech = Int16Array.from({ length: 16_000 * 120 }, (_, at) => 9000 * Math.sin(at / 9) * Math.sin(at / 3000));
@@ -210,8 +230,8 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
   /** The same model under the name of another of its engine, of the right size and with garbage in one file. */
   async function damagedNeighbour(file: string): Promise<string> {
     const other = { 'faster-whisper': 'whisper-small', 'onnx-asr': 'whisper-small-onnx', nemo: 'parakeet-tdt-0.6b-v2' };
-    const parakeet = model.startsWith('parakeet') && engine === 'onnx-asr';
-    const id = parakeet ? 'parakeet-tdt-0.6b-v2-onnx' : other[engine as keyof typeof other];
+    const int8 = !model.startsWith('whisper') && engine === 'onnx-asr';
+    const id = int8 ? 'parakeet-tdt-0.6b-v2-onnx' : other[engine as keyof typeof other];
     const folder = path.join(gateway.home, 'models', id);
     cpSync(path.join(gateway.home, 'models', model), folder, { recursive: true, dereference: true });
     const marker = path.join(folder, '.asrpro.json');

@@ -70,7 +70,6 @@ test.each([
   [['chunking_strategy=auto']],
   [['chunking_strategy[type]=server_vad', 'chunking_strategy[threshold]=0.5']],
   [['chunking_strategy={"type":"server_vad"}']],
-  [['languages[]=de', 'languages[]=en']],
 ])('29: advisory: %s', async (fields) => {
   expect((await ask(gateway.url, ['model=mock-echo', ...fields])).status).toBe(200);
 });
@@ -78,6 +77,57 @@ test.each([
 test('keywords reach the engine', async () => {
   const answer = await ask(gateway.url, ['model=mock-echo', 'keywords[]=Kubernetes', 'keywords[]=llama']);
   expect(answer.json.text).toContain('The keywords are Kubernetes llama.');
+});
+
+test('of keywords the first 64 of up to 64 characters count, and more fail no request', async () => {
+  const words = Array.from({ length: 180 }, (_, index) => `word${index}`);
+  const answer = await ask(gateway.url, [
+    'model=mock-echo',
+    `keywords[]=${'x'.repeat(65)}`,
+    `keywords[]=${'🎧'.repeat(64)}`,
+    ...words.map((word) => `keywords[]=${word}`),
+  ]);
+  expect(answer.status, answer.text).toBe(200);
+  expect(answer.json.text).toContain(`The keywords are ${'🎧'.repeat(64)} word0 `);
+  expect(answer.json.text).toMatch(/ word62\./);
+});
+
+test('no number and no length of keywords costs the file', async () => {
+  const words = Array.from({ length: 1000 }, (_, index) => `keywords[]=word${index}`);
+  const fields = [...words, `keywords=${'many, '.repeat(10_000)}`, 'model=mock-echo'].map((text) =>
+    field(text.split('=')[0]!, text.slice(text.indexOf('=') + 1)),
+  );
+  for (const parts of [
+    [speech, ...fields],
+    [...fields, speech],
+  ]) {
+    const answer = await send(gateway.url, multipart(parts));
+    expect(answer.status, answer.text).toBe(200);
+  }
+});
+
+test.each([
+  ['as an array', ['languages[]=de', 'languages[]=EN'], 'The languages are de en.'],
+  ['with commas', ['languages=de, en,de'], 'The languages are de en.'],
+  ['one is as good as language', ['languages[]=de'], 'The language is de.'],
+])('languages narrow the choice: %s', async (_name, fields, said) => {
+  const { json } = await ask(gateway.url, ['model=mock-echo', ...fields]);
+  expect(json.text).toContain(said);
+});
+
+test.each([[['language=fr', 'languages[]=de', 'languages[]=en']], [['languages[]=auto', 'languages[]=de']]])(
+  'languages narrow nothing with %s',
+  async (fields) => {
+    const { json, status, text } = await ask(gateway.url, ['model=mock-echo', ...fields]);
+    expect(status, text).toBe(200);
+    expect(json.text).not.toContain('The languages');
+  },
+);
+
+test('a language among several that nobody knows is named with its field', async () => {
+  const answer = await ask(gateway.url, ['model=mock-echo', 'languages[]=de', 'languages[]=klingon']);
+  expectError(answer, 400, 'languages', 'invalid_language_format');
+  expect(answer.json.error.message).toContain('klingon');
 });
 
 test.each(['false', 'False', '0', ''])('60: stream=%s does not stream', async (text) => {

@@ -130,6 +130,7 @@ test('99 to 104: translations', async () => {
   const translate = (...fields: string[]) => ask(gateway.url, [model, ...fields], undefined, 'translations');
   const plain = await translate('language=de', 'stream=true', 'timestamp_granularities[]=word');
   expect(plain.json).toEqual({ text: expect.stringContaining('The task is translate.') });
+  expect(plain.json.text).toContain('The language is de.');
   const { json } = await translate('response_format=verbose_json');
   expect(Object.keys(json).sort()).toEqual(['duration', 'language', 'segments', 'task', 'text']);
   expect(json).toMatchObject({ task: 'translate', language: 'english' });

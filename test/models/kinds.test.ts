@@ -32,6 +32,15 @@ const parakeet = (kind: string) =>
     'vocab.txt',
   ]);
 
+const canary = onnx('nemo-conformer-aed', {}, ['encoder-model', 'decoder-model'], ['vocab.txt']);
+const gigaam = (name: string) =>
+  onnx(
+    'gigaam',
+    { version: 'v3' },
+    name.endsWith('rnnt') ? ['encoder', 'decoder', 'joint'].map((part) => `${name}_${part}`) : [name],
+    [`${name}_vocab.txt`],
+  );
+
 /** `model.bin` as CTranslate2 writes it: a head, then each variable with its name, shape, type, size and numbers. */
 function weights(encoder: number, decoder: number, vocabulary: number): Buffer {
   const names = [
@@ -94,6 +103,9 @@ test('weights that are cut short or of another program are no reason to fail', a
 test.each([
   ['whisperer-tdt', parakeet('tdt'), 'tdt', true],
   ['my-whisper', parakeet('ctc'), 'ctc', true],
+  ['gigaam', gigaam('v3_e2e_ctc'), 'ctc', true],
+  ['gigaam-of-many', { ...gigaam('v3_e2e_ctc'), ...gigaam('v3_e2e_rnnt') }, 'rnnt', true],
+  ['flying-canary', canary, 'aed', false],
   ['parakeet', onnxWhisper({ vocab_size: 51865 }), 'whisper', false],
   ['fast', onnxWhisper({ vocab_size: 51866, encoder_layers: 32, decoder_layers: 4 }), 'turbo', false],
   ['english', onnxWhisper({ vocab_size: 51864 }), 'english-only', false],
@@ -123,5 +135,25 @@ test('in the catalogue, kind and languages go together', () => {
   for (const { id, family, languages } of catalogueModels()) {
     if (family === 'english-only') expect(languages, id).toEqual(['en']);
     if (family === 'whisper' || family === 'turbo') expect(languages!.length, id).toBeGreaterThan(50);
+  }
+});
+
+test('Canary translates and has log-probabilities; GigaAM knows Russian alone', async () => {
+  const model = await found('bird', canary);
+  expect(() => checkRequest({ ...request, task: 'translate', logprobs: true }, model)).not.toThrow();
+  const russian = await found('sber', gigaam('v3_e2e_rnnt'));
+  expect(russian).toMatchObject({ languages: ['ru'], ready: true });
+  expect(() => checkRequest({ ...request, task: 'translate' }, russian)).toThrow('cannot translate');
+  const { 'v3_e2e_rnnt_joint.onnx': _, ...less } = gigaam('v3_e2e_rnnt') as Record<string, string>;
+  expect(await found('less', less)).toMatchObject({ ready: false, reason: expect.stringContaining('joint') });
+});
+
+test('no two models of the catalogue answer to one name, and each states its files, languages and licence', () => {
+  const names = catalogueModels().flatMap((model) => [model.id, model.repo]);
+  expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+  for (const { id, files, languages, engine, license } of catalogueModels()) {
+    expect(files.length, id).toBeGreaterThan(0);
+    expect(languages, id).not.toBeNull();
+    if (engine === 'nemo') expect(license, id).not.toBeNull();
   }
 });

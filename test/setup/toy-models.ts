@@ -16,7 +16,7 @@ const scripts = path.join(checkout, 'python-runtime', 'tests');
  */
 export async function toyModels(): Promise<string> {
   const key = createHash('sha256');
-  for (const name of ['make_models.py', 'toy_models.py', 'toy_nemo.py', 'whisper_onnx.py'])
+  for (const name of ['make_models.py', 'toy_models.py', 'toy_nemo.py', 'toy_parakeets.py', 'whisper_onnx.py'])
     key.update(readFileSync(path.join(scripts, name)));
   const folder = path.join(sharedHome, 'toy-models', key.digest('hex').slice(0, 16));
   if (existsSync(folder)) return folder;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { mockCapabilities } from '../../src/mock/capabilities.ts';
 import type { Model } from '../../src/models/model.ts';
-import { checkRequest } from '../../src/transcription/check.ts';
+import { checkRequest, narrowed } from '../../src/transcription/check.ts';
 import type { TranscriptionRequest } from '../../src/transcription/types.ts';
 
 const german = { task: 'transcribe', language: 'de' } as TranscriptionRequest;
@@ -11,4 +11,15 @@ const knowing = (...languages: string[]) =>
 test('a language is refused by a model that knows others, not by one whose files do not say', () => {
   expect(() => checkRequest(german, knowing('en'))).toThrow(/does not know the language/);
   expect(() => checkRequest(german, knowing())).not.toThrow();
+});
+
+test('of several languages those count that the model knows', () => {
+  const asked = (...languages: string[]) => ({ ...german, language: null, languages }) as TranscriptionRequest;
+  expect(narrowed(asked('de', 'en', 'fr'), knowing('en', 'fr'))).toMatchObject({
+    language: null,
+    languages: ['en', 'fr'],
+  });
+  expect(narrowed(asked('de', 'en'), knowing('en'))).toMatchObject({ language: 'en', languages: [] });
+  expect(narrowed(asked('de', 'ja'), knowing())).toMatchObject({ language: null, languages: ['de', 'ja'] });
+  expect(() => narrowed(asked('de', 'ja'), knowing('en'))).toThrow(/knows none of the languages 'de', 'ja'/);
 });

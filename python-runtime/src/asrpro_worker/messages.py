@@ -61,7 +61,10 @@ class Load(Struct, frozen=True, tag="load"):
 
 
 class Transcribe(Struct, frozen=True, tag="transcribe", omit_defaults=True):
-    """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps`: does anybody read them?"""
+    """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps`: does anybody read them?
+
+    `languages`: the speech is in one of these, where `language` is None; None: in any.
+    """
 
     job: str
     audio: str
@@ -75,6 +78,7 @@ class Transcribe(Struct, frozen=True, tag="transcribe", omit_defaults=True):
     logprobs: bool
     vad_filter: bool
     segment_timestamps: bool = True
+    languages: list[str] | None = None
 
     @property
     def wants_times(self) -> bool:

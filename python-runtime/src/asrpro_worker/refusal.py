@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def refuse(request: Transcribe, capabilities: Capabilities, languages: list[str]) -> None:
     """Raise `unsupported_value` or `unsupported_language` with the field at fault."""
     if request.task not in capabilities.tasks:
-        raise WorkerError("unsupported_value", "This model cannot translate; choose a multilingual Whisper model.")
+        raise WorkerError(
+            "unsupported_value", "This model cannot translate; choose a multilingual Whisper model or Canary."
+        )
     if request.word_timestamps and not capabilities.word_timestamps:
         what = "This model has no support for word timestamps."
         raise WorkerError("unsupported_value", what, "timestamp_granularities")

@@ -103,11 +103,11 @@ def test_tokens_without_duration_cost_the_times_and_not_the_text(tmp_path: Path)
     load(made, make_nemo(tmp_path / "zero.nemo", "tdt", [0, 1, 2, 3]))
     recognize, refused = made._recognize, []  # noqa: SLF001 - the library's own error, at will
 
-    def without_times(sounds: Any, *, timestamps: bool) -> Any:
+    def without_times(sounds: Any, wishes: Any, *, timestamps: bool) -> Any:
         if timestamps:
             refused.append(len(sounds))
             raise ValueError("no token has a duration")
-        return recognize(sounds, timestamps=False)
+        return recognize(sounds, wishes, timestamps=False)
 
     made._recognize = without_times  # type: ignore[method-assign]  # noqa: SLF001
     _, segments = transcribe(made, SPEECH, word_timestamps=True)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import math
 import zlib
+from typing import TYPE_CHECKING
 
 from asrpro_worker.messages import Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asrpro_worker.messages import TokenLogprob
 
 # Escaped are the wide forms, and the closing quotes of most languages.
 _SENTENCE_ENDS = (".", "?", "!", "…", "。", "\uff1f", "\uff01")
@@ -28,6 +34,22 @@ def finite(value: float, otherwise: float = 0.0) -> float:
     return float(value) if math.isfinite(value) else otherwise
 
 
-def untimed(text: str, start: float, end: float, seek: int) -> Segment:
-    """A piece as one segment, for a model that has neither times nor probabilities."""
-    return Segment(seek=seek, start=start, end=end, text=text, compression_ratio=compression_ratio(text))
+def untimed(  # noqa: PLR0913 - they become a message of twelve fields
+    text: str,
+    start: float,
+    end: float,
+    seek: int,
+    logprobs: Sequence[TokenLogprob] = (),
+    *,
+    told: bool = False,
+) -> Segment:
+    """A piece as one segment, for a model that has no times and perhaps log-probabilities, which may be `told`."""
+    return Segment(
+        seek=seek,
+        start=start,
+        end=end,
+        text=text,
+        avg_logprob=sum(entry.logprob for entry in logprobs) / len(logprobs) if logprobs else 0.0,
+        compression_ratio=compression_ratio(text),
+        logprobs=list(logprobs) if told else None,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from unittest import mock
@@ -23,9 +24,9 @@ import torch
 from nemo.collections.asr.models import ASRModel
 from nemo.collections.asr.parts.mixins.transcription import TranscribeConfig
 from nemo.utils import logging as nemo_logging
-from omegaconf import open_dict
 
 from asrpro_worker.engines.nemo import devices
+from asrpro_worker.engines.nemo.boosting import Boosting, prepare
 from asrpro_worker.engines.nemo.files import check_checkpoint, load_error
 from asrpro_worker.engines.nemo.hypothesis import segments_of
 from asrpro_worker.engines.protocol import Facts
@@ -47,18 +48,6 @@ log = logging.getLogger(__name__)
 # Shorter arrays are padded by NeMo on both sides, which shifts the times; so they are padded here, at the end.
 _PADDED = RATE + RATE // 10
 
-_CAPABILITIES = Capabilities(
-    tasks=["transcribe"],
-    word_timestamps=True,
-    # NeMo's confidence is a measure of entropy, not a probability.
-    logprobs=False,
-    prompt=False,
-    temperature=False,
-    hotwords=False,
-    detects_language=False,
-    neutral=["tokens", "no_speech_prob", "avg_logprob"],
-)
-
 
 class Nemo:
     """The engine `nemo`. Not thread-safe. Its full attention needs memory by the square of a piece's length."""
@@ -68,6 +57,7 @@ class Nemo:
         # tells of telemetry that nobody switched on
         logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
         self._model: Any = None
+        self._boosting: Any = None
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
         """See Engine.load. NeMo unpacks the checkpoint into the temporary directory and removes it again."""
@@ -80,10 +70,10 @@ class Nemo:
         try:
             model = ASRModel.restore_from(str(file), map_location=torch.device(device))
             model.eval()
-            _without_cuda_graphs(model)
-            self._model = model
+            prepare(model)
+            self._model, self._boosting = model, Boosting(model)
             phase("warm-up")
-            self._hear([np.zeros(_PADDED, np.float32)], lambda: None)
+            self._hear([np.zeros(_PADDED, np.float32)], [[]], lambda: None)
         except Exception as error:
             raise load_error(error, file) from error
         return Facts(
@@ -92,39 +82,50 @@ class Nemo:
             threads=threads,
             batch=few_pieces(request.concurrency, device),
             languages=request.model.languages or [],
-            capabilities=_CAPABILITIES,
+            capabilities=_capabilities(hotwords=self._boosting.able),
         )
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
-        """See Engine.decode."""
-        sounds = [np.pad(piece.samples, (0, max(0, _PADDED - len(piece.samples)))) for piece in pieces]
-        # The multilingual models choose the language by themselves and do not tell.
-        return [
-            Heard(list(segments_of(hypothesis, piece)), piece.language)
-            for piece, hypothesis in zip(pieces, self._hear(sounds, alive), strict=True)
-        ]
+        """See Engine.decode. Pieces that may go together go into one call."""
+        groups: defaultdict[tuple[Any, ...], list[Piece]] = defaultdict(list)
+        for piece in pieces:
+            groups[self._boosting.key(_languages(piece), piece.job.request.hotwords)].append(piece)
+        found: dict[Piece, Outcome] = {}
+        for group in groups.values():
+            sounds = [np.pad(piece.samples, (0, max(0, _PADDED - len(piece.samples)))) for piece in group]
+            wishes = [piece.job.request.hotwords for piece in group]
+            with self._boosting.held(_languages(group[0]), wishes[0]), self._boosting.whole_call(wishes[0]):
+                heard = self._hear(sounds, wishes, alive)
+            for piece, hypothesis in zip(group, heard, strict=True):
+                # The multilingual models choose the language by themselves and do not tell.
+                found[piece] = Heard(list(segments_of(hypothesis, piece)), piece.language)
+        return [found[piece] for piece in pieces]
 
     def probe(self, device: str) -> ProbedDevice:
         """See Engine.probe."""
         return devices.probe(device)
 
-    def _hear(self, sounds: list[NDArray[np.float32]], alive: Callable[[], None]) -> list[Any]:
-        """One hypothesis for each sound.
+    def _hear(self, sounds: list[NDArray[np.float32]], wishes: list[list[str]], alive: Callable[[], None]) -> list[Any]:
+        """One hypothesis for each sound, with its keywords.
 
         With times, a whole batch fails when one of its texts has only tokens of no duration: then each is tried alone,
         and that one without times.
         """
         alive()
         try:
-            return self._recognize(sounds, timestamps=True)
+            return self._recognize(sounds, wishes, timestamps=True)
         except ValueError:
             log.info("NeMo found no times for one of %d pieces", len(sounds))
         if len(sounds) > 1:
-            return [hypothesis for sound in sounds for hypothesis in self._hear([sound], alive)]
+            return [
+                hypothesis
+                for sound, words in zip(sounds, wishes, strict=True)
+                for hypothesis in self._hear([sound], [words], alive)
+            ]
         alive()
-        return self._recognize(sounds, timestamps=False)
+        return self._recognize(sounds, wishes, timestamps=False)
 
-    def _recognize(self, sounds: list[NDArray[np.float32]], *, timestamps: bool) -> list[Any]:
+    def _recognize(self, sounds: list[NDArray[np.float32]], wishes: list[list[str]], *, timestamps: bool) -> list[Any]:
         # As an object, because the classes of models differ in their arguments. `timestamps` is said every time: None
         # after True gives an empty list.
         settings = TranscribeConfig(
@@ -134,22 +135,31 @@ class Nemo:
             timestamps=timestamps,
             num_workers=0,
             verbose=False,
+            partial_hypothesis=self._boosting.hypotheses(wishes),
         )
         heard: list[Any] = self._model.transcribe(audio=sounds, override_config=settings)
         return heard
 
 
+def _languages(piece: Piece) -> tuple[str, ...]:
+    return tuple([piece.language] if piece.language else piece.job.request.languages or [])
+
+
+def _capabilities(*, hotwords: bool) -> Capabilities:
+    return Capabilities(
+        tasks=["transcribe"],
+        word_timestamps=True,
+        # NeMo's confidence is a measure of entropy, not a probability.
+        logprobs=False,
+        prompt=False,
+        temperature=False,
+        # not with a model of characters, which has no tokenizer for phrases
+        hotwords=hotwords,
+        detects_language=False,
+        neutral=["tokens", "no_speech_prob", "avg_logprob"],
+    )
+
+
 def create() -> Nemo:
     """The engine, without a model."""
     return Nemo()
-
-
-def _without_cuda_graphs(model: Any) -> None:
-    """CUDA graphs break `torch.load` for the whole process and crash on some GPUs."""
-    greedy = model.cfg.get("decoding", {}).get("greedy")
-    if greedy is None or not hasattr(model, "joint"):
-        return
-    decoding = model.cfg.decoding
-    with open_dict(decoding):
-        decoding.greedy.use_cuda_graph_decoder = False
-    model.change_decoding_strategy(decoding, verbose=False)

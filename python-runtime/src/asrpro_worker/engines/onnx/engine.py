@@ -1,44 +1,39 @@
-"""Parakeet and Whisper as ONNX, run by onnx-asr."""
+"""Parakeet, Canary, GigaAM and Whisper as ONNX, run by onnx-asr."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx_asr
 import onnxruntime
 
-from asrpro_worker.engines.measures import finite, untimed
 from asrpro_worker.engines.onnx import devices
+from asrpro_worker.engines.onnx.canary import Canary
 from asrpro_worker.engines.onnx.files import OnnxDirectory, check_directory, load_error
-from asrpro_worker.engines.onnx.token_times import Token, segment, sentences
+from asrpro_worker.engines.onnx.timed import Timed
+from asrpro_worker.engines.onnx.whisper import OnnxWhisper
 from asrpro_worker.engines.protocol import Facts
 from asrpro_worker.errors import WorkerError
 from asrpro_worker.machine import few_pieces, thread_count
 from asrpro_worker.messages import Capabilities
 from asrpro_worker.pcm import RATE
-from asrpro_worker.piece import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from asrpro_worker.messages import Load, ProbedDevice, Segment
+    from asrpro_worker.messages import Load, ProbedDevice
     from asrpro_worker.piece import Outcome, Piece
 
 # Numbers of other exports are scaled over all pieces of a call: beside others, three of four pieces had another text.
 _INDEPENDENT = (None, "fp16")
-# Samples in one frame of `seek`, 10 ms.
-_FRAME = RATE // 100
 
 
 class OnnxAsr:
     """The engine `onnx-asr`. Whisper exports hear no more than a piece, and Parakeet exports break at 400 s."""
 
     def __init__(self) -> None:
-        self._model: Any = None
-        self._whisper = False
-        self._takes_language = False
+        self._reader: Timed | OnnxWhisper | Canary | None = None
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
         """See Engine.load. The compute type is that of the files."""
@@ -70,9 +65,7 @@ class OnnxAsr:
             raise
         except Exception as error:
             raise load_error(error) from error
-        self._model = model.with_timestamps()
-        self._whisper = directory.is_whisper
-        self._takes_language = bool(directory.languages)
+        self._reader = _reader(model.asr, directory)
         return Facts(
             device=device,
             compute_type=quantization or "float32",
@@ -83,42 +76,23 @@ class OnnxAsr:
         )
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
-        """See Engine.decode. Pieces with one language go into one call."""
-        groups: defaultdict[str | None, list[Piece]] = defaultdict(list)
-        for piece in pieces:
-            groups[piece.language if self._takes_language else None].append(piece)
-        found: dict[Piece, Outcome] = {}
-        for language, group in groups.items():
-            alive()
-            heard = self._model.recognize([piece.samples for piece in group], **_options(language))
-            for piece, one in zip(group, heard, strict=True):
-                # The library finds the language by itself and does not tell.
-                found[piece] = Heard(list(self._segments(piece, one)), piece.language)
-        return [found[piece] for piece in pieces]
+        """See Engine.decode."""
+        return self._reader.decode(pieces, alive) if self._reader else []
 
     def probe(self, device: str) -> ProbedDevice:
         """See Engine.probe."""
         return devices.probe(device)
 
-    def _segments(self, piece: Piece, heard: Any) -> Iterator[Segment]:
-        seek, end = piece.spans[0][0] // _FRAME, piece.end
-        if self._whisper:
-            if heard.text.strip():
-                yield untimed(f" {heard.text.strip()}", piece.start, end, seek)
-            return
-        parts = zip(heard.tokens, heard.timestamps, heard.logprobs, strict=True)
-        tokens = [
-            Token(text, piece.stretch(float(at), float(at))[0], finite(logprob, -100.0)) for text, at, logprob in parts
-        ]
-        cut = list(sentences(tokens))
-        for index, sentence in enumerate(cut):
-            limit = cut[index + 1][0].start if index + 1 < len(cut) else end
-            yield segment(sentence, limit, seek, piece.job.request)
-
 
 def create() -> OnnxAsr:
     """The engine, without a model."""
     return OnnxAsr()
+
+
+def _reader(asr: Any, directory: OnnxDirectory) -> Timed | OnnxWhisper | Canary:
+    if directory.is_whisper:
+        return OnnxWhisper(asr, directory.languages)
+    return Canary(asr) if directory.is_canary else Timed(asr)
 
 
 def _options(language: str | None) -> dict[str, str]:
@@ -136,7 +110,7 @@ def _check_features(sessions: list[onnxruntime.InferenceSession], directory: Onn
 
 
 def _languages(directory: OnnxDirectory, stated: list[str] | None) -> list[str]:
-    if directory.is_whisper:
+    if directory.is_whisper or directory.is_canary:
         known = directory.languages or ["en"]
         return [code for code in known if stated is None or code in stated] or known
     # The exports of Parakeet do not say what they know.
@@ -144,15 +118,15 @@ def _languages(directory: OnnxDirectory, stated: list[str] | None) -> list[str]:
 
 
 def _capabilities(directory: OnnxDirectory) -> Capabilities:
-    timed = not directory.is_whisper
+    timed = not (directory.is_whisper or directory.is_canary)
     neutral = ["tokens", "no_speech_prob"]
     return Capabilities(
-        tasks=["transcribe"],
+        tasks=["transcribe", "translate"] if directory.is_canary else ["transcribe"],
         word_timestamps=timed,
-        logprobs=timed,
-        prompt=False,
+        logprobs=not directory.is_whisper,
+        prompt=directory.is_whisper,
         temperature=False,
-        hotwords=False,
+        hotwords=True,
         detects_language=False,
-        neutral=neutral if timed else [*neutral, "avg_logprob"],
+        neutral=[*neutral, "avg_logprob"] if directory.is_whisper else neutral,
     )

@@ -10,32 +10,62 @@ from asrpro_worker.engines.model_files import broken, require_directory, require
 from asrpro_worker.errors import WorkerError, as_worker_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-# Files by `model_type` of config.json; `{q}` is the quantization with the character before it.
-_GRAPHS = {
-    "nemo-conformer-ctc": ("model{q}.onnx",),
-    "nemo-conformer-rnnt": ("encoder-model{q}.onnx", "decoder_joint-model{q}.onnx"),
-    "nemo-conformer-tdt": ("encoder-model{q}.onnx", "decoder_joint-model{q}.onnx"),
-    "whisper": ("encoder_model{q}.onnx", "decoder_model_merged{q}.onnx"),
+_TRANSDUCER = ("encoder-model{q}.onnx", "decoder_joint-model{q}.onnx")
+_WHISPER, _CANARY = "whisper", "nemo-conformer-aed"
+# By `model_type` of config.json the kinds that it may be: the library's name, the graphs and the vocabulary. `{q}` is
+# the quantization with the character before it.
+_KINDS: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
+    "nemo-conformer-ctc": [("nemo-conformer-ctc", ("model{q}.onnx",), "vocab.txt")],
+    "nemo-conformer-rnnt": [("nemo-conformer-rnnt", _TRANSDUCER, "vocab.txt")],
+    "nemo-conformer-tdt": [("nemo-conformer-tdt", _TRANSDUCER, "vocab.txt")],
+    _CANARY: [(_CANARY, ("encoder-model{q}.onnx", "decoder-model{q}.onnx"), "vocab.txt")],
+    _WHISPER: [(_WHISPER, ("encoder_model{q}.onnx", "decoder_model_merged{q}.onnx"), "vocab.json")],
+    # One repository holds several of them, told by the names of their files.
+    "gigaam": [
+        kind
+        for version, e2e in (("v3", "_e2e"), ("v3", ""), ("v2", ""))
+        for kind in (
+            (
+                f"gigaam-{version}{'-e2e' if e2e else ''}-rnnt",
+                tuple(f"{version}{e2e}_rnnt_{part}{{q}}.onnx" for part in ("encoder", "decoder", "joint")),
+                f"{version}{'_e2e_rnnt' if e2e else ''}_vocab.txt",
+            ),
+            (
+                f"gigaam-{version}{'-e2e' if e2e else ''}-ctc",
+                (f"{version}{e2e}_ctc{{q}}.onnx",),
+                f"{version}{'_e2e_ctc' if e2e else ''}_vocab.txt",
+            ),
+        )
+    ],
 }
 _ENGLISH_WHISPER_VOCABULARY = 51864
 
 
 @dataclass(frozen=True)
 class OnnxDirectory:
-    """A complete directory. `features`: mel bands that the configuration states, None for the library's default."""
+    """A complete directory. `model_type`: the library's name of its kind.
+
+    `features`: mel bands that the configuration states, None for the library's default.
+    """
 
     path: Path
     model_type: str
     features: int | None
-    # Whisper's language codes; empty where the model takes none.
+    # Codes that Whisper and Canary are told; empty where the model takes none.
     languages: list[str]
 
     @property
     def is_whisper(self) -> bool:
         """Greedy Whisper without times, or a Conformer with a time for each token."""
-        return self.model_type == "whisper"
+        return self.model_type == _WHISPER
+
+    @property
+    def is_canary(self) -> bool:
+        """Greedy without times, and told both languages."""
+        return self.model_type == _CANARY
 
 
 def check_directory(path: str, quantization: str | None) -> OnnxDirectory:
@@ -44,49 +74,58 @@ def check_directory(path: str, quantization: str | None) -> OnnxDirectory:
     # Without it the library assumes 80 mel bands, and a model of 128 fails at its first use.
     config = require_object(require_file(directory, "config.json"))
     model_type = config.get("model_type")
-    if not isinstance(model_type, str) or model_type not in _GRAPHS:
-        known = ", ".join(_GRAPHS)
+    if not isinstance(model_type, str) or model_type not in _KINDS:
+        known = ", ".join(_KINDS)
         raise broken(f"config.json says the model type is {model_type!r}", f"This engine runs {known}.")
-    for pattern in _GRAPHS[model_type]:
-        _require_graph(directory, pattern, quantization)
+    kinds = _KINDS[model_type]
+    there = [kind for kind in kinds if all(_find_graph(directory, graph, quantization) for graph in kind[1])]
+    name, graphs, vocabulary = (there or kinds)[0]
+    for graph in graphs:
+        _require_graph(directory, graph, quantization)
     languages: list[str] = []
-    if model_type == "whisper":
-        require_object(require_file(directory, "vocab.json"))
+    if name == _WHISPER:
+        require_object(require_file(directory, vocabulary))
         tokens = require_object(require_file(directory, "added_tokens.json"))
         if config.get("vocab_size") != _ENGLISH_WHISPER_VOCABULARY:
-            languages = sorted(code for token in tokens if (code := _language(token)))
+            languages = _codes(tokens)
     else:
-        _check_vocabulary(require_file(directory, "vocab.txt"))
-    features = config.get("num_mel_bins" if model_type == "whisper" else "features_size")
-    return OnnxDirectory(directory, model_type, features if isinstance(features, int) else None, languages)
+        texts = _check_vocabulary(require_file(directory, vocabulary), "<|endoftext|>" if name == _CANARY else "<blk>")
+        languages = _codes(texts) if name == _CANARY else []
+    features = config.get("num_mel_bins" if name == _WHISPER else "features_size")
+    return OnnxDirectory(directory, name, features if isinstance(features, int) else None, languages)
+
+
+def _find_graph(directory: Path, pattern: str, quantization: str | None) -> Path | None:
+    """The library looks for `.int8` and `_int8` alike, and for Whisper in `onnx/` too."""
+    spelled = {pattern.format(q=f"{mark}{quantization}" if quantization else "") for mark in "._"}
+    places = [folder / name for name in sorted(spelled) for folder in (directory, directory / "onnx")]
+    return next((place for place in places if place.is_file()), None)
 
 
 def _require_graph(directory: Path, pattern: str, quantization: str | None) -> None:
-    """The library looks for `.int8` and `_int8` alike, and for Whisper in `onnx/` too."""
-    name = pattern.format(q=f".{quantization}" if quantization else "")
-    spelled = {name, pattern.format(q=f"_{quantization}" if quantization else "")}
-    for candidate in sorted(spelled):
-        for folder in (directory, directory / "onnx"):
-            if (folder / candidate).is_file():
-                require_file(folder, candidate)
-                return
-    raise broken(f"{name} is missing")
+    place = _find_graph(directory, pattern, quantization)
+    if place is None:
+        raise broken(f"{pattern.format(q=f'.{quantization}' if quantization else '')} is missing")
+    require_file(place.parent, place.name)
 
 
-def _check_vocabulary(file: Path) -> None:
+def _check_vocabulary(file: Path, needed: str) -> list[str]:
+    """The texts of its tokens, of which `needed` must be one."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        ids = {int(line.rsplit(" ", 1)[1]) for line in lines}
+        lines = [line.rsplit(" ", 1) for line in file.read_text(encoding="utf-8").splitlines()]
+        ids = {int(line[1]) for line in lines}
     except (ValueError, IndexError) as error:
         raise broken(f"{file.name} is not a vocabulary") from error
-    if not any(line.startswith("<blk> ") for line in lines) or ids != set(range(len(ids))):
+    texts = [line[0] for line in lines]
+    if needed not in texts or ids != set(range(len(ids))):
         raise broken(f"{file.name} is incomplete")
+    return texts
 
 
-def _language(token: str) -> str | None:
-    """The code in `<|en|>`; the other special tokens are longer or hold more than letters."""
-    found = re.fullmatch(r"<\|([a-z]{2,3})\|>", token)
-    return found[1] if found else None
+def _codes(tokens: Iterable[str]) -> list[str]:
+    """The codes in `<|en|>` and the like; the other special tokens are longer or hold more than letters."""
+    found = (re.fullmatch(r"<\|([a-z]{2,3})\|>", token) for token in tokens)
+    return sorted(match[1] for match in found if match)
 
 
 def load_error(error: Exception) -> WorkerError:

@@ -1,4 +1,4 @@
-"""Segments and words from tokens of which only the start is known."""
+"""Segments and words from tokens that have a start and not always an end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from asrpro_worker.messages import Transcribe
 
-# A token lasts until the next, but not longer than this: our choice, a bit more than a slow syllable.
+# A token without an end lasts until the next, but not longer than this: our choice, a bit more than a slow syllable.
 _TOKEN_SECONDS = 0.4
 # Spaces that a tokenizer leaves before punctuation; as onnx-asr joins its tokens.
 _STRAY_SPACE = re.compile(r"\A\s|\s\B|(\s)\b")
@@ -25,11 +25,12 @@ _STRAY_SPACE = re.compile(r"\A\s|\s\B|(\s)\b")
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of a word, with the space before it. `start` in seconds; `logprob` of its choice."""
+    """A piece of a word, with the space before it. `start` and `end` in seconds; `logprob` of its choice."""
 
     text: str
     start: float
     logprob: float
+    end: float | None = None
 
 
 def sentences(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
@@ -81,7 +82,8 @@ def join(tokens: Sequence[Token]) -> str:
 
 
 def _end(tokens: Sequence[Token], limit: float) -> float:
-    return max(tokens[0].start, min(limit, tokens[-1].start + _TOKEN_SECONDS))
+    last = tokens[-1].start + _TOKEN_SECONDS if tokens[-1].end is None else tokens[-1].end
+    return max(tokens[0].start, min(limit, last))
 
 
 def _probability(tokens: Sequence[Token]) -> float:

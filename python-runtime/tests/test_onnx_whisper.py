@@ -1,0 +1,111 @@
+"""Whisper as ONNX, with real weights in int8."""
+
+# ruff: noqa: SLF001 - the engine's parts, to compare them with the library's and the tokenizer's
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import onnx_asr
+import pytest
+from in_process import job, load, transcribe
+from real_whisper import WHISPER
+from sounds import AUDIO, SPEECH
+from tokenizers import Tokenizer
+from whisper_onnx import make_whisper_onnx
+
+from asrpro_worker.audio import decode
+from asrpro_worker.engines.measures import compression_ratio
+from asrpro_worker.engines.onnx.engine import OnnxAsr
+from asrpro_worker.engines.onnx.whisper import OnnxWhisper
+from asrpro_worker.engines.onnx.whole import whole
+from asrpro_worker.piece import Heard, Piece
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BASE = WHISPER.parent / "whisper-base"
+
+
+def loaded(source: Path, directory: Path) -> OnnxAsr:
+    made = OnnxAsr()
+    facts = load(made, make_whisper_onnx(source, directory), quantization="quantized")
+    capabilities = facts.capabilities
+    assert (capabilities.prompt, capabilities.hotwords, capabilities.temperature) == (True, True, False)
+    return made
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> OnnxAsr:
+    return loaded(BASE, tmp_path_factory.mktemp("base"))
+
+
+def whisper(engine: OnnxAsr) -> OnnxWhisper:
+    assert isinstance(engine._reader, OnnxWhisper)
+    return engine._reader
+
+
+def text(engine: OnnxAsr, path: Path = SPEECH, **fields: Any) -> str:
+    return "".join(segment.text for segment in transcribe(engine, path, **fields)[1])
+
+
+@pytest.mark.parametrize("weights", ["whisper-base", "whisper-tiny.en"])
+def test_without_a_wish_the_text_is_that_of_the_library(tmp_path: Path, weights: str) -> None:
+    engine = loaded(WHISPER.parent / weights, tmp_path)
+    with decode(str(SPEECH), lambda _: None) as pcm:
+        theirs = onnx_asr.load_model("whisper", tmp_path, quantization="quantized").recognize(pcm.read(0, pcm.samples))
+    assert text(engine) == f" {theirs}"
+
+
+@pytest.mark.parametrize(
+    "said", [" Kowalczyk, and 3.5 llamas. I'm here; you've got_it!", " Müller, 東京 🎧 ça va? Привет  мир\n", ""]
+)
+def test_text_has_the_tokens_of_the_tokenizer(base: OnnxAsr, said: str) -> None:
+    tokenizer = Tokenizer.from_file(str(BASE / "tokenizer.json"))
+    assert whisper(base).encode(said) == tokenizer.encode(said, add_special_tokens=False).ids
+
+
+def test_a_prompt_and_keywords_are_heard_and_never_part_of_the_text(base: OnnxAsr) -> None:
+    plain = text(base)
+    assert text(base, prompt="AND SO MY FELLOW AMERICANS ASK NOT WHAT YOUR COUNTRY CAN DO FOR") != plain
+    many = [f"Kowalczyk number {index}" for index in range(60)]
+    assert text(base, hotwords=many) == plain
+    assert "Americans, ask not" in plain
+    assert "Americans ask not" in text(base, hotwords=["ask not"])
+
+
+def test_languages_narrow_the_choice(base: OnnxAsr) -> None:
+    german = next((AUDIO / "multilingual" / "de").glob("*.*"))
+    assert text(base, german, languages=["fr", "de"]) == text(base, german, language="de")
+    assert text(base, german, languages=["fr", "it"]) != text(base, german)
+
+
+def test_a_text_that_repeats_is_cut_in_two_and_never_delivered(base: OnnxAsr) -> None:
+    with decode(str(SPEECH), lambda _: None) as pcm:
+        sound = pcm.read(0, pcm.samples)
+    piece = Piece(job(), ((0, len(sound)),), sound, None)
+    again = "for a country " * 20
+    halves = whole(piece, again)
+    assert isinstance(halves, list)
+    assert sum(len(half.samples) for half in halves) == len(sound)
+    short = Piece(job(), ((0, 16_000),), sound[:16_000], None)
+    assert whole(short, again) == Heard([])
+    # English heard as German goes round in circles
+    _, segments = transcribe(base, SPEECH, language="de")
+    assert len(segments) > 1
+    assert all(compression_ratio(segment.text.strip()) <= 2.4 for segment in segments)
+
+
+def test_pieces_of_different_requests_go_their_own_way(base: OnnxAsr) -> None:
+    with decode(str(SPEECH), lambda _: None) as pcm:
+        sound = pcm.read(0, pcm.samples)
+    wishes: list[dict[str, Any]] = [{}, {"prompt": "A COUNTRY. AMERICANS."}, {"languages": ["de"]}]
+    pieces = [Piece(job(**wish), ((0, len(sound)),), sound, None) for wish in wishes]
+    alone = [base.decode([piece], lambda: None)[0] for piece in pieces]
+    together = base.decode(pieces, lambda: None)
+    for one, other in zip(alone, together, strict=True):
+        if isinstance(one, Heard):
+            assert one == other
+        else:
+            assert isinstance(other, list)
+            assert [half.spans for half in one] == [half.spans for half in other]
