@@ -30,6 +30,11 @@ _CONTEXT = 64
 # Windows in one block: one minute.
 _BLOCK = 1875
 
+# The model hears nothing in speech of -60 dB and below, and in some from -45 dB on: a quiet minute is made louder until
+# its loudest windows, so many, are as loud as this. Noise and tones stay what they are at any loudness.
+_LOUD = 0.03
+_LOUDEST = 8
+
 SPEECH = 0.4
 """A window with at least this probability is speech."""
 
@@ -45,11 +50,17 @@ def speech_probabilities(sound: Sound, visit: Callable[[float], None]) -> Iterat
     for start in range(0, sound.samples, _BLOCK * WINDOW):
         visit(start / RATE)
         samples = sound.read(start, min(start + _BLOCK * WINDOW, sound.samples))
-        windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
+        windows = _audible(np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW))
         before = np.concatenate([context[None], windows[:-1, -_CONTEXT:]])
         context = windows[-1, -_CONTEXT:]
         probabilities, state["h"], state["c"] = session.run(None, {"input": np.hstack([before, windows]), **state})
         yield probabilities.reshape(-1)
+
+
+def _audible(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    loudness = np.sqrt(np.square(windows).mean(axis=1))
+    level = np.partition(loudness, -_LOUDEST)[-_LOUDEST] if len(loudness) >= _LOUDEST else loudness.max()
+    return windows * np.float32(_LOUD / level) if 0 < level < _LOUD else windows
 
 
 def vad_model() -> Path:

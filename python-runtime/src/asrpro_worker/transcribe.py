@@ -32,15 +32,15 @@ def transcribe(batcher: Batcher, facts: Facts, job: Job, sound: Sound) -> Iterat
     language = request.language or (facts.languages[0] if len(facts.languages) == 1 else None)
     finds = language is None and facts.capabilities.detects_language
     probability: float | None = None
-    spans = pieces(sound, lambda _: job.check(), whole=not request.vad_filter)
+    cuts = pieces(sound, lambda _: job.check(), whole=not request.vad_filter)
     waiting: list[Piece] = []
     heard: dict[Piece, Heard] = {}
     numbers = itertools.count()
     while True:
         room = 1 if finds and language is None else 2 * batcher.most
         with job.timed("vad"):
-            for span in itertools.islice(spans, max(0, room - len(waiting))):
-                waiting.append(read_piece(job, sound, span, language))
+            for cut in itertools.islice(cuts, max(0, room - len(waiting))):
+                waiting.append(read_piece(job, sound, cut, language))
                 batcher.submit(waiting[-1])
         if not waiting:
             break

@@ -57,6 +57,7 @@ class CTranslate2Backend:
             mels=self._model.n_mels,
             compute_type=self._model.compute_type,
             together=self._calls if self._on_cpu else 8,
+            any_length=True,
         )
 
     def encode(self, features: list[NDArray[np.float32]]) -> list[Encoded]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from asrpro_worker.engines.measures import compression_ratio
 from asrpro_worker.engines.whisper.alignment import sentences, spoken_words
 from asrpro_worker.engines.whisper.backend import MOST_TOKENS, Generated, Options
-from asrpro_worker.engines.whisper.features import FRAMES, HOP, LogMel
+from asrpro_worker.engines.whisper.features import FRAMES, HOP, LogMel, frames_needed
 from asrpro_worker.engines.whisper.prompt import context
 from asrpro_worker.messages import Segment
 from asrpro_worker.pcm import RATE
 from asrpro_worker.piece import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from asrpro_worker.engines.whisper.alignment import Spoken
     from asrpro_worker.engines.whisper.backend import Aligned, Backend, Encoded
@@ -41,11 +41,12 @@ _DIVISIBLE = 2 * RATE
 class _Attempt:
     """What is known of a piece: its encoder output and language, the temperatures left, and the texts so far."""
 
-    encoded: Encoded
+    window: int
     language: str | None
-    probability: float | None
     context: list[int]
     ladder: list[float]
+    encoded: Encoded = None
+    probability: float | None = None
     texts: list[tuple[Generated, float]] = field(default_factory=list)
     asked: bool = False
 
@@ -65,10 +66,10 @@ class Decoder:
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
         """See Engine.decode. A piece whose text fails comes back, to be tried with the next temperature."""
-        new = [piece for piece in pieces if piece.attempt is None]
-        for start in range(0, len(new), self._facts.together):
-            self._encode(new[start : start + self._facts.together], alive)
-        self._find_languages([piece for piece in new if piece.attempt.language is None], alive)
+        for piece in pieces:
+            piece.attempt = piece.attempt or self._begin(piece)
+        self._encode([piece for piece in pieces if _encoded(piece) is None], alive)
+        self._find_languages([piece for piece in pieces if piece.attempt.language is None], alive)
         outcomes: dict[Piece, Outcome] = {}
         accepted: list[tuple[Piece, Generated, float]] = []
         failed: list[Piece] = []
@@ -81,44 +82,59 @@ class Decoder:
                 outcomes[piece] = piece.halves()
             elif self._holds(generated):
                 accepted.append((piece, generated, temperature))
-            elif attempt.ladder:
+            elif attempt.ladder or attempt.window < FRAMES:
                 outcomes[piece] = [piece]
                 failed.append(piece)
             else:
                 accepted.append((piece, *self._best(attempt)))
         self._ask_again(failed, alive)
+        for piece in failed:
+            self._widen(piece)
         outcomes.update(self._heard(accepted, alive))
         return [outcomes[piece] for piece in pieces]
 
+    def _begin(self, piece: Piece) -> _Attempt:
+        request = piece.job.request
+        frames = frames_needed(len(piece.samples)) if self._facts.any_length else FRAMES
+        return _Attempt(frames, piece.language, context(self._tokens, request), temperatures(request.temperature))
+
     def _encode(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
-        alive()
-        encoded = self._backend.encode([self._features(piece.samples) for piece in pieces])
-        for piece, output in zip(pieces, encoded, strict=True):
-            request = piece.job.request
-            ladder = temperatures(request.temperature)
-            piece.attempt = _Attempt(output, piece.language, None, context(self._tokens, request), ladder)
+        """In one call what is as long, and what fits into it."""
+        for group in _alike(pieces, _window):
+            for start in range(0, len(group), self._facts.together):
+                part = group[start : start + self._facts.together]
+                alive()
+                encoded = self._backend.encode([self._features(piece.samples, _window(piece)) for piece in part])
+                for piece, output in zip(part, encoded, strict=True):
+                    piece.attempt.encoded = output
 
     def _find_languages(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
-        if not pieces or not self._facts.multilingual:
-            return
-        alive()
-        found = self._backend.detect_language([piece.attempt.encoded for piece in pieces])
-        for piece, (language, probability) in zip(pieces, found, strict=True):
+        for piece, (language, probability) in self._detected(pieces, alive):
             piece.attempt.language, piece.attempt.probability = language, probability
+
+    def _detected(self, pieces: list[Piece], alive: Callable[[], None]) -> Iterator[tuple[Piece, tuple[str, float]]]:
+        if not self._facts.multilingual:
+            return
+        for group in _alike(pieces, _window):
+            alive()
+            yield from zip(group, self._backend.detect_language([_encoded(piece) for piece in group]), strict=True)
 
     def _ask_again(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
         """A text may fail because its piece is in another language than the beginning of the file."""
         unsure = [piece for piece in pieces if not piece.attempt.asked and piece.job.request.language is None]
-        if not unsure or not self._facts.multilingual:
-            return
-        alive()
-        found = self._backend.detect_language([piece.attempt.encoded for piece in unsure])
-        for piece, (language, probability) in zip(unsure, found, strict=True):
+        for piece, (language, probability) in self._detected(unsure, alive):
             attempt: _Attempt = piece.attempt
             attempt.asked = True
             if language != attempt.language and probability > _SURE:
                 attempt.language, attempt.texts = language, []
                 attempt.ladder = temperatures(piece.job.request.temperature)
+
+    def _widen(self, piece: Piece) -> None:
+        """Little silence behind a piece may be what confuses the model: it is heard in a whole window, from the start."""
+        attempt: _Attempt = piece.attempt
+        if attempt.window < FRAMES:
+            ladder = temperatures(piece.job.request.temperature)
+            piece.attempt = replace(attempt, window=FRAMES, encoded=None, ladder=ladder, texts=[])
 
     def _start(self, piece: Piece) -> list[int]:
         return self._tokens.start(piece.attempt.language, piece.job.request.task)
@@ -129,17 +145,16 @@ class Decoder:
 
     def _generate(self, pieces: list[Piece], alive: Callable[[], None]) -> Iterator[tuple[Piece, Generated]]:
         """In one call what fits together: the commands of all prompts stand in the same places."""
-        groups: defaultdict[tuple[int, Options], list[tuple[Piece, list[int]]]] = defaultdict(list)
-        for piece in pieces:
-            prompt = self._prompt(piece)
+
+        def options(piece: Piece) -> Options:
             beam_size = piece.job.request.beam_size or _BEAM_SIZE
-            options = Options(beam_size, piece.attempt.ladder[0], silenced=self._tokens.commands)
-            groups[len(prompt), options].append((piece, prompt))
-        for (_, options), group in groups.items():
+            return Options(beam_size, piece.attempt.ladder[0], silenced=self._tokens.commands)
+
+        for group in _alike(pieces, lambda piece: (_window(piece), len(self._prompt(piece)), options(piece))):
             alive()
-            encoded = [piece.attempt.encoded for piece, _ in group]
-            made = self._backend.generate(encoded, [prompt for _, prompt in group], options)
-            yield from zip((piece for piece, _ in group), made, strict=True)
+            prompts = [self._prompt(piece) for piece in group]
+            made = self._backend.generate([_encoded(piece) for piece in group], prompts, options(group[0]))
+            yield from zip(group, made, strict=True)
 
     def _repeats(self, generated: Generated) -> bool:
         return compression_ratio(self._tokens.decode(generated.tokens).strip()) > _MOST_REPETITIVE
@@ -172,17 +187,14 @@ class Decoder:
 
     def _align(self, timed: list[tuple[Piece, Generated]], alive: Callable[[], None]) -> dict[Piece, Aligned | None]:
         """In one call what has the same commands."""
-        groups: defaultdict[tuple[int, ...], list[tuple[Piece, Generated]]] = defaultdict(list)
-        for piece, generated in timed:
-            groups[tuple(self._start(piece))].append((piece, generated))
+        texts = {piece: self._text_tokens(generated) for piece, generated in timed}
         found: dict[Piece, Aligned | None] = {}
-        for start, group in groups.items():
+        for group in _alike(list(texts), lambda piece: (_window(piece), *self._start(piece))):
             alive()
-            pieces = [piece for piece, _ in group]
-            frames = [min(FRAMES, len(piece.samples) // HOP) for piece in pieces]
-            texts = [self._text_tokens(generated) for _, generated in group]
-            results = self._backend.align([piece.attempt.encoded for piece in pieces], list(start), texts, frames)
-            found.update(zip(pieces, results, strict=True))
+            frames = [min(FRAMES, len(piece.samples) // HOP) for piece in group]
+            said = [texts[piece] for piece in group]
+            results = self._backend.align([_encoded(piece) for piece in group], self._start(group[0]), said, frames)
+            found.update(zip(group, results, strict=True))
         return found
 
     def _text_tokens(self, generated: Generated) -> list[int]:
@@ -223,6 +235,24 @@ class Decoder:
             )
             for said, part_ids, start, end, part in parts
         ]
+
+
+def _alike(pieces: list[Piece], key: Callable[[Piece], Hashable]) -> list[list[Piece]]:
+    """The pieces in groups of the same key: those that fit into one call."""
+    groups: defaultdict[Hashable, list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        groups[key(piece)].append(piece)
+    return list(groups.values())
+
+
+def _window(piece: Piece) -> int:
+    attempt: _Attempt = piece.attempt
+    return attempt.window
+
+
+def _encoded(piece: Piece) -> Encoded:
+    attempt: _Attempt = piece.attempt
+    return attempt.encoded
 
 
 def temperatures(asked: float | None) -> list[float]:
