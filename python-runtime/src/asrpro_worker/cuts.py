@@ -37,7 +37,7 @@ _LONG_PAUSE = round(3.0 * _WINDOWS)
 
 
 class Cut(NamedTuple):
-    """A piece to be: stretches of samples, [start, stop) each, and the probability of speech in each of their windows."""
+    """A piece to be: stretches of samples, [start, stop) each, and the probability of speech in each window of them."""
 
     spans: tuple[tuple[int, int], ...]
     likely: NDArray[np.float32]

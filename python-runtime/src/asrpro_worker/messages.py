@@ -64,7 +64,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Transcribe:
-    """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps` None: they are wanted."""
+    """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps` None: they are wanted.
+
+    `languages`: one of these is spoken, where `language` does not say which.
+    """
 
     type: ClassVar[str] = "transcribe"
     job: str
@@ -79,6 +82,7 @@ class Transcribe:
     logprobs: bool
     vad_filter: bool
     segment_timestamps: bool | None = None
+    languages: list[str] | None = None
 
     @property
     def wants_times(self) -> bool:

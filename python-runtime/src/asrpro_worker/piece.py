@@ -26,8 +26,9 @@ _QUIET = RATE // 10
 class Piece:
     """At most 30 s of speech: `samples` are those of the file in `spans`, [start, stop) each, one after the other.
 
-    `likely` is the probability of speech in each window of 32 ms of them. `language` is None where the engine has to find it. `attempt` belongs to the engine: what it knows of a piece that
-    it has tried in vain and wants to try again. `cuts`: how often it was cut in two since the file was cut into pieces.
+    `likely` is the probability of speech in each window of 32 ms of them. `language` is None where the engine has to
+    find it. `cuts`: how often it was cut in two since the file was cut into pieces. `attempt` belongs to the engine:
+    what it knows of a piece that it has tried in vain and wants to try again.
     """
 
     job: Job
@@ -75,11 +76,11 @@ class Piece:
         loudness = np.convolve(np.abs(self.samples[low:high]), np.ones(_QUIET), "same")
         cut = (low + int(loudness.argmin())) // WINDOW * WINDOW
         first, second, offset = [], [], 0
-        for start, stop in self.spans:
-            at = min(max(start, start + cut - offset), stop)
-            first += [(start, at)] if at > start else []
+        for begin, stop in self.spans:
+            at = min(max(begin, begin + cut - offset), stop)
+            first += [(begin, at)] if at > begin else []
             second += [(at, stop)] if stop > at else []
-            offset += stop - start
+            offset += stop - begin
         return [
             Piece(self.job, tuple(spans), samples, self.language, likely, self.cuts + 1)
             for spans, samples, likely in (

@@ -81,6 +81,6 @@ class Backend(Protocol):
         """Where tokens are spoken, in pieces of so many frames of 10 ms; None where that cannot be found."""
         ...
 
-    def detect_language(self, encoded: list[Encoded]) -> list[tuple[str, float]]:
-        """The most probable language of each piece, with its probability."""
+    def detect_language(self, encoded: list[Encoded]) -> list[dict[str, float]]:
+        """The probability of each language, the most probable first, for each piece."""
         ...

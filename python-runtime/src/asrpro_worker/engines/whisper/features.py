@@ -15,7 +15,8 @@ HOP = RATE // 100
 FRAMES = 3000
 """Of 10 ms: the longest window that the model takes."""
 
-# A window ends at least so many frames behind its piece, and is rounded up so that pieces of like length go into one call.
+# A window ends at least so many frames behind its piece, and is rounded up so that pieces of like length go into one
+# call.
 # With 350 tiny.en begins to repeat itself (254 errors instead of 160 in 1462 words), with 500 no more.
 _SILENCE = 800
 _ROUND = 250
