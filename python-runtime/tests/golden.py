@@ -68,6 +68,7 @@ EXAMPLES: dict[str, dict[str, object]] = {
         "logprobs": True,
         "vad_filter": True,
         "segment_timestamps": False,
+        "languages": ["de", "en"],
     },
     "transcribe-plain": {
         "type": "transcribe",

@@ -66,6 +66,8 @@ export const transcribe = z.object({
   vad_filter: z.boolean(),
   /** false: nobody reads the times of segments, so that the engine need not find them. */
   segment_timestamps: z.boolean().optional(),
+  /** The speech is in one of these, where `language` is null; left out or null: in any. */
+  languages: z.array(z.string()).nullable().optional(),
 });
 
 export const cancel = z.object({ type: z.literal('cancel'), job: z.string() });

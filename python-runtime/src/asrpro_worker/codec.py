@@ -21,9 +21,9 @@ class ProtocolError(ValueError):
 def encode(message: GatewayMessage | WorkerMessage) -> bytes:
     """One message as a msgpack map with its `type`."""
     fields = dataclasses.asdict(message)
-    if fields.get("segment_timestamps", 0) is None:
-        del fields["segment_timestamps"]
-    return bytes(msgpack.packb({"type": message.type, **fields}))
+    left_out = {name for name in ("segment_timestamps", "languages") if fields.get(name, 0) is None}
+    kept = {name: value for name, value in fields.items() if name not in left_out}
+    return bytes(msgpack.packb({"type": message.type, **kept}))
 
 
 def decode_gateway(frame: bytes) -> GatewayMessage:

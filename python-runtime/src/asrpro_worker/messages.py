@@ -66,7 +66,7 @@ class Load:
 class Transcribe:
     """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps` None: they are wanted.
 
-    `languages`: one of these is spoken, where `language` does not say which.
+    `languages`: the speech is in one of these, where `language` is None; None: in any.
     """
 
     type: ClassVar[str] = "transcribe"
