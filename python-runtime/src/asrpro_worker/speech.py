@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 
 from asrpro_worker.pcm import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import onnxruntime
     from numpy.typing import NDArray
 
     from asrpro_worker.sound import Sound
@@ -78,6 +78,9 @@ def ready() -> None:
 
 @functools.cache
 def _session() -> onnxruntime.InferenceSession:
+    # 45 ms, which are spent beside the loading of the weights.
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     # One thread is the fastest for a model this small; without the arena its memory goes back after each block.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
