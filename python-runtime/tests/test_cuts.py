@@ -40,7 +40,7 @@ def fill(pcm: Pcm, *parts: NDArray[np.int16]) -> None:
 def seconds(pcm: Pcm, *, whole: bool = False) -> list[list[tuple[float, float]]]:
     """The spans of each piece."""
     found = cuts.pieces(pcm, ignore, whole=whole)
-    return [[(start / RATE, stop / RATE) for start, stop in spans] for spans in found]
+    return [[(start / RATE, stop / RATE) for start, stop in cut.spans] for cut in found]
 
 
 def test_probabilities_in_blocks_are_those_of_the_whole(pcm: Pcm, speech: NDArray[np.int16]) -> None:
@@ -87,7 +87,7 @@ def test_no_more_is_listened_to_than_a_piece_needs(pcm: Pcm, speech: NDArray[np.
 
 def test_silence_of_hours_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     pcm = probable(monkeypatch, [0.1] * 400_000 + [0.9] * 100)
-    [[(start, stop)]] = [list(spans) for spans in cuts.pieces(pcm, ignore)]
+    [[(start, stop)]] = [list(cut.spans) for cut in cuts.pieces(pcm, ignore)]
     assert start == (400_000 - round(0.3 * RATE / WINDOW)) * WINDOW
     assert stop == 400_100 * WINDOW
 
@@ -123,7 +123,7 @@ def test_all_speech_lies_in_exactly_one_piece(monkeypatch: pytest.MonkeyPatch, s
         probabilities += [0.9 if spoken else 0.1] * length
     pcm = probable(monkeypatch, probabilities)
     for whole in (False, True):
-        found = list(cuts.pieces(pcm, ignore, whole=whole))
+        found = [cut.spans for cut in cuts.pieces(pcm, ignore, whole=whole)]
         covered = np.zeros(len(probabilities), int)
         for spans in found:
             assert 0 < sum(stop - start for start, stop in spans) <= 30 * RATE
@@ -138,7 +138,7 @@ def test_all_speech_lies_in_exactly_one_piece(monkeypatch: pytest.MonkeyPatch, s
 def test_unbroken_speech_is_cut_where_it_is_least_like_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     probabilities = [0.9] * 1500
     probabilities[700] = 0.5
-    found = list(cuts.pieces(probable(monkeypatch, probabilities), ignore))
+    found = [cut.spans for cut in cuts.pieces(probable(monkeypatch, probabilities), ignore)]
     assert found == [((0, 700 * WINDOW),), ((700 * WINDOW, 1500 * WINDOW),)]
 
 

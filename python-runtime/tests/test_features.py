@@ -7,7 +7,7 @@ import pytest
 from faster_whisper.feature_extractor import FeatureExtractor
 from sounds import noise
 
-from asrpro_worker.engines.whisper.features import FRAMES, LogMel
+from asrpro_worker.engines.whisper.features import FRAMES, LogMel, frames_needed
 
 
 # on and off the hop of 160 samples, and the longest
@@ -25,3 +25,11 @@ def test_equal_to_the_extractor_and_silent_behind_the_end(samples: int, mels: in
 
 def test_a_sound_shorter_than_its_mirror() -> None:
     assert np.isfinite(LogMel(80)(np.ones(50, np.float32))).all()
+
+
+def test_a_short_window_begins_as_the_whole_one() -> None:
+    sound = noise(4).astype(np.float32) / np.float32(32768 * 50)
+    needed = frames_needed(len(sound))
+    assert 1200 <= needed < FRAMES
+    np.testing.assert_array_equal(LogMel(80)(sound, needed), LogMel(80)(sound)[:, :needed])
+    assert frames_needed(16_000 * 30) == FRAMES

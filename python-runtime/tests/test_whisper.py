@@ -12,7 +12,7 @@ from in_process import at_work, hear, job, load, transcribe
 from sounds import NOISE, SILENCE, SPEECH, noise, write_wav
 
 from asrpro_worker.engines.whisper import decoding
-from asrpro_worker.engines.whisper.backend import Generated
+from asrpro_worker.engines.whisper.backend import Aligned, Generated
 from asrpro_worker.engines.whisper.decoding import temperatures
 from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.errors import JobCancelledError, WorkerError
@@ -85,7 +85,7 @@ def test_finding_the_language_costs_no_encoder_pass(
         assert pieces <= sum(encoded) <= pieces + 1
         assert result.language in ((language,) if language else ("en", "de", "fr"))
         assert result.language_probability == (None if language else pytest.approx(0.5, abs=0.5))
-    assert asked == [1], "once, of the first piece, where nobody said it"
+    assert sum(asked) == sum(encoded), "once of each piece, where nobody said it"
 
 
 def test_segments_lie_in_order_and_make_up_the_text(
@@ -150,9 +150,9 @@ def test_a_text_that_fails_is_heard_again_in_the_language_of_its_piece(
         # The first piece is English, the second German: an improbable text.
         return [Generated([40, 41], -0.1 if german or len(said) == 1 else -2.0, 0.0) for _ in encoded]
 
-    def detect(encoded: list[Any]) -> list[tuple[str, float]]:
+    def detect(encoded: list[Any]) -> list[dict[str, float]]:
         asked.append("asked")
-        return [("en" if len(asked) == 1 else "de", 0.9) for _ in encoded]
+        return [{"en": 0.9} if len(asked) < 3 else {"de": 0.9} for _ in encoded]
 
     monkeypatch.setattr(backend, "generate", generate)
     monkeypatch.setattr(backend, "detect_language", detect)
@@ -184,7 +184,7 @@ def test_every_call_of_the_ladder_is_a_sign_of_life(engine: Whisper, pcm: Pcm, m
     pcm.append(noise(2))
     sent: list[WorkerMessage] = []
     hear(engine, pcm, job(sent, language="en"))
-    assert calls == [1, 1, 1]
+    assert calls == [1, 1, 1, 1], "first of a short window, then of the whole one"
     assert len([message for message in sent if isinstance(message, Progress)]) > len(calls)
 
 
@@ -256,3 +256,42 @@ def test_the_ladder_of_temperatures_begins_where_asked(
 ) -> None:
     monkeypatch.setattr(decoding, "_LADDER", (0.0, 0.2, 0.4))
     assert temperatures(asked) == ladder
+
+
+def test_a_loop_is_said_once() -> None:
+    assert decoding.once([7, *[1, 2, 3] * 9, 8]) == [7, 1, 2, 3, 8]
+    assert decoding.once([1, 2, 1, 2, 5]) == [1, 2, 1, 2, 5], "twice is how people speak"
+
+
+def test_an_improbable_text_of_hardly_any_speech_is_not_delivered(
+    engine: Whisper, pcm: Pcm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    made = Generated([40, 41], -1.2, 0.4)
+    monkeypatch.setattr(backend, "generate", lambda encoded, *_: [made for _ in encoded])
+    pcm.append(noise(5))
+    assert hear(engine, pcm, job(language="en"))[1] == []
+
+
+def test_the_languages_of_the_request_are_the_only_ones(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
+    brief(monkeypatch, engine)
+    pcm.append(noise(40))
+    for allowed in ("de", "fr", "en"):
+        assert hear(engine, pcm, job(languages=[allowed]))[0].language == allowed
+
+
+def test_speech_that_a_text_leaves_out_is_decoded_again(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
+    backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    letters = np.random.default_rng(0).integers(33, 120, 400).tolist()
+    lengths = iter([3, 30, 400])
+    monkeypatch.setattr("asrpro_worker.cuts.speech_probabilities", lambda *_: iter([np.full(780, 0.9, np.float32)]))
+    # What is said of 25 s lies in the first two.
+    monkeypatch.setattr(backend, "align", lambda encoded, *_: [Aligned([0, 40, 80, 100], [0.9] * 3) for _ in encoded])
+    monkeypatch.setattr(
+        backend, "generate", lambda encoded, *_: [Generated(letters[: next(lengths)], -0.5, 0.0) for _ in encoded]
+    )
+    pcm.append(noise(25))
+    _, segments = hear(engine, pcm, job(language="en", segment_timestamps=False))
+    assert [segment.start for segment in segments] == [0.0, pytest.approx(2.0, abs=1.1)]
+    assert segments[-1].end == pytest.approx(25.0, abs=0.1)
+    assert next(lengths, None) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from asrpro_worker.piece import Spans
     from asrpro_worker.sound import Sound
 
 # Its number and the probability of speech in it.
@@ -37,8 +36,15 @@ _LATE = 0.1
 _LONG_PAUSE = round(3.0 * _WINDOWS)
 
 
-def pieces(sound: Sound, visit: Callable[[float], None], *, whole: bool = False) -> Iterator[Spans]:
-    """Speech as stretches of samples, [start, stop) each, from 0.1 to 30 s together and in order.
+class Cut(NamedTuple):
+    """A piece to be: stretches of samples, [start, stop) each, and the probability of speech in each window of them."""
+
+    spans: tuple[tuple[int, int], ...]
+    likely: NDArray[np.float32]
+
+
+def pieces(sound: Sound, visit: Callable[[float], None], *, whole: bool = False) -> Iterator[Cut]:
+    """Speech in pieces from 0.1 to 30 s, in order.
 
     The inside of a pause is left out, so that a piece holds as much speech as it can; `whole` keeps all of the file.
     `visit` is called with the seconds listened to so far, and may raise to stop.
@@ -58,13 +64,13 @@ def pieces(sound: Sound, visit: Callable[[float], None], *, whole: bool = False)
             pause = _Pause(margin)
             while len(kept) > _PIECE:
                 cut = _best_cut(kept)
-                yield _spans(kept[:cut], sound)
+                yield _piece(kept[:cut], sound)
                 kept = kept[cut:]
     if kept:
         kept += pause.head
     while len(kept) >= _SHORTEST and (whole or max(probability for _, probability in kept) >= SPEECH):
         cut = len(kept) if len(kept) <= _PIECE else _best_cut(kept)
-        yield _spans(kept[:cut], sound)
+        yield _piece(kept[:cut], sound)
         kept = kept[cut:]
 
 
@@ -103,9 +109,10 @@ def _runs(quiet: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64
     return np.flatnonzero(~padded[:-1] & padded[1:]), np.flatnonzero(padded[:-1] & ~padded[1:])
 
 
-def _spans(kept: list[Window], sound: Sound) -> Spans:
+def _piece(kept: list[Window], sound: Sound) -> Cut:
     at = np.asarray([window for window, _ in kept])
     breaks = np.flatnonzero(np.diff(at) != 1) + 1
-    return tuple(
+    spans = tuple(
         (int(run[0]) * WINDOW, min((int(run[-1]) + 1) * WINDOW, sound.samples)) for run in np.split(at, breaks)
     )
+    return Cut(spans, np.asarray([probability for _, probability in kept], np.float32))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asrpro_worker.pcm import RATE
+from asrpro_worker.speech import SPEECH, WINDOW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from asrpro_worker.cuts import Cut
     from asrpro_worker.job import Job
     from asrpro_worker.messages import Segment
     from asrpro_worker.sound import Sound
-
-Spans = tuple[tuple[int, int], ...]
 
 # A cut inside of a piece falls where a tenth of a second is the quietest.
 _QUIET = RATE // 10
@@ -26,14 +26,17 @@ _QUIET = RATE // 10
 class Piece:
     """At most 30 s of speech: `samples` are those of the file in `spans`, [start, stop) each, one after the other.
 
-    `language` is None where the engine has to find it. `attempt` belongs to the engine: what it knows of a piece that
-    it has tried in vain and wants to try again.
+    `likely` is the probability of speech in each window of 32 ms of them. `language` is None where the engine has to
+    find it. `cuts`: how often it was cut in two since the file was cut into pieces. `attempt` belongs to the engine:
+    what it knows of a piece that it has tried in vain and wants to try again.
     """
 
     job: Job
-    spans: Spans
+    spans: tuple[tuple[int, int], ...]
     samples: NDArray[np.float32]
     language: str | None
+    likely: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    cuts: int = 0
     attempt: Any = field(default=None, repr=False)
 
     @property
@@ -57,26 +60,41 @@ class Piece:
         low, high = first / RATE, stop / RATE
         return tuple(min(max(low, low + moment - offset), high) for moment in (start, end))  # type: ignore[return-value]
 
+    def spoken(self, start: float = 0.0, end: float = np.inf) -> float:
+        """Seconds of speech between two moments of the piece."""
+        first, last = (int(min(moment * RATE / WINDOW, len(self.likely))) for moment in (start, end))
+        return float((self.likely[first:last] >= SPEECH).sum()) * WINDOW / RATE
+
     def halves(self) -> list[Piece]:
         """Two pieces, cut in the quietest place of the middle third."""
-        third = len(self.samples) // 3
-        loudness = np.convolve(np.abs(self.samples[third : 2 * third]), np.ones(_QUIET), "same")
-        cut = third + int(loudness.argmin())
+        third = len(self.samples) / RATE / 3
+        return self.cut(third, 2 * third)
+
+    def cut(self, start: float, end: float) -> list[Piece]:
+        """Two pieces, cut in the quietest place between two moments of the piece."""
+        low, high = int(start * RATE), max(int(start * RATE) + 1, int(end * RATE))
+        loudness = np.convolve(np.abs(self.samples[low:high]), np.ones(_QUIET), "same")
+        cut = (low + int(loudness.argmin())) // WINDOW * WINDOW
         first, second, offset = [], [], 0
-        for start, stop in self.spans:
-            at = min(max(start, start + cut - offset), stop)
-            first += [(start, at)] if at > start else []
+        for begin, stop in self.spans:
+            at = min(max(begin, begin + cut - offset), stop)
+            first += [(begin, at)] if at > begin else []
             second += [(at, stop)] if stop > at else []
-            offset += stop - start
+            offset += stop - begin
         return [
-            Piece(self.job, tuple(spans), samples, self.language)
-            for spans, samples in ((first, self.samples[:cut]), (second, self.samples[cut:]))
+            Piece(self.job, tuple(spans), samples, self.language, likely, self.cuts + 1)
+            for spans, samples, likely in (
+                (first, self.samples[:cut], self.likely[: cut // WINDOW]),
+                (second, self.samples[cut:], self.likely[cut // WINDOW :]),
+            )
+            if spans
         ]
 
 
-def read_piece(job: Job, sound: Sound, spans: Spans, language: str | None) -> Piece:
-    """The piece that lies in `spans` of the file."""
-    return Piece(job, spans, np.concatenate([sound.read(start, stop) for start, stop in spans]), language)
+def read_piece(job: Job, sound: Sound, cut: Cut, language: str | None) -> Piece:
+    """The piece of a file."""
+    samples = np.concatenate([sound.read(start, stop) for start, stop in cut.spans])
+    return Piece(job, cut.spans, samples, language, cut.likely)
 
 
 @dataclass(frozen=True)

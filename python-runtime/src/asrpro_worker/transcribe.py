@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -25,23 +26,25 @@ if TYPE_CHECKING:
 def transcribe(batcher: Batcher, facts: Facts, job: Job, sound: Sound) -> Iterator[WorkerMessage]:
     """Everything that the gateway hears of a job that has joined and of its sound, up to the result.
 
-    Pieces are cut and submitted a batch ahead of the engine. Where the language is not known, the first piece finds it
-    for all. Segments come in the order of the file, as soon as all before them are there.
+    Pieces are cut and submitted a batch ahead of the engine. Where the language is not known, the first piece with
+    text finds it for all, and the result tells the one that is spoken longest. Segments come in the order of the file,
+    as soon as all before them are there.
     """
     request = job.request
     yield Started(request.job, sound.duration)
-    language = request.language or (facts.languages[0] if len(facts.languages) == 1 else None)
+    language = request.language or _only_language(facts, request.languages)
     finds = language is None and facts.capabilities.detects_language
-    probability: float | None = None
-    spans = pieces(sound, lambda _: job.check(), whole=not request.vad_filter)
+    spoken: defaultdict[str, float] = defaultdict(float)
+    probabilities: dict[str | None, float | None] = {}
+    cuts = pieces(sound, lambda _: job.check(), whole=not request.vad_filter)
     waiting: list[Piece] = []
     heard: dict[Piece, Heard] = {}
     numbers = itertools.count()
     while True:
         room = 1 if finds and language is None else 2 * batcher.most
         with job.timed("vad"):
-            for span in itertools.islice(spans, max(0, room - len(waiting))):
-                waiting.append(read_piece(job, sound, span, language))
+            for cut in itertools.islice(cuts, max(0, room - len(waiting))):
+                waiting.append(read_piece(job, sound, cut, language))
                 batcher.submit(waiting[-1])
         if not waiting:
             break
@@ -54,11 +57,22 @@ def transcribe(batcher: Batcher, facts: Facts, job: Job, sound: Sound) -> Iterat
                 batcher.submit(again, first=True)
             continue
         heard[piece] = outcome
-        if finds and language is None:
-            language, probability = outcome.language, outcome.language_probability
+        if finds and language is None and outcome.segments:
+            language = outcome.language
         while waiting and waiting[0] in heard:
             first = waiting.pop(0)
-            for segment in heard.pop(first).segments:
+            said = heard.pop(first)
+            if finds and said.language and said.segments:
+                spoken[said.language] += first.spoken()
+                probabilities.setdefault(said.language, said.language_probability)
+            for segment in said.segments:
                 yield SegmentReady(request.job, replace(segment, id=next(numbers)))
             job.progress(first.end)
-    yield Result(request.job, language, probability, sound.duration, 0, job.timings)
+    language = max(spoken, key=spoken.__getitem__, default=language)
+    yield Result(request.job, language, probabilities.get(language), sound.duration, 0, job.timings)
+
+
+def _only_language(facts: Facts, allowed: list[str] | None) -> str | None:
+    """The one that is left, where the model and the request together leave one."""
+    known = [code for code in facts.languages if code in (allowed or facts.languages)] or facts.languages
+    return known[0] if len(known) == 1 else None

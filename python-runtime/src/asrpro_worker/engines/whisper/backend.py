@@ -18,12 +18,16 @@ Encoded = Any
 
 @dataclass(frozen=True)
 class BackendFacts:
-    """What is in force. `together` pieces are best encoded in one call."""
+    """What is in force. `together` pieces are best encoded in one call.
+
+    `any_length`: the encoder takes windows shorter than 30 s, at less cost.
+    """
 
     multilingual: bool
     mels: int
     compute_type: str
     together: int
+    any_length: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Backend(Protocol):
         ...
 
     def encode(self, features: list[NDArray[np.float32]]) -> list[Encoded]:
-        """Features of shape (mels, 3000) each."""
+        """Features of shape (mels, 3000) each, or of fewer frames, the same number each, where any length is taken."""
         ...
 
     def generate(self, encoded: list[Encoded], prompts: list[list[int]], options: Options) -> list[Generated]:
@@ -77,6 +81,6 @@ class Backend(Protocol):
         """Where tokens are spoken, in pieces of so many frames of 10 ms; None where that cannot be found."""
         ...
 
-    def detect_language(self, encoded: list[Encoded]) -> list[tuple[str, float]]:
-        """The most probable language of each piece, with its probability."""
+    def detect_language(self, encoded: list[Encoded]) -> list[dict[str, float]]:
+        """The probability of each language, the most probable first, for each piece."""
         ...

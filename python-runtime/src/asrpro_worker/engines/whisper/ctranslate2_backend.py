@@ -57,6 +57,7 @@ class CTranslate2Backend:
             mels=self._model.n_mels,
             compute_type=self._model.compute_type,
             together=self._calls if self._on_cpu else 8,
+            any_length=True,
         )
 
     def encode(self, features: list[NDArray[np.float32]]) -> list[Encoded]:
@@ -91,10 +92,10 @@ class CTranslate2Backend:
         results = self._model.align(_joined(encoded), start, texts, frames)
         return [_aligned(result, len(text)) for result, text in zip(results, texts, strict=True)]
 
-    def detect_language(self, encoded: list[Encoded]) -> list[tuple[str, float]]:
+    def detect_language(self, encoded: list[Encoded]) -> list[dict[str, float]]:
         """See Backend."""
         found = self._model.detect_language(_joined(encoded))
-        return [(likely[0][0][2:-2], float(likely[0][1])) for likely in found]
+        return [{command[2:-2]: float(probability) for command, probability in likely} for likely in found]
 
     def _encode(self, features: Sequence[NDArray[np.float32]]) -> list[Encoded]:
         output = self._model.encode(ctranslate2.StorageView.from_array(np.stack(features)), to_cpu=True)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from asrpro_worker.engines.measures import compression_ratio
 from asrpro_worker.engines.whisper.alignment import sentences, spoken_words
 from asrpro_worker.engines.whisper.backend import MOST_TOKENS, Generated, Options
-from asrpro_worker.engines.whisper.features import FRAMES, HOP, LogMel
+from asrpro_worker.engines.whisper.features import FRAMES, HOP, LogMel, frames_needed
 from asrpro_worker.engines.whisper.prompt import context
 from asrpro_worker.messages import Segment
 from asrpro_worker.pcm import RATE
 from asrpro_worker.piece import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
     from asrpro_worker.engines.whisper.alignment import Spoken
     from asrpro_worker.engines.whisper.backend import Aligned, Backend, Encoded
@@ -30,8 +31,26 @@ _LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _MOST_REPETITIVE = 2.4
 _LEAST_PROBABLE = -1.0
 _NO_SPEECH = 0.6
-# A language other than that of the job is believed from here on.
+# An improbable text is not delivered from here on.
+_DOUBTFUL = 0.3
+# A language other than that of the job is believed from here on where the text has failed, and where it has not.
 _SURE = 0.5
+_SURELY = 0.8
+# Seconds of speech that tell a language.
+_LONG_ENOUGH = 1.5
+# A text with fewer letters for each second of speech may have left something out: measured 15.7 and more where it had
+# not, 14 and less where it had. It has where so many seconds of speech lie in one of its tokens: 1.2 and less, 2.1 and
+# more.
+_FEW_LETTERS = 15.0
+_LOST = 1.8
+# A character of the scripts behind this one stands for a syllable or a word, and for so many letters.
+_SYLLABLES = "\u2e80"
+_LETTERS = 3
+# So often a piece is cut where something is left out, and so far from there a pause is looked for.
+_MOST_CUTS = 4
+_NEAR = 1.0
+# Seconds in one frame of an alignment.
+_ALIGNED = 0.02
 # Samples in one frame of `seek`, 10 ms, and the shortest piece that is cut in two.
 _SEEK = RATE // 100
 _DIVISIBLE = 2 * RATE
@@ -41,12 +60,14 @@ _DIVISIBLE = 2 * RATE
 class _Attempt:
     """What is known of a piece: its encoder output and language, the temperatures left, and the texts so far."""
 
-    encoded: Encoded
+    window: int
     language: str | None
-    probability: float | None
     context: list[int]
     ladder: list[float]
+    encoded: Encoded = None
+    probability: float | None = None
     texts: list[tuple[Generated, float]] = field(default_factory=list)
+    found: bool = False
     asked: bool = False
 
 
@@ -65,10 +86,11 @@ class Decoder:
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
         """See Engine.decode. A piece whose text fails comes back, to be tried with the next temperature."""
-        new = [piece for piece in pieces if piece.attempt is None]
-        for start in range(0, len(new), self._facts.together):
-            self._encode(new[start : start + self._facts.together], alive)
-        self._find_languages([piece for piece in new if piece.attempt.language is None], alive)
+        for piece in pieces:
+            piece.attempt = piece.attempt or self._begin(piece)
+        new = [piece for piece in pieces if _encoded(piece) is None]
+        self._encode(new, alive)
+        self._find_languages([piece for piece in new if not piece.attempt.found], alive)
         outcomes: dict[Piece, Outcome] = {}
         accepted: list[tuple[Piece, Generated, float]] = []
         failed: list[Piece] = []
@@ -81,44 +103,70 @@ class Decoder:
                 outcomes[piece] = piece.halves()
             elif self._holds(generated):
                 accepted.append((piece, generated, temperature))
-            elif attempt.ladder:
+            elif attempt.ladder or attempt.window < FRAMES:
                 outcomes[piece] = [piece]
                 failed.append(piece)
             else:
                 accepted.append((piece, *self._best(attempt)))
         self._ask_again(failed, alive)
-        outcomes.update(self._heard(accepted, alive))
+        for piece in failed:
+            self._widen(piece)
+        outcomes.update(self._believed(accepted, alive))
         return [outcomes[piece] for piece in pieces]
 
+    def _begin(self, piece: Piece) -> _Attempt:
+        request = piece.job.request
+        frames = frames_needed(len(piece.samples)) if self._facts.any_length else FRAMES
+        return _Attempt(frames, piece.language, context(self._tokens, request), temperatures(request.temperature))
+
     def _encode(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
-        alive()
-        encoded = self._backend.encode([self._features(piece.samples) for piece in pieces])
-        for piece, output in zip(pieces, encoded, strict=True):
-            request = piece.job.request
-            ladder = temperatures(request.temperature)
-            piece.attempt = _Attempt(output, piece.language, None, context(self._tokens, request), ladder)
+        """In one call what is as long, and what fits into it."""
+        for group in _alike(pieces, _window):
+            for start in range(0, len(group), self._facts.together):
+                part = group[start : start + self._facts.together]
+                alive()
+                encoded = self._backend.encode([self._features(piece.samples, _window(piece)) for piece in part])
+                for piece, output in zip(part, encoded, strict=True):
+                    piece.attempt.encoded = output
 
     def _find_languages(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
-        if not pieces or not self._facts.multilingual:
-            return
-        alive()
-        found = self._backend.detect_language([piece.attempt.encoded for piece in pieces])
-        for piece, (language, probability) in zip(pieces, found, strict=True):
-            piece.attempt.language, piece.attempt.probability = language, probability
+        """A piece is in the language of its file, unless it is surely in another."""
+        for piece, (language, probability) in self._detected(pieces, alive):
+            attempt: _Attempt = piece.attempt
+            attempt.found = True
+            surely = probability > _SURELY and piece.spoken() > _LONG_ENOUGH
+            if attempt.language is None or (surely and language != attempt.language):
+                attempt.language, attempt.probability = language, probability
 
     def _ask_again(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
         """A text may fail because its piece is in another language than the beginning of the file."""
-        unsure = [piece for piece in pieces if not piece.attempt.asked and piece.job.request.language is None]
-        if not unsure or not self._facts.multilingual:
-            return
-        alive()
-        found = self._backend.detect_language([piece.attempt.encoded for piece in unsure])
-        for piece, (language, probability) in zip(unsure, found, strict=True):
+        for piece, (language, probability) in self._detected([one for one in pieces if not one.attempt.asked], alive):
             attempt: _Attempt = piece.attempt
             attempt.asked = True
             if language != attempt.language and probability > _SURE:
-                attempt.language, attempt.texts = language, []
+                attempt.language, attempt.probability, attempt.texts = language, probability, []
                 attempt.ladder = temperatures(piece.job.request.temperature)
+
+    def _detected(self, pieces: list[Piece], alive: Callable[[], None]) -> Iterator[tuple[Piece, tuple[str, float]]]:
+        """The most probable language of pieces whose job was not given one."""
+        if not self._facts.multilingual:
+            return
+        for group in _alike([piece for piece in pieces if piece.job.request.language is None], _window):
+            alive()
+            for piece, found in zip(
+                group, self._backend.detect_language([_encoded(one) for one in group]), strict=True
+            ):
+                allowed = piece.job.request.languages or found
+                among = {language: found[language] for language in found if language in allowed} or found
+                language = max(among, key=among.__getitem__)
+                yield piece, (language, among[language] / (sum(among.values()) or 1.0))
+
+    def _widen(self, piece: Piece) -> None:
+        """Little silence behind a piece may be what confuses the model: it is heard again in a whole window."""
+        attempt: _Attempt = piece.attempt
+        if attempt.window < FRAMES:
+            ladder = temperatures(piece.job.request.temperature)
+            piece.attempt = replace(attempt, window=FRAMES, encoded=None, ladder=ladder, texts=[])
 
     def _start(self, piece: Piece) -> list[int]:
         return self._tokens.start(piece.attempt.language, piece.job.request.task)
@@ -129,17 +177,16 @@ class Decoder:
 
     def _generate(self, pieces: list[Piece], alive: Callable[[], None]) -> Iterator[tuple[Piece, Generated]]:
         """In one call what fits together: the commands of all prompts stand in the same places."""
-        groups: defaultdict[tuple[int, Options], list[tuple[Piece, list[int]]]] = defaultdict(list)
-        for piece in pieces:
-            prompt = self._prompt(piece)
+
+        def options(piece: Piece) -> Options:
             beam_size = piece.job.request.beam_size or _BEAM_SIZE
-            options = Options(beam_size, piece.attempt.ladder[0], silenced=self._tokens.commands)
-            groups[len(prompt), options].append((piece, prompt))
-        for (_, options), group in groups.items():
+            return Options(beam_size, piece.attempt.ladder[0], silenced=self._tokens.commands)
+
+        for group in _alike(pieces, lambda piece: (_window(piece), len(self._prompt(piece)), options(piece))):
             alive()
-            encoded = [piece.attempt.encoded for piece, _ in group]
-            made = self._backend.generate(encoded, [prompt for _, prompt in group], options)
-            yield from zip((piece for piece, _ in group), made, strict=True)
+            prompts = [self._prompt(piece) for piece in group]
+            made = self._backend.generate([_encoded(piece) for piece in group], prompts, options(group[0]))
+            yield from zip(group, made, strict=True)
 
     def _repeats(self, generated: Generated) -> bool:
         return compression_ratio(self._tokens.decode(generated.tokens).strip()) > _MOST_REPETITIVE
@@ -154,35 +201,53 @@ class Decoder:
         varied = [text for text in attempt.texts if not self._repeats(text[0])]
         return max(varied or attempt.texts, key=lambda text: text[0].logprob)
 
-    def _heard(
+    def _believed(
         self, accepted: list[tuple[Piece, Generated, float]], alive: Callable[[], None]
-    ) -> Iterable[tuple[Piece, Heard]]:
-        timed = [
-            (piece, generated)
-            for piece, generated, _ in accepted
-            if piece.job.request.wants_times and generated.tokens and not is_silence(generated)
-        ]
-        aligned = self._align(timed, alive)
+    ) -> Iterator[tuple[Piece, Outcome]]:
+        """What was heard in each piece, or its parts where the text has left something out."""
+        texts = {
+            piece: self._without_loops(self._text_tokens(made)) for piece, made, _ in accepted if not _invented(made)
+        }
+        sparse = [piece for piece, text in texts.items() if self._is_sparse(piece, text)]
+        timed = [piece for piece, text in texts.items() if text and (piece in sparse or piece.job.request.wants_times)]
+        aligned = self._align({piece: texts[piece] for piece in timed}, alive)
         for piece, generated, temperature in accepted:
             attempt: _Attempt = piece.attempt
+            parts = _parts(piece, aligned.get(piece)) if piece in sparse else []
+            if parts:
+                yield piece, parts
+                continue
             segments: list[Segment] = []
-            if not is_silence(generated):
-                segments = self._segments(piece, generated, temperature, aligned.get(piece))
+            if piece in texts:
+                said = replace(generated, tokens=texts[piece])
+                segments = self._segments(piece, said, temperature, aligned.get(piece))
             yield piece, Heard(segments, attempt.language, attempt.probability)
 
-    def _align(self, timed: list[tuple[Piece, Generated]], alive: Callable[[], None]) -> dict[Piece, Aligned | None]:
+    def _without_loops(self, text: list[int]) -> list[int]:
+        """What is said over and over at the end is said once, if that is what makes a text repetitive."""
+        while compression_ratio(self._tokens.decode(text).strip()) > _MOST_REPETITIVE:
+            shorter = once(text)
+            if len(shorter) == len(text):
+                break
+            text = shorter
+        return text
+
+    def _is_sparse(self, piece: Piece, text: list[int]) -> bool:
+        if piece.cuts >= _MOST_CUTS or piece.job.request.task == "translate":
+            return False
+        said = self._tokens.decode(text).strip()
+        letters = len(said) + (_LETTERS - 1) * sum(letter >= _SYLLABLES for letter in said)
+        return piece.spoken() > _LOST and letters < _FEW_LETTERS * piece.spoken()
+
+    def _align(self, texts: dict[Piece, list[int]], alive: Callable[[], None]) -> dict[Piece, Aligned | None]:
         """In one call what has the same commands."""
-        groups: defaultdict[tuple[int, ...], list[tuple[Piece, Generated]]] = defaultdict(list)
-        for piece, generated in timed:
-            groups[tuple(self._start(piece))].append((piece, generated))
         found: dict[Piece, Aligned | None] = {}
-        for start, group in groups.items():
+        for group in _alike(list(texts), lambda piece: (_window(piece), *self._start(piece))):
             alive()
-            pieces = [piece for piece, _ in group]
-            frames = [min(FRAMES, len(piece.samples) // HOP) for piece in pieces]
-            texts = [self._text_tokens(generated) for _, generated in group]
-            results = self._backend.align([piece.attempt.encoded for piece in pieces], list(start), texts, frames)
-            found.update(zip(pieces, results, strict=True))
+            frames = [min(FRAMES, len(piece.samples) // HOP) for piece in group]
+            said = [texts[piece] for piece in group]
+            results = self._backend.align([_encoded(piece) for piece in group], self._start(group[0]), said, frames)
+            found.update(zip(group, results, strict=True))
         return found
 
     def _text_tokens(self, generated: Generated) -> list[int]:
@@ -225,11 +290,63 @@ class Decoder:
         ]
 
 
+def once(text: list[int]) -> list[int]:
+    """Without the repetitions of the longest loop: a part that stands three times or more, one behind the other."""
+    best, longest = (0, 0), 0
+    for length in range(1, len(text) // 3 + 1):
+        same = [one == other for one, other in zip(text, text[length:], strict=False)]
+        start = 0
+        for equal, run in itertools.groupby(same):
+            count = len(list(run))
+            if equal and count >= 2 * length and count > longest:
+                best, longest = (start + length, start + length + count), count
+            start += count
+    return text[: best[0]] + text[best[1] :]
+
+
+def _parts(piece: Piece, aligned: Aligned | None) -> list[Piece]:
+    """Two pieces, cut where the text of the whole leaves out most; none where it leaves out nothing."""
+    length = len(piece.samples) / RATE
+    moments = [0.0, *(start * _ALIGNED for start in aligned.starts), length] if aligned else [0.0, length]
+    holes = [(piece.spoken(start, end), start, end) for start, end in itertools.pairwise(moments)]
+    lost, start, end = max(holes)
+    if lost < _LOST:
+        return []
+    if end - start > length - _NEAR:
+        return piece.halves()
+    edge = min(start, end, key=lambda moment: abs(moment - length / 2))
+    return piece.cut(max(0.0, edge - _NEAR), min(length, edge + _NEAR))
+
+
+def _alike(pieces: list[Piece], key: Callable[[Piece], Hashable]) -> list[list[Piece]]:
+    """The pieces in groups of the same key: those that fit into one call."""
+    groups: defaultdict[Hashable, list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        groups[key(piece)].append(piece)
+    return list(groups.values())
+
+
+def _window(piece: Piece) -> int:
+    attempt: _Attempt = piece.attempt
+    return attempt.window
+
+
+def _encoded(piece: Piece) -> Encoded:
+    attempt: _Attempt = piece.attempt
+    return attempt.encoded
+
+
 def temperatures(asked: float | None) -> list[float]:
     """The ladder from the asked temperature upwards; one value alone would switch the fallback off."""
     if not asked:
         return list(_LADDER)
     return [asked, *(step for step in _LADDER if step > asked)]
+
+
+def _invented(generated: Generated) -> bool:
+    """Is there no speech, or an improbable text after all temperatures of what is hardly speech?"""
+    doubtful = generated.no_speech > _DOUBTFUL and generated.logprob < _LEAST_PROBABLE
+    return is_silence(generated) or doubtful
 
 
 def is_silence(generated: Generated) -> bool:
