@@ -23,7 +23,6 @@ import { installAgentCli } from './peers/agent-cli.ts';
 import { keep, summary, writeReport } from './report.ts';
 import type { Measured, Surroundings } from './row.ts';
 import { start } from './start.ts';
-import { wordErrorRate } from './wer.ts';
 
 const measures: Record<string, (around: Surroundings) => Promise<Measured>> = {
   'warm-clip': warmClip,
@@ -36,7 +35,6 @@ const measures: Record<string, (around: Surroundings) => Promise<Measured>> = {
 
 /** By name only: they compare with nobody, and print what they find. */
 const others: Record<string, () => Promise<void>> = {
-  wer: wordErrorRate,
   downloads,
   find,
   start,

@@ -1,13 +1,30 @@
-"""Reads pairs of reference and hypothesis as JSON from stdin and prints their word error rate."""
+"""Reads pairs of reference and hypothesis as JSON from stdin and prints their word error rate.
+
+With `--each` it prints [[errors, words], ...] as JSON. A pair may name its `language`; Chinese and Japanese count letters.
+"""
 
 import json
 import sys
 
 import jiwer
+from whisper_normalizer.basic import BasicTextNormalizer
 from whisper_normalizer.english import EnglishTextNormalizer
 
-normalise = EnglishTextNormalizer()
-pairs = [(normalise(pair["reference"]), normalise(pair["hypothesis"])) for pair in json.load(sys.stdin)]
+english, letters, other = EnglishTextNormalizer(), BasicTextNormalizer(split_letters=True), BasicTextNormalizer()
+
+
+def normalised(pair):
+    language = pair.get("language", "en")
+    normalise = {"en": english, "zh": letters, "ja": letters}.get(language, other)
+    return normalise(pair["reference"]), normalise(pair["hypothesis"])
+
+
+pairs = [normalised(pair) for pair in json.load(sys.stdin)]
+if "--each" in sys.argv:
+    each = [jiwer.process_words(*pair) for pair in pairs]
+    counts = [(one.substitutions + one.deletions, one.insertions, one.hits) for one in each]
+    print(json.dumps([[wrong + added, wrong + hits] for wrong, added, hits in counts]))
+    sys.exit()
 measures = jiwer.process_words([reference for reference, _ in pairs], [hypothesis for _, hypothesis in pairs])
 words = measures.hits + measures.substitutions + measures.deletions
 print(
