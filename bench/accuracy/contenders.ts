@@ -49,7 +49,11 @@ export async function direct(model: string, kind: Kind): Promise<Listen> {
     const missing = orders.filter((_, at) => !known.has(keys[at]!));
     if (missing.length > 0) {
       console.error(`${model} in-process: ${missing.length} files`);
-      const child = spawn(python, [script, kind, await folderOf(model, kind)], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const child = spawn(python, [script, kind, await folderOf(model, kind)], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+        // Threads that wait for work by spinning take it from whoever else runs; the text is the same.
+        env: { ...process.env, OMP_WAIT_POLICY: 'passive' },
+      });
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
       mkdirSync(path.dirname(kept), { recursive: true });
       for (const [at, order] of orders.entries()) {

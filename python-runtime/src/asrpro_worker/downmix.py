@@ -28,8 +28,8 @@ _CANCELLED = 0.75
 # Decisions are made on the difference of samples this far apart: it passes what speech is understood by, and neither a
 # constant offset nor the hum of the mains, which would hide that the rest cancels.
 _PEAK_HERTZ = 3000
-# A channel that was never 6 dB louder than at its most quiet in 10 s is steady, as noise is. It is left out while another
-# is lively, 20 dB, as speech is: noise as loud as speech would cover it.
+# A channel that was never 6 dB louder than at its most quiet in 10 s is steady, as noise is. It is left out while
+# another is lively, 20 dB, as speech is: noise as loud as speech would cover it.
 _HISTORY = 10 * _BLOCKS
 _KNOWN = 8
 _STEADY = 4
