@@ -26,7 +26,6 @@ import { recording } from './recording.ts';
 import { keep, summary, writeReport } from './report.ts';
 import type { Measured, Surroundings } from './row.ts';
 import { start } from './start.ts';
-import { wordErrorRate } from './wer.ts';
 
 const measures: Record<string, (around: Surroundings) => Promise<Measured>> = {
   'warm-clip': warmClip,
@@ -40,7 +39,6 @@ const measures: Record<string, (around: Surroundings) => Promise<Measured>> = {
 
 /** By name only: they compare with nobody, and print what they find. */
 const others: Record<string, () => Promise<void>> = {
-  wer: wordErrorRate,
   downloads,
   find,
   start,

@@ -1,7 +1,7 @@
 """Reads pairs of reference and hypothesis as JSON from stdin and prints their word error rate.
 
-A pair may have a `language`, as ISO-639-1: without one it is English. Chinese and Japanese are counted in characters.
-With `--json` the sums are printed as JSON: `words` and `errors`.
+With `--each` it prints [[errors, words], ...] as JSON. A pair may name its `language`; Chinese and Japanese count letters. With `--json`
+it prints the sums.
 """
 
 import json
@@ -11,20 +11,22 @@ import jiwer
 from whisper_normalizer.basic import BasicTextNormalizer
 from whisper_normalizer.english import EnglishTextNormalizer
 
-english, words_of, letters_of = EnglishTextNormalizer(), BasicTextNormalizer(), BasicTextNormalizer(split_letters=True)
+english, letters, other = EnglishTextNormalizer(), BasicTextNormalizer(split_letters=True), BasicTextNormalizer()
 
 
-def normalise(pair: dict[str, str], key: str) -> str:
-    """Only the words, in lower case."""
+def normalised(pair):
     language = pair.get("language", "en")
-    normaliser = english if language == "en" else letters_of if language in ("ja", "zh") else words_of
-    return str(normaliser(pair[key])).strip()
+    normalise = {"en": english, "zh": letters, "ja": letters}.get(language, other)
+    return normalise(pair["reference"]), normalise(pair["hypothesis"])
 
 
-pairs = json.load(sys.stdin)
-measures = jiwer.process_words(
-    [normalise(pair, "reference") for pair in pairs], [normalise(pair, "hypothesis") for pair in pairs]
-)
+pairs = [normalised(pair) for pair in json.load(sys.stdin)]
+if "--each" in sys.argv:
+    each = [jiwer.process_words(*pair) for pair in pairs]
+    counts = [(one.substitutions + one.deletions, one.insertions, one.hits) for one in each]
+    print(json.dumps([[wrong + added, wrong + hits] for wrong, added, hits in counts]))
+    sys.exit()
+measures = jiwer.process_words([reference for reference, _ in pairs], [hypothesis for _, hypothesis in pairs])
 words = measures.hits + measures.substitutions + measures.deletions
 errors = measures.substitutions + measures.deletions + measures.insertions
 if "--json" in sys.argv:

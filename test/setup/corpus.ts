@@ -18,7 +18,11 @@ export interface Recording extends Record<string, string> {
 export function corpus(folder: string): Recording[] {
   const large = existsSync(whole);
   if (!large && process.env.CI) throw new Error('the whole corpus is missing beside the checkout');
-  const root = large ? path.join(whole, folder) : audio(folder);
+  return recordings(large ? path.join(whole, folder) : audio(folder));
+}
+
+/** Recordings of the folder at `root`. */
+export function recordings(root: string): Recording[] {
   const [header, ...rows] = readFileSync(path.join(root, 'manifest.tsv'), 'utf8').trimEnd().split('\n');
   const names = header!.split('\t');
   return rows.map((row) => {

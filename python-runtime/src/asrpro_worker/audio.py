@@ -100,8 +100,14 @@ def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[floa
         pcm.skipped_packets += 1
         alive()
 
-    sound = _Sound(pcm, FileClock(container, MAX_SECONDS))
-    for frame in frames(container, track, skipped, alive):
+    clock = FileClock(container, MAX_SECONDS)
+
+    def passed(packet: Any) -> None:
+        clock.saw(packet)
+        alive()
+
+    sound = _Sound(pcm, clock)
+    for frame in frames(container, track, skipped, passed):
         if not sound.takes(frame):
             skipped()
         elif sound.push(frame):
@@ -109,7 +115,7 @@ def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[floa
                 message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
                 raise WorkerError("audio_too_long", message, "file")
             alive()
-    sound.flush()
+    sound.end()
     return sound.heard
 
 
@@ -142,11 +148,7 @@ class _Sound:
     def push(self, frame: AudioFrame) -> bool:
         """Take a frame; True when something was handed on to the PCM."""
         rate, channels = frame.sample_rate, frame.layout.nb_channels
-        silence = self._clock.silence_before(frame, self._position)
-        if silence > 0:
-            self.flush()
-            self._position += silence
-            self._pcm.append_silence(self._start + round(self._position * RATE) - self._pcm.samples)
+        self._wait(self._clock.silence_before(frame, self._position))
         # The resampler would insert and drop sound by itself, wherever the times say so.
         frame.pts = None
         source = (frame.format.name, frame.layout.name, channels, rate)
@@ -160,6 +162,18 @@ class _Sound:
         if enough:
             self._pcm.append(self._resampler.take())
         return changed or enough
+
+    def end(self) -> None:
+        """Write the rest; where pictures go on behind the sound, the file does too."""
+        self.flush()
+        if self._samples:
+            self._wait(self._clock.silence_behind(self._position))
+
+    def _wait(self, silence: float) -> None:
+        if silence > 0:
+            self.flush()
+            self._position += silence
+            self._pcm.append_silence(self._start + round(self._position * RATE) - self._pcm.samples)
 
     def flush(self) -> None:
         """Write what is still on the way."""

@@ -87,10 +87,12 @@ def _simplify_layout(codec: Any) -> None:
         codec.layout = f"{channels} channels"
 
 
-def frames(container: Any, track: Any, skipped: Callable[[], None], alive: Callable[[], None]) -> Iterator[AudioFrame]:
+def frames(
+    container: Any, track: Any, skipped: Callable[[], None], passed: Callable[[Any], None]
+) -> Iterator[AudioFrame]:
     """Decoded frames; what cannot be read or decoded is left out, and `skipped` is called for each such packet.
 
-    `alive` is called at every other packet: an hour of film may come before the first sound.
+    `passed` is called with every packet of another track: an hour of film may come before the first sound.
     """
     failures = 0
     while True:
@@ -98,7 +100,7 @@ def frames(container: Any, track: Any, skipped: Callable[[], None], alive: Calla
             for packet in container.demux():
                 failures = 0
                 if packet.stream.index != track.index:
-                    alive()
+                    passed(packet)
                     continue
                 try:
                     decoded = packet.decode()

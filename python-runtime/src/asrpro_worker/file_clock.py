@@ -41,6 +41,7 @@ class FileClock:
         if container.duration is not None and container.duration > 0:
             self._end = min(self._end, container.duration / 1_000_000 + _SLACK)
         self._silence = 0.0
+        self._seen = -math.inf
         # Where the frame before ends by its own time.
         self._expected: float | None = None
 
@@ -57,10 +58,24 @@ class FileClock:
         at = time - self._start
         apart = _APART if self._expected is None else at - self._expected
         self._expected = at + length
-        silence = at - position
-        if silence < _AHEAD or apart < _APART or silence > _LONGEST or at + length > self._end:
+        if apart < _APART or at + length > self._end:
             return 0.0
-        if self._silence + silence > _LONGEST + _SILENCE_FOR_SOUND * (position - self._silence):
+        return self._plausible(at - position, position)
+
+    def saw(self, packet: Any) -> None:
+        """Remember where a packet of another track ends; what a header says of the length may be wrong."""
+        if packet.pts is not None and packet.stream.type in ("audio", "video") and packet.time_base is not None:
+            self._seen = max(self._seen, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+
+    def silence_behind(self, position: float) -> float:
+        """Seconds from `position`, where the sound is over, to the end of what the other tracks have."""
+        if not self._timed or self._start is None or self._seen - self._start > self._end:
+            return 0.0
+        return self._plausible(self._seen - self._start - position, position)
+
+    def _plausible(self, silence: float, position: float) -> float:
+        most = _LONGEST + _SILENCE_FOR_SOUND * (position - self._silence)
+        if silence < _AHEAD or silence > _LONGEST or self._silence + silence > most:
             return 0.0
         self._silence += silence
         return silence

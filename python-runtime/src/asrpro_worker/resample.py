@@ -38,7 +38,7 @@ class Resampler:
         self._channels = first.layout.nb_channels
         self._gathered = AudioFifo()
         self._to_float = AudioResampler(format="flt")
-        self._downmix = Downmix([channel.name for channel in first.layout.channels])
+        self._downmix = Downmix([channel.name for channel in first.layout.channels], self._rate)
         self._to_rate = AudioResampler(format="s16", layout="mono", rate=RATE)
 
     def add(self, frame: AudioFrame) -> bool:

@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { transcribe } from '../setup/api.ts';
+import { checkout } from '../setup/checkout.ts';
+import { corpus } from '../setup/corpus.ts';
+import { createHome } from '../setup/create-home.ts';
+import { type Gateway, launchGateway } from '../setup/launch.ts';
+import { pythonWithTools } from '../setup/python-tools.ts';
+import { wavOf } from '../setup/wav.ts';
+
+const RATE = 16_000;
+const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-languages-'));
+const german = corpus('multilingual').filter(({ file }) => /de.cheetah_test_de|fleurs-de-00[157]/.test(file));
+const home = createHome(true);
+let gateway: Gateway;
+
+beforeAll(async () => {
+  gateway = await launchGateway({ home, args: ['--model', 'whisper-base'] });
+}, 120_000);
+afterAll(async () => {
+  await gateway.stop();
+  for (const one of [folder, home]) rmSync(one, { recursive: true });
+});
+
+async function joined(name: string, files: readonly string[]): Promise<string> {
+  const output = path.join(folder, name);
+  const script = path.join(checkout, 'test', 'setup', 'join_speech.py');
+  await execa(await pythonWithTools(), [script, output, ...files]);
+  return output;
+}
+
+/** Chords that change twice a second. */
+function music(seconds: number): Buffer {
+  const samples = Buffer.alloc(2 * seconds * RATE);
+  for (let at = 0; at < seconds * RATE; at += 1) {
+    const root = [220, 262, 294, 196][Math.floor(at / 8000) % 4]!;
+    const fading = 1 - (at % 8000) / 9000;
+    const wave = [1, 1.25, 1.5].reduce((sum, step) => sum + Math.sin((2 * Math.PI * root * step * at) / RATE), 0);
+    samples.writeInt16LE(Math.round(2500 * fading * wave), 2 * at);
+  }
+  return samples;
+}
+
+test.each([
+  ['silence', Buffer.alloc(2 * 40 * RATE)],
+  ['music', music(40)],
+])('40 s of %s before German speech leave it German', { timeout: 300_000 }, async (name, sound) => {
+  const before = path.join(folder, `${name}.wav`);
+  writeFileSync(before, wavOf(sound, RATE));
+  const file = await joined(`${name}-speech.wav`, [before, ...german.map(({ file }) => file)]);
+  const { json } = await transcribe(gateway.url, file, { response_format: 'verbose_json' });
+  expect(json.language).toBe('german');
+  expect(json.text).toContain('Wasser');
+  expect(json.segments[0].start).toBeGreaterThan(38);
+});
