@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from asrpro_worker.engines.whisper.backend import Encoded, Options
     from asrpro_worker.engines.whisper.mlx_model import State
 
-COMPUTE_TYPES = ("float16", "float32")
 # Texts that are drawn for a temperature, of which the most probable is taken: as with CTranslate2.
 _DRAWN = 5
 _SEED = 0
@@ -129,8 +128,8 @@ class MlxBackend:
         """How probable the model finds it that nobody speaks, asked where the text's commands begin."""
         if self._silent is None:
             return [0.0] * output.shape[0]
-        at = prompt.index(self._begin)
-        return np.array(mx.softmax(self._model.logits(output[:, at]), axis=-1)[:, self._silent]).tolist()  # type: ignore[no-any-return]
+        likely = mx.softmax(self._model.logits(output[:, prompt.index(self._begin)]), axis=-1)
+        return [float(one) for one in np.array(likely[:, self._silent])]
 
     def _scores(self, logits: Any, options: Options, *, first: bool) -> Any:
         silenced = [*self._model.config.get("suppress_ids", []), *options.silenced]
@@ -144,7 +143,7 @@ class MlxBackend:
     def _choose(
         self, scores: Any, searches: list[_Search], options: Options, step: int
     ) -> list[list[tuple[int, int, float]]]:
-        """For each piece its best candidates: the text it goes on from (a row of the piece), token and sum of scores."""
+        """For each piece its best candidates: the row of the text it goes on from, the token and the sum of scores."""
         rows, vocabulary = scores.shape
         each = rows // len(searches)
         grouped = scores.reshape(len(searches), each, vocabulary)
@@ -165,7 +164,11 @@ class MlxBackend:
         wanted = 2 * options.beam_size if options.beam_size > 1 else 1
         sums = mx.array(np.array([search.sums for search in searches], np.float32))
         flat = (grouped + sums[..., None]).reshape(len(searches), -1)
-        best = mx.argpartition(-flat, wanted - 1, axis=-1)[:, :wanted] if wanted > 1 else mx.argmax(flat, -1, keepdims=True)
+        best = (
+            mx.argpartition(-flat, wanted - 1, axis=-1)[:, :wanted]
+            if wanted > 1
+            else mx.argmax(flat, -1, keepdims=True)
+        )
         totals = np.array(mx.take_along_axis(flat, best, axis=-1))
         places = np.array(best)
         chosen = []
@@ -200,7 +203,7 @@ class MlxBackend:
         return rows
 
     def _draw_on(self, search: _Search, chosen: list[tuple[int, int, float]], *, last: bool) -> list[int]:
-        """Each text goes on by itself. One that has ended repeats its end, until all have: rows stay in their places."""
+        """Each text goes on by itself. One that has ended keeps its row until all have ended."""
         before = search.texts if len(search.texts) == len(chosen) else search.texts * len(chosen)
         old = search.sums if len(search.sums) == len(chosen) else search.sums * len(chosen)
         rows = [row for row, _, _ in chosen]

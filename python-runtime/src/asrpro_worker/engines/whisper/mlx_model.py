@@ -1,6 +1,6 @@
 """Whisper's network in MLX, over the weights of CTranslate2's `model.bin`.
 
-Written here and not imported: mlx-whisper wants torch, numba and scipy, several hundred megabytes, for two hundred lines.
+Written here and not imported: mlx-whisper wants torch, numba and scipy, hundreds of megabytes, for two hundred lines.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class WhisperModel:
         Each piece has the same number of texts. Scores of the cross-attention, one array of (pieces, heads, tokens,
         1500) a layer, are appended to `attention` where it is given, for one text a piece.
         """
-        texts, length = tokens.shape
+        length = tokens.shape[1]
         past = 0 if state.text is None else int(state.text[0][0].shape[2])
         positions = self._get("decoder/position_encodings/encodings")[past : past + length]
         x = self._get("decoder/embeddings/weight")[mx.array(tokens)] + positions

@@ -21,7 +21,7 @@ _KINDS = {_FLOAT32: "<f4", _INT8: "i1", _INT16: "<i2", _INT32: "<i4", _FLOAT16: 
 def read_model_bin(file: Path) -> dict[str, NDArray[Any]]:
     """All variables by name, as floats; those that lie as integers with a scale beside them are scaled back.
 
-    Arrays of floats are views of the file, which is read when they are. Raises RuntimeError for a file that is cut short.
+    Arrays are views of the file, which is read when they are. Raises RuntimeError for a file that is cut short.
     """
     with file.open("rb") as content:
         view = memoryview(mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ))
