@@ -102,6 +102,13 @@ def test_a_piece_is_the_same_whatever_is_beside_it(
     ]
 
 
+def test_what_is_no_number_has_no_text(whisper: Path, sounds: list[Any], prompt: list[int]) -> None:
+    backend = MlxBackend(whisper, "float32")
+    encoded = backend.encode([sounds[0] * np.float32(np.nan)])
+    [found] = backend.generate(encoded, [prompt], Options(5, 0.0))
+    assert (found.tokens, found.logprob) == ([], -100.0)
+
+
 def test_int8_weights_are_read_as_what_they_stand_for(tmp_path: Path, whisper: Path) -> None:
     plain = read_model_bin(whisper / "model.bin")
     assert "decoder/projection/weight" in plain

@@ -100,7 +100,9 @@ class MlxBackend:
             state.rows(going, rows)
             tokens = np.array([[text[-1]] for piece in open_pieces for text in searches[piece].texts], np.int32)
             scores = self._scores(self._model.logits(self._model.decode(tokens, state))[:, 0], options, first=False)
-        found = [max(search.ended, key=lambda one: one[1] / max(1, len(one[0]))) for search in searches]
+        # Weights that are broken find nothing probable.
+        nothing: list[tuple[list[int], float]] = [([], -np.inf)]
+        found = [max(search.ended or nothing, key=lambda one: one[1] / max(1, len(one[0]))) for search in searches]
         return [
             Generated(tokens, finite(total / (len(tokens) + 1), -100.0), finite(no_speech))
             for (tokens, total), no_speech in zip(found, silence, strict=True)
