@@ -1,7 +1,7 @@
 """Reads pairs of reference and hypothesis as JSON from stdin and prints their word error rate.
 
-With `--each` it prints [[errors, words], ...] as JSON. A pair may name its `language`; Chinese and Japanese count letters. With `--json`
-it prints the sums.
+With `--each` it prints [[errors, words], ...] as JSON, with `--json` the sums. A pair may name its `language`; Chinese and
+Japanese count letters.
 """
 
 import json

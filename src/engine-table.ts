@@ -76,7 +76,7 @@ interface EngineRow {
 const engines = {
   'faster-whisper': {
     environment: 'core',
-    devices: ['cuda', 'cpu'],
+    devices: ['cuda', 'mps', 'cpu'],
     // Turbo and the distilled models were not trained to translate: they answer in the language of the speech. CTranslate2
     // scores a whole window and not its tokens.
     capabilities: (family) => ({

@@ -54,8 +54,13 @@ function instructionSets(): string[] {
   }
 }
 
-export function detectMps(): Detected {
-  const present = process.platform === 'darwin' && process.arch === 'arm64';
+/**
+ * The GPU of a Mac with Apple silicon. The tests, which run on Linux, say with ASRPRO_TEST_MLX that this is one; see
+ * `pythonWorker`.
+ */
+export function detectMps(environment: NodeJS.ProcessEnv): Detected {
+  const present =
+    (process.platform === 'darwin' && process.arch === 'arm64') || environment.ASRPRO_TEST_MLX !== undefined;
   const reason = present ? null : 'This is not a Mac with Apple silicon.';
   return {
     id: 'mps',

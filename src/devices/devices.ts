@@ -56,7 +56,7 @@ export function createDevices({
       if ((await engines.status(firstEnvironment)).installed) return await engines.interpreter(firstEnvironment);
       return { ...(await engines.pip()), env: {} };
     };
-    detected ??= detectCuda(python, script, environment).then((cuda) => [detectCpu(), ...cuda, detectMps()]);
+    detected ??= detectCuda(python, script, environment).then((cuda) => [detectCpu(), ...cuda, detectMps(environment)]);
     return detected;
   }
 
@@ -135,7 +135,8 @@ export function createDevices({
     async select(engine) {
       const { prefer, computeType } = config.device;
       if (!isEngineId(engine)) throw new Error(`no device is known for the engine '${engine}'`);
-      const gpu = mayHaveCuda(environment) || (engineRow(engine).devices.includes('mps') && detectMps().present);
+      const gpu =
+        mayHaveCuda(environment) || (engineRow(engine).devices.includes('mps') && detectMps(environment).present);
       if (prefer === 'cpu' || !gpu) {
         lastChosen = 'cpu';
         if (prefer !== 'cpu' && prefer !== 'auto')

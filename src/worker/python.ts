@@ -26,6 +26,9 @@ const THREADS = { GOMP_SPINCOUNT: '1000' };
  * The command line of the Python worker. User site-packages are left out, so that only the environment's own packages
  * count.
  *
+ * Where ASRPRO_TEST_MLX names a folder, the worker imports its `mlx`, the stand-in for a Mac's; only the project's own tests,
+ * which run on Linux, set it.
+ *
  * @param env of the engine: its libraries.
  * @param runtimeRoot folder that holds `src/asrpro_worker`.
  * @param environment the user's.
@@ -41,7 +44,7 @@ export function pythonWorker(
     args: ['-s', '-m', 'asrpro_worker'],
     env: {
       ...pythonEnvironment({ ...environment, ...ALLOCATOR, ...THREADS, ...CARD_ORDER, ...env }),
-      PYTHONPATH: path.join(runtimeRoot, 'src'),
+      PYTHONPATH: [path.join(runtimeRoot, 'src'), environment.ASRPRO_TEST_MLX ?? []].flat().join(path.delimiter),
       PYTHONUNBUFFERED: '1',
       PYTHONIOENCODING: 'utf-8',
     },

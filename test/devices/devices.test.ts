@@ -20,7 +20,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 /** @param broken devices whose inference fails, by `engine device`; @param prefer `device.prefer`. */
-function machine({ broken = [] as string[], prefer = 'auto', gpu = true } = {}) {
+function machine({ broken = [] as string[], prefer = 'auto', gpu = true, mac = false } = {}) {
   const asked: string[] = [];
   const installed = new Set(['core', 'nemo']);
   const probe: Probe = async (engine, [device]) => {
@@ -41,7 +41,11 @@ function machine({ broken = [] as string[], prefer = 'auto', gpu = true } = {}) 
     log: createLog({ level: 'silent', format: 'json' }),
     ...{ engines, probe, runtimeRoot: folder },
     kept: keptOutcomes(path.join(folder, 'devices.json')),
-    environment: { PATH: process.env.PATH, ...(gpu ? { LD_LIBRARY_PATH: folder } : {}) },
+    environment: {
+      PATH: process.env.PATH,
+      ...(gpu ? { LD_LIBRARY_PATH: folder } : {}),
+      ...(mac ? { ASRPRO_TEST_MLX: folder } : {}),
+    },
   });
   return { devices, asked, installed, broken };
 }
@@ -130,4 +134,18 @@ test('a damaged or unwritable file of outcomes is no reason to fail', async () =
   rmSync(path.join(folder, 'devices.json'));
   mkdirSync(path.join(folder, 'devices.json'));
   expect(await machine().devices.select('faster-whisper')).toMatchObject({ device: 'cuda:0' });
+});
+
+test('a Mac takes its GPU for the engines that have code for it, and the CPU with the reason where that fails', async () => {
+  const fails = machine({ gpu: false, mac: true, broken: ['faster-whisper mps'] });
+  expect(await fails.devices.select('faster-whisper')).toMatchObject({ device: 'cpu' });
+  const mps = (await fails.devices.report()).devices.find(({ id }) => id === 'mps')!;
+  expect(mps.engines['faster-whisper']).toMatchObject({ usable: false, reason: expect.stringContaining('SIGSEGV') });
+  const works = machine({ gpu: false, mac: true });
+  expect(await works.devices.select('faster-whisper')).toMatchObject({ device: 'mps' });
+  expect(await works.devices.select('onnx-asr')).toMatchObject({ device: 'cpu' });
+  expect(works.asked).toEqual(['faster-whisper mps']);
+  expect(await machine({ gpu: false, mac: true, prefer: 'cpu' }).devices.select('faster-whisper')).toMatchObject({
+    device: 'cpu',
+  });
 });

@@ -22,7 +22,14 @@ class JobCancelledError(Exception):
 
 
 # What the native libraries say when an allocation fails; they raise RuntimeError for everything.
-_OUT_OF_MEMORY = ("out of memory", "bad_alloc", "failed to allocate", "cannot allocate memory")
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "bad_alloc",
+    "failed to allocate",
+    "cannot allocate memory",
+    "insufficient memory",
+    "[metal::malloc]",
+)
 
 
 def as_worker_error(error: Exception) -> WorkerError:

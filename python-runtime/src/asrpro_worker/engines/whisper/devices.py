@@ -1,4 +1,4 @@
-"""Which devices CTranslate2 can really use here, and with which compute types."""
+"""Which devices Whisper can really use here: those of CTranslate2, and through MLX the GPU of a Mac."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 
+from asrpro_worker.engines.whisper import mlx_devices
 from asrpro_worker.engines.whisper.tiny import special_tokens, write_tiny_whisper
 from asrpro_worker.errors import WorkerError
 from asrpro_worker.messages import ProbedDevice
@@ -18,19 +19,24 @@ _PREFERRED = {"cpu": ("int8", "int8_float32", "float32"), "cuda": ("float16", "i
 
 
 def resolve(device: str) -> str:
-    """The device id in force for `auto`, `cpu`, `cuda` or `cuda:N`. Raises `device_unavailable`."""
+    """The device id in force for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises `device_unavailable`."""
     if device == "auto":
-        return "cuda:0" if probe("cuda:0").usable else "cpu"
+        return next((gpu for gpu in ("cuda:0", "mps") if probe(gpu).usable), "cpu")
+    if device == "mps":
+        mlx_devices.require_gpu()
+        return device
     if device == "cpu":
         return device
     kind, _, index = device.partition(":")
     if kind == "cuda" and (index or "0").isdecimal():
         return f"cuda:{index or 0}"
-    raise WorkerError("device_unavailable", f"CTranslate2 has no device '{device}'; choose 'cpu' or 'cuda'.")
+    raise WorkerError("device_unavailable", f"Whisper has no device '{device}'; choose 'cpu', 'cuda' or 'mps'.")
 
 
 def resolve_compute_type(device: str, asked: str) -> str:
-    """The compute type for `auto`; anything else is kept, and refused by CTranslate2 where it cannot be had."""
+    """The compute type for `auto`; anything else is kept, and refused where it cannot be had."""
+    if device == "mps":
+        return mlx_devices.resolve_compute_type(asked)
     if asked != "auto":
         return asked
     supported = _compute_types(device)
@@ -39,6 +45,8 @@ def resolve_compute_type(device: str, asked: str) -> str:
 
 def probe(device: str) -> ProbedDevice:
     """A real inference: a GPU that is seen can still lack cuBLAS, which fails at first use only."""
+    if device == "mps":
+        return mlx_devices.probe(device)
     try:
         compute_types = _compute_types(resolve(device))
         _encode_something(resolve(device))

@@ -27,13 +27,14 @@ from asrpro_worker.messages import Capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from asrpro_worker.messages import Load, ProbedDevice
     from asrpro_worker.piece import Outcome, Piece
 
 
 class Whisper:
-    """Whisper in CTranslate2 form."""
+    """Whisper in CTranslate2 form, decoded by CTranslate2 or, on the GPU of a Mac, by MLX."""
 
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
@@ -46,7 +47,7 @@ class Whisper:
         phase("weights")
         try:
             compute_type = devices.resolve_compute_type(device, request.compute_type)
-            backend = CTranslate2Backend(directory.path, device, compute_type, threads)
+            backend = _backend(directory.path, device, compute_type, threads)
             facts = backend.facts()
             directory.check_mels(facts.mels)
             tokens = Tokens(directory.path / "tokenizer.json", multilingual=facts.multilingual)
@@ -93,6 +94,15 @@ class Whisper:
 def create() -> Whisper:
     """The engine, without a model."""
     return Whisper()
+
+
+def _backend(path: Path, device: str, compute_type: str, threads: int) -> Backend:
+    if device == "mps":
+        # Installed on Macs alone.
+        from asrpro_worker.engines.whisper.mlx_backend import MlxBackend
+
+        return MlxBackend(path, compute_type)
+    return CTranslate2Backend(path, device, compute_type, threads)
 
 
 def _warm_up(backend: Backend, tokens: Tokens) -> int:

@@ -96,7 +96,7 @@ def load_error(error: Exception) -> WorkerError:
     if known.code != "internal_error":
         return known
     lowered = text.lower()
-    if any(sign in lowered for sign in ("cublas", "cudnn", "cuda", "libcu")):
+    if any(sign in lowered for sign in ("cublas", "cudnn", "cuda", "libcu", "[metal")):
         reason = text.splitlines()[0]
         return WorkerError("device_unavailable", f"The GPU cannot be used: {reason}. Choose the device 'cpu'.")
     if isinstance(error, ValueError) and ("compute type" in lowered or "device" in lowered):

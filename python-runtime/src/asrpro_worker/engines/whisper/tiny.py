@@ -16,7 +16,9 @@ _DIM = 32
 _HEADS = 2
 
 
-def write_tiny_whisper(directory: Path, vocabulary: list[str], languages: list[str], mels: int = 80) -> None:
+def write_tiny_whisper(
+    directory: Path, vocabulary: list[str], languages: list[str], mels: int = 80, quantization: str | None = None
+) -> None:
     """Write `model.bin`, `config.json` and the vocabulary file; the same bytes every time.
 
     `vocabulary` holds Whisper's special tokens. CTranslate2 calls a model multilingual when it holds the empty token.
@@ -63,7 +65,7 @@ def write_tiny_whisper(directory: Path, vocabulary: list[str], languages: list[s
     spec.config.alignment_heads = [[0, head] for head in range(_HEADS)]
     spec.register_vocabulary(vocabulary)
     spec.validate()
-    spec.optimize(quantization=None)
+    spec.optimize(quantization=quantization)
     spec.save(str(directory))
 
 

@@ -1,0 +1,157 @@
+"""Whisper by MLX beside Whisper by CTranslate2. MLX computes on the CPU here, and says that it is a GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from in_process import hear, job, load
+from real_whisper import WHISPER
+from sounds import SPEECH
+
+from asrpro_worker.audio import decode
+from asrpro_worker.engines.whisper import mlx_devices
+from asrpro_worker.engines.whisper.backend import Options
+from asrpro_worker.engines.whisper.ctranslate2_backend import CTranslate2Backend
+from asrpro_worker.engines.whisper.engine import Whisper
+from asrpro_worker.engines.whisper.features import FRAMES
+from asrpro_worker.engines.whisper.model_bin import read_model_bin
+from asrpro_worker.engines.whisper.tiny import write_tiny_whisper
+from asrpro_worker.engines.whisper.warping import first_frames
+from asrpro_worker.errors import WorkerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+mx = pytest.importorskip("mlx.core", reason="MLX is for Macs, and for tests on Linux")
+
+from asrpro_worker.engines.whisper.mlx_backend import MlxBackend  # noqa: E402 - where there is MLX
+
+
+@pytest.fixture
+def mac(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mx.metal, "is_available", lambda: True)
+
+
+@pytest.fixture
+def sounds() -> list[Any]:
+    """Features of three pieces of noise."""
+    random = np.random.default_rng(0)
+    return [random.normal(size=(80, FRAMES)).astype(np.float32) for _ in range(3)]
+
+
+@pytest.fixture
+def prompt(whisper: Path) -> list[int]:
+    """With a context before the commands, as for a prompt."""
+    vocabulary = MlxBackend(whisper, "float32")._vocabulary  # noqa: SLF001 - what the commands are called
+    commands = ("startofprev", "startoftranscript", "en", "transcribe", "notimestamps")
+    before, *start = (vocabulary.index(f"<|{name}|>") for name in commands)
+    return [before, *range(40, 48), *start]
+
+
+@pytest.mark.usefixtures("mac")
+def test_real_speech_has_the_text_and_the_words_of_ctranslate2() -> None:
+    with decode(str(SPEECH), lambda _: None) as pcm:
+        answers = []
+        for device in ("cpu", "mps"):
+            engine = Whisper()
+            facts = load(engine, WHISPER, device=device, compute_type="float32")
+            assert (facts.device, facts.compute_type) == (device, "float32")
+            _, segments = hear(engine, pcm, job(beam_size=1, word_timestamps=True))
+            answers.append(segments)
+    for wanted, found in zip(*answers, strict=True):
+        assert found.tokens == wanted.tokens
+        assert found.avg_logprob == pytest.approx(wanted.avg_logprob, abs=0.01)
+        assert found.no_speech_prob == pytest.approx(wanted.no_speech_prob, abs=0.01)
+        for word, same in zip(found.words or [], wanted.words or [], strict=True):
+            assert word.word == same.word
+            assert (word.start, word.end) == pytest.approx((same.start, same.end), abs=0.041)
+            assert word.probability == pytest.approx(same.probability, abs=0.02)
+
+
+@pytest.mark.parametrize("beam_size", [1, 5])
+def test_a_search_finds_what_ctranslate2_finds(
+    whisper: Path, sounds: list[Any], prompt: list[int], beam_size: int
+) -> None:
+    # CTranslate2 takes half of `most_tokens` for the text whatever the prompt: here that is the same number.
+    options = Options(beam_size, 0.0, most_tokens=2 * len(prompt))
+    found = []
+    for backend in (CTranslate2Backend(whisper, "cpu", "float32", 1), MlxBackend(whisper, "float32")):
+        encoded = backend.encode(sounds)
+        texts = backend.generate(encoded, [prompt] * 3, options)
+        languages = backend.detect_language(encoded)
+        found.append(([text.tokens for text in texts], [text.logprob for text in texts], languages))
+    (wanted, probable, named), (tokens, logprobs, languages) = found
+    assert tokens == wanted
+    assert logprobs == pytest.approx(probable, abs=1e-3)
+    assert [code for code, _ in languages] == [code for code, _ in named]
+    assert [sure for _, sure in languages] == pytest.approx([sure for _, sure in named], abs=1e-3)
+
+
+@pytest.mark.parametrize("options", [Options(5, 0.0, most_tokens=26), Options(5, 0.8, most_tokens=26)])
+def test_a_piece_is_the_same_whatever_is_beside_it(
+    whisper: Path, sounds: list[Any], prompt: list[int], options: Options
+) -> None:
+    backend = MlxBackend(whisper, "float32")
+    together = backend.generate(backend.encode(sounds), [prompt] * 3, options)
+    alone = [backend.generate(backend.encode([one]), [prompt], options)[0] for one in sounds]
+    assert [text.tokens for text in together] == [text.tokens for text in alone]
+    assert [text.tokens for text in backend.generate(backend.encode(sounds), [prompt] * 3, options)] == [
+        text.tokens for text in together
+    ]
+
+
+def test_what_is_no_number_has_no_text(whisper: Path, sounds: list[Any], prompt: list[int]) -> None:
+    backend = MlxBackend(whisper, "float32")
+    encoded = backend.encode([sounds[0] * np.float32(np.nan)])
+    [found] = backend.generate(encoded, [prompt], Options(5, 0.0))
+    assert (found.tokens, found.logprob) == ([], -100.0)
+
+
+def test_int8_weights_are_read_as_what_they_stand_for(tmp_path: Path, whisper: Path) -> None:
+    plain = read_model_bin(whisper / "model.bin")
+    assert "decoder/projection/weight" in plain
+    write_tiny_whisper(tmp_path, MlxBackend(whisper, "float32")._vocabulary, ["en"], quantization="int8")  # noqa: SLF001
+    quantized = read_model_bin(tmp_path / "model.bin")
+    assert not any(name.endswith("_scale") for name in quantized)
+    name = "encoder/layer_0/ffn/linear_0/weight"
+    assert quantized[name] == pytest.approx(plain[name], abs=float(np.abs(plain[name]).max()) / 100)
+
+
+def test_a_file_that_is_cut_short_is_told(own_whisper: Path) -> None:
+    file = own_whisper / "model.bin"
+    file.write_bytes(file.read_bytes()[:-2000])
+    with pytest.raises(RuntimeError, match=r"model\.bin is incomplete"):
+        read_model_bin(file)
+
+
+@pytest.mark.usefixtures("mac")
+def test_the_capability_test_runs_a_model_and_tells_why_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mlx_devices.probe("mps").usable
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("[METAL] Command buffer execution failed: Caused GPU Hang Error")
+
+    monkeypatch.setattr(mx, "conv1d", fail)
+    probed = mlx_devices.probe("mps")
+    assert not probed.usable
+    assert "GPU Hang" in (probed.reason or "")
+
+
+@pytest.mark.usefixtures("mac")
+def test_a_compute_type_that_it_lacks_is_refused(whisper: Path) -> None:
+    with pytest.raises(WorkerError, match="float16 or float32") as refused:
+        load(Whisper(), whisper, device="mps", compute_type="int8")
+    assert refused.value.code == "device_unavailable"
+
+
+def test_without_a_gpu_it_is_refused_with_the_reason(whisper: Path) -> None:
+    assert mlx_devices.probe("mps").reason == "MLX finds no Apple GPU here; choose 'cpu'."
+    with pytest.raises(WorkerError, match="no Apple GPU"):
+        load(Whisper(), whisper, device="mps")
+
+
+def test_the_way_through_a_matrix_is_the_cheapest() -> None:
+    cost = np.array([[0, 0, 9, 9, 9], [9, 9, 0, 9, 9], [9, 9, 9, 0, 0]], np.float32)
+    assert first_frames(cost) == [0, 2, 3]

@@ -1,0 +1,35 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execa } from 'execa';
+import { onTestFinished } from 'vitest';
+import { pythonWithTools } from './python-tools.ts';
+
+/**
+ * Variables that make this machine a Mac with Apple silicon for the gateway and its workers: MLX computes on the CPU and says
+ * that it is a GPU.
+ *
+ * @param broken widths of models (channels of the first convolution) from which on this GPU fails.
+ */
+export async function likeMac({ broken = Number.POSITIVE_INFINITY } = {}): Promise<Record<string, string>> {
+  const real = await execa(await pythonWithTools(), ['-c', 'import mlx; print(mlx.__path__[0])']);
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-mac-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  mkdirSync(path.join(folder, 'mlx'));
+  writeFileSync(path.join(folder, 'mlx', '__init__.py'), standIn(real.stdout, broken));
+  return { ASRPRO_TEST_MLX: folder };
+}
+
+function standIn(packages: string, broken: number): string {
+  return `
+__path__ = [${JSON.stringify(packages)}]
+from mlx import core
+core.metal.is_available = lambda: True
+_convolve = core.conv1d
+def conv1d(x, weight, *rest, **options):
+    if weight.shape[0] >= ${broken === Number.POSITIVE_INFINITY ? 'float("inf")' : broken}:
+        raise RuntimeError("[METAL] Command buffer execution failed: Caused GPU Hang Error")
+    return _convolve(x, weight, *rest, **options)
+core.conv1d = conv1d
+`;
+}
