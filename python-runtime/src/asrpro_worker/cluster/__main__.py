@@ -63,25 +63,34 @@ def _stop(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def _status(arguments: argparse.Namespace) -> dict[str, Any]:
-    import ray
-
-    from asrpro_worker.cluster.book import nodes_of_cluster
-    from asrpro_worker.cluster.connect import connect
-    from asrpro_worker.cluster.order import BOOK, NAMESPACE
-
     address = arguments.address or node.known_address()
     if address is None:
         raise WorkerError("cluster_unreachable", "This machine is no node; say the head's address with --address.")
     if not os.environ.get("RAY_AUTH_MODE"):
         os.environ.update(node.environment_of(node.token(arguments.token_file, may_make=False)))
-    connect(address)
+    # Ray reads the settings of the token when it is imported.
+    from asrpro_worker.cluster.connect import Connection
+
+    connection = Connection(address)
+    try:
+        return _seen(address)
+    finally:
+        connection.close()
+
+
+def _seen(address: str) -> dict[str, Any]:
+    import ray
+
+    from asrpro_worker.cluster.book import nodes_of_cluster
+    from asrpro_worker.cluster.order import BOOK, NAMESPACE
+
     try:
         state = ray.get(ray.get_actor(BOOK, namespace=NAMESPACE).state.remote(), timeout=20)
     except ValueError:
         state = None
     nodes = state.nodes if state else nodes_of_cluster()
     replicas = state.replicas if state else []
-    told = {
+    return {
         "address": address,
         "ray": ray.__version__,
         "nodes": [
@@ -110,8 +119,6 @@ def _status(arguments: argparse.Namespace) -> dict[str, Any]:
         ],
         "pieces_per_second": state.pieces_per_second if state else 0.0,
     }
-    ray.shutdown()
-    return told
 
 
 def _status_words(told: dict[str, Any]) -> str:

@@ -8,6 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+# First: it sets what Ray reads when it is imported.
+from asrpro_worker.cluster.connect import Connection  # isort: skip
+
 import ray
 from ray import serve
 from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError
@@ -16,7 +19,6 @@ from ray.serve.exceptions import RayServeException
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from asrpro_worker.cluster.book import nodes_of_cluster, open_book
-from asrpro_worker.cluster.connect import connect
 from asrpro_worker.cluster.model_files import Source, describe
 from asrpro_worker.cluster.order import Order
 from asrpro_worker.cluster.parcel import Failed, pack
@@ -61,6 +63,7 @@ class RayEngine:
 
     def __init__(self) -> None:
         self._send: Callable[[WorkerMessage], None] = lambda _: None
+        self._connection: Connection | None = None
         self._book: Any = None
         self._order: Order | None = None
         self._source: Any = None
@@ -77,7 +80,7 @@ class RayEngine:
         if cluster is None:
             raise WorkerError("model_load_failed", "The engine 'ray' needs the address of a cluster.")
         try:
-            connect(cluster.address)
+            self._connection = Connection(cluster.address)
         except ClusterError as error:
             self._send(Cluster(reachable=False, reason=error.message, nodes=[]))
             raise
@@ -132,9 +135,10 @@ class RayEngine:
         try:
             if ray.get(self._book.leave.remote(self._order.name, _user()), timeout=60):
                 after = _left(replicas)
-            ray.shutdown()
         except Exception:
             log.exception("The cluster did not say that the model was unloaded")
+        if self._connection is not None:
+            self._connection.close()
         return before, after
 
     def _in_flight(self) -> int:
