@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import serve
+from ray.serve.config import ProxyLocation
 
 from asrpro_worker.cluster.order import BOOK, NAMESPACE, SLOT, Node, State
 from asrpro_worker.cluster.replica import BEAT, application
@@ -150,6 +151,8 @@ class Book:
             if replicas != entry.replicas:
                 log.info("%s has %d replicas from now on", name, replicas)
                 entry.replicas = replicas
+                # Ray would listen for HTTP on every node, which nobody asks for and which takes 100 MB each.
+                serve.start(proxy_location=ProxyLocation.Disabled)
                 target = serve.RunTarget(application(entry.order, replicas), name=name, route_prefix=None)
                 serve.run_many([target], wait_for_applications_running=False)
 
