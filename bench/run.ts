@@ -9,6 +9,7 @@ import { execa } from 'execa';
 import { mainProgram } from '../test/setup/checkout.ts';
 import { createHome } from '../test/setup/create-home.ts';
 import { installForTests, sharedHome } from '../test/setup/shared-home.ts';
+import { cluster } from './cluster.ts';
 import { downloads } from './downloads.ts';
 import { find } from './find.ts';
 import { gpu } from './gpu.ts';
@@ -46,6 +47,7 @@ const others: Record<string, () => Promise<void>> = {
   overhead,
   recording,
   gpu: async () => gpu(await corePython()),
+  cluster,
 };
 
 const full = process.argv.includes('--full');

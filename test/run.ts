@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { execa } from 'execa';
 import { checkout } from './setup/checkout.ts';
-import { nemoWithTools, pythonWithTools } from './setup/python-tools.ts';
+import { pythonWithTools, toolsIn } from './setup/python-tools.ts';
 import { installForTests } from './setup/shared-home.ts';
 
 const packages = path.join(checkout, 'node_modules');
@@ -21,12 +21,9 @@ const checks: Record<string, () => Promise<void>> = {
   },
   'python-types': () => python('mypy'),
   python: () => python('pytest', '--quiet'),
-  'python-nemo': async () => {
-    const { file, args } = await nemoWithTools('pytest');
-    // Its packages warn of their own use of each other.
-    const settings = ['--quiet', '--override-ini', 'filterwarnings=default', '--disable-warnings'];
-    await show(file, [...args, ...settings, 'tests/nemo_engine'], runtime);
-  },
+  'python-nemo': () => pythonIn('nemo', 'tests/nemo_engine'),
+  // Ray has no clusters elsewhere.
+  ...(process.platform === 'linux' && { 'python-cluster': () => pythonIn('cluster', 'tests/ray_engine') }),
   real: () => node('vitest/vitest.mjs', 'run', '--project', 'real'),
 };
 
@@ -36,8 +33,8 @@ const stages = [
     ['types', 'lint', 'quick'],
     ['python-lint', 'python-types', 'python', 'python-nemo'],
   ],
-  // Each of these tests starts engines that take all cores.
-  [['real']],
+  // Each of these tests starts engines that take all cores, or clusters whose parts wait for each other.
+  [['python-cluster', 'real']],
 ];
 
 /** Where a check's output goes: of several lanes, each shows what it said when it is over. */
@@ -60,6 +57,14 @@ async function node(program: string, ...args: string[]): Promise<void> {
 async function python(module: string, ...args: string[]): Promise<void> {
   tools ??= installForTests().then(pythonWithTools);
   await show(await tools, ['-m', module, ...args], runtime);
+}
+
+/** Tests of an engine, in its environment. */
+async function pythonIn(environment: 'nemo' | 'cluster', tests: string): Promise<void> {
+  const { file, args } = await toolsIn(environment, 'pytest');
+  // Its packages warn of their own use of each other.
+  const settings = ['--quiet', '--override-ini', 'filterwarnings=default', '--disable-warnings'];
+  await show(file, [...args, ...settings, tests], runtime);
 }
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(checks);

@@ -15,6 +15,7 @@ from asrpro_worker.audio import decode
 from asrpro_worker.downmix import Downmix
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -103,7 +104,8 @@ def test_channels_that_cancel_in_a_part_of_a_file(tmp_path: Path) -> None:
 
 def spoken() -> NDArray[np.float32]:
     with decode(str(SPEECH), lambda _: None) as pcm:
-        return pcm.read(0, pcm.samples)
+        samples: NDArray[np.float32] = pcm.read(0, pcm.samples)
+        return samples
 
 
 def hiss(loud: float, seed: int = 0) -> NDArray[np.float32]:
@@ -114,7 +116,7 @@ def hum() -> NDArray[np.float32]:
     return (0.3 * np.sin(np.arange(len(spoken())) * (2 * np.pi * 50 / 16_000))).astype(np.float32)
 
 
-MIXTURES = {
+MIXTURES: dict[str, Callable[[NDArray[np.float32]], tuple[list[NDArray[np.float32]], list[str] | None]]] = {
     "each of the pair has noise of its own": lambda s: ([s + hiss(0.02), hiss(0.02, 1) - s], None),
     "a hum that both have": lambda s: ([s + hum(), hum() - s], None),
     "an offset that drifts": lambda s: ([s + np.linspace(0, 0.4, len(s)), np.linspace(0, 0.4, len(s)) - s], None),

@@ -49,8 +49,24 @@ class Model(Struct, frozen=True):
     languages: list[str] | None
 
 
-class Load(Struct, frozen=True, tag="load"):
-    """`threads` 0: one for each physical core. `concurrency` 0: what suits the machine."""
+class Replicas(Struct, frozen=True):
+    """Between how many Ray chooses by itself."""
+
+    min: Count
+    max: Count
+
+
+class OnCluster(Struct, frozen=True):
+    """For the engine `ray`: the head, the engine of the replicas, the model's id, and how many (None: one a slot)."""
+
+    address: str
+    replicas: Positive | Replicas | None
+    engine: str
+    model: str
+
+
+class Load(Struct, frozen=True, tag="load", omit_defaults=True):
+    """`threads` 0: one for each physical core. `concurrency` 0: what suits the machine. `cluster`: for `ray` only."""
 
     request: str
     model: Model
@@ -58,6 +74,7 @@ class Load(Struct, frozen=True, tag="load"):
     compute_type: str
     threads: Count
     concurrency: Count
+    cluster: OnCluster | None = None
 
 
 class Transcribe(Struct, frozen=True, tag="transcribe", omit_defaults=True):
@@ -233,8 +250,41 @@ class Devices(Struct, frozen=True, tag="devices"):
     devices: list[ProbedDevice]
 
 
+class ClusterNode(Struct, frozen=True):
+    """A machine of the cluster: `slots` for replicas, and the `models` of those that run there."""
+
+    id: str
+    name: str
+    alive: bool
+    cpus: float
+    gpus: float
+    memory_bytes: int
+    slots: int
+    replicas: int
+    models: list[str]
+
+
+class Cluster(Struct, frozen=True, tag="cluster"):
+    """What the engine `ray` sees, when it is connected and whenever that changes. `reason`: why it is unreachable."""
+
+    reachable: bool
+    reason: str | None
+    nodes: list[ClusterNode]
+
+
 WorkerMessage = (
-    Hello | Loading | Loaded | Started | Progress | SegmentReady | Result | Failure | Cancelled | Unloaded | Devices
+    Hello
+    | Loading
+    | Loaded
+    | Started
+    | Progress
+    | SegmentReady
+    | Result
+    | Failure
+    | Cancelled
+    | Unloaded
+    | Devices
+    | Cluster
 )
 
 decode_gateway = Decoder(GatewayMessage).decode

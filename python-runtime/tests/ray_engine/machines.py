@@ -1,0 +1,77 @@
+"""A cluster of Ray on this machine: a head without slots, and nodes with one each, every one with a home of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+from ray.cluster_utils import Cluster
+from worker_process import SOURCE
+
+_SMALL = 100_000_000
+
+
+class Machines:
+    """`with` ends all of them."""
+
+    def __init__(self, homes: Path, nodes: int) -> None:
+        self._homes = homes
+        self._numbers = itertools.count()
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
+        self._cluster = Cluster(initialize_head=True, head_node_args=self._settings(0))
+        self.nodes = [self.add() for _ in range(nodes)]
+
+    @property
+    def address(self) -> str:
+        """Of the head."""
+        return str(self._cluster.address)
+
+    def add(self) -> Any:
+        """One more machine."""
+        return self._cluster.add_node(**self._settings(1))
+
+    def kill_head(self) -> None:
+        """The cluster is gone; the nodes die of it."""
+        self._cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+    def engines(self) -> list[psutil.Process]:
+        """Processes of replicas that have a model."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE and self._is_engine(process):
+                    found.append(process)
+        return found
+
+    def _is_engine(self, process: psutil.Process) -> bool:
+        home = process.environ().get("ASRPRO_HOME", "")
+        return home.startswith(str(self._homes)) and "asrpro_worker.cluster.inner" in process.cmdline()
+
+    def home(self, number: int) -> Path:
+        """Of the node that was the so-manieth to come."""
+        return self._homes / f"node-{number}"
+
+    def kill(self, node: Any) -> None:
+        """All its processes at once, as a machine without power."""
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    def __enter__(self) -> Machines:  # noqa: PYI034 - Self is not in Python 3.10
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cluster.shutdown()
+
+    def _settings(self, slots: int) -> dict[str, Any]:
+        home = self._homes / ("head" if not slots else f"node-{next(self._numbers)}")
+        return {
+            "num_cpus": 1,
+            "resources": {"asrpro_slot": slots} if slots else {},
+            "object_store_memory": _SMALL,
+            "include_dashboard": False,
+            "env_vars": {"ASRPRO_HOME": str(home)},
+        }
