@@ -113,10 +113,11 @@ def hiss(loud: float, seed: int = 0) -> NDArray[np.float32]:
 
 
 def hum() -> NDArray[np.float32]:
-    return (0.3 * np.sin(np.arange(len(spoken())) * (2 * np.pi * 50 / 16_000))).astype(np.float32)
+    wave: NDArray[np.floating] = 0.3 * np.sin(np.arange(len(spoken())) * (2 * np.pi * 50 / 16_000))
+    return wave.astype(np.float32)
 
 
-MIXTURES: dict[str, Callable[[NDArray[np.float32]], tuple[list[NDArray[np.float32]], list[str] | None]]] = {
+MIXTURES: dict[str, Callable[[NDArray[np.float32]], tuple[list[NDArray[np.floating]], list[str] | None]]] = {
     "each of the pair has noise of its own": lambda s: ([s + hiss(0.02), hiss(0.02, 1) - s], None),
     "a hum that both have": lambda s: ([s + hum(), hum() - s], None),
     "an offset that drifts": lambda s: ([s + np.linspace(0, 0.4, len(s)), np.linspace(0, 0.4, len(s)) - s], None),
