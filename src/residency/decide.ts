@@ -10,6 +10,8 @@ import type { Effect, JobEntry, LineEntry, LoadEntry, State, UnloadEntry, Worker
 export const CLOSE_GRACE_SECONDS = 1;
 /** A worker that was killed and is still there may end in a minute, or never. */
 const STUCK_RETRY_SECONDS = 60;
+/** A head that comes back within this time may know its machines again; after it everything is begun anew. */
+const CUT_OFF_SECONDS = 15;
 
 /**
  * What is to be done now. Pure, and total: every state has an answer. It is asked after every event, and again after its
@@ -25,6 +27,7 @@ const STUCK_RETRY_SECONDS = 60;
  *    1. One whose load failed, or that broke the protocol: killed.
  *    2. One with a job that hangs or does not stop: killed when its other jobs are done, at the latest after the drain time.
  *    3. One that was prepared and that nobody in line needs: killed, there is nothing in it to lose.
+ *    4. One whose cluster has been out of reach for a while: killed, the model is loaded anew when somebody wants it.
  * 4. What waits in vain is told so: what failed (when no load is under way, to say what became of the model before), and
  *    what has waited too long. A load that is first in line and has no job before it is not waiting any more.
  * 5. What is named is looked at on arrival: the model of a request, the files of a load. Not while a command is carried
@@ -90,7 +93,7 @@ function endWorkers(state: State, now: number): Effect[] {
   return state.workers.flatMap((worker) => {
     const { phase } = worker;
     if (phase === 'spent') return stop(worker, 'kill'); // 3.1
-    if (now >= endOfPatience(state, worker)) return stop(worker, 'kill'); // 3.2
+    if (now >= endOfPatience(state, worker)) return stop(worker, 'kill'); // 3.2, 3.4
     const prepared = phase === 'starting' || phase === 'ready';
     return prepared && worker.engine !== needed ? stop(worker, 'kill') : []; // 3.3
   });
@@ -245,9 +248,13 @@ function nextMoment(state: State, now: number): number | null {
   return next !== null && state.timer !== null && Math.abs(next - state.timer) < 1e-6 ? state.timer : next;
 }
 
-/** When a worker with a job that hangs or does not stop is ended; Infinity where there is none. */
-function endOfPatience(state: State, { generation, phase }: WorkerState): number {
-  if (phase !== 'loaded') return Number.POSITIVE_INFINITY;
+/** When a worker with a job that hangs or does not stop, or whose cluster is gone, is ended; Infinity for all others. */
+function endOfPatience(state: State, worker: WorkerState): number {
+  if (worker.phase !== 'loaded') return Number.POSITIVE_INFINITY;
+  return Math.min(endOfJobs(state, worker), (worker.cutOffSince ?? Number.POSITIVE_INFINITY) + CUT_OFF_SECONDS);
+}
+
+function endOfJobs(state: State, { generation }: WorkerState): number {
   const jobs = state.running.filter((job) => job.generation === generation);
   const since = Math.min(
     ...[hungSince(state, generation), ...jobs.map(({ deafSince }) => deafSince)].filter((time) => time !== null),

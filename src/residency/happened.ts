@@ -111,6 +111,11 @@ export function happened(state: State, event: Event, now: number): void {
     case 'WorkerStuck':
       workerStays(state, event.generation);
       break;
+    case 'ClusterHeard': {
+      const worker = workerOf(state, event.generation);
+      if (worker) worker.cutOffSince = event.reachable ? null : (worker.cutOffSince ?? now);
+      break;
+    }
     case 'WorkerExited':
       workerExited(state, event, now);
       break;
@@ -175,8 +180,9 @@ function commandCarriedOut(state: State, done: boolean): void {
 function workerExited(state: State, event: Extract<Event, { type: 'WorkerExited' }>, now: number): void {
   const worker = removeWorker(state, event.generation);
   if (worker === undefined) return;
-  const { generation, engine, fault, phase, model, loaded } = worker;
-  const crash = event.exit.endedBy !== 'us' || fault !== null;
+  const { generation, engine, fault, phase, model, loaded, cutOffSince } = worker;
+  // One whose cluster is gone ends sooner or later: no fault of its own, nor of the model's.
+  const crash = fault !== null || (event.exit.endedBy !== 'us' && cutOffSince === null);
   state.lastEnd = { crash, engine };
   if (crash) {
     state.lastError = `Worker ${generation} ${fault ?? describeExit(event.exit)}.`;
@@ -191,12 +197,13 @@ function workerExited(state: State, event: Extract<Event, { type: 'WorkerExited'
 /** What it means for others that a worker in this phase has come to an end nobody wanted. */
 function workerFailed(
   state: State,
-  { engine }: WorkerState,
+  { engine, cutOffSince }: WorkerState,
   phase: WorkerState['phase'],
   error: AsrproError,
   now: number,
 ): void {
-  if (phase === 'starting' || phase === 'ready') state.crashes.set(engine, [...(state.crashes.get(engine) ?? []), now]);
+  const early = (phase === 'starting' || phase === 'ready') && cutOffSince === null;
+  if (early) state.crashes.set(engine, [...(state.crashes.get(engine) ?? []), now]);
   if (phase === 'starting') startFailed(state, engine, error, now);
   if (phase === 'loading') loadFailed(state, error, true, now);
 }

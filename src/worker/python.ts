@@ -38,11 +38,16 @@ export function pythonWorker(
   return {
     file: python,
     args: ['-s', '-m', 'asrpro_worker'],
-    env: {
-      ...pythonEnvironment({ ...environment, ...ALLOCATOR, ...THREADS, ...env }),
-      PYTHONPATH: path.join(runtimeRoot, 'src'),
-      PYTHONUNBUFFERED: '1',
-      PYTHONIOENCODING: 'utf-8',
-    },
+    env: pythonOfOurs(runtimeRoot, { ...environment, ...ALLOCATOR, ...THREADS, ...env }),
+  };
+}
+
+/** What a Python that runs modules of the runtime sees. */
+export function pythonOfOurs(runtimeRoot: string, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return {
+    ...pythonEnvironment(environment),
+    PYTHONPATH: path.join(runtimeRoot, 'src'),
+    PYTHONUNBUFFERED: '1',
+    PYTHONIOENCODING: 'utf-8',
   };
 }

@@ -2,6 +2,7 @@ import type { ModelEngine } from '../engine-table.ts';
 import { AsrproError, type ErrorCode, errorKinds } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
+  type ClusterReport,
   type GatewayMessage,
   type Loaded,
   type LoadMessage,
@@ -15,6 +16,9 @@ import type { WorkerHandle } from './handle.ts';
 import { climb, type Ladder, politeLadder, type Rung, shortLadder } from './kill-ladder.ts';
 import type { Footprint } from './memory.ts';
 import { createWatchdog, type Watchdog } from './watchdog.ts';
+
+/** A head that is started anew is there after so many seconds at the earliest. */
+const CLUSTER_RETRY_SECONDS = 5;
 
 export type WorkerState = 'starting' | 'ready' | 'stopping' | 'stopped' | 'crashed';
 
@@ -53,6 +57,8 @@ export interface WorkerEvents {
   deaf(job: string): void;
   /** A job gave no sign of life for too long; it has failed, and the engine is still in it. */
   hung(job: string): void;
+  /** What it says of the cluster that it works on. */
+  cluster(report: ClusterReport): void;
   /** @param error what those in hand get. */
   exited(exit: ExitReport, error: AsrproError): void;
 }
@@ -92,6 +98,8 @@ export class Worker {
   #stop: Promise<StopReport> | null = null;
   #requests = 0;
   #device = 'cpu';
+  /** Why the cluster that it works on is out of reach, by its last word; null: it is not, or there is none. */
+  #cutOff: string | null = null;
 
   constructor(
     handle: WorkerHandle,
@@ -282,6 +290,12 @@ export class Worker {
       this.#settleHello?.resolve();
       return;
     }
+    if (message.type === 'cluster') {
+      const { type: _, ...report } = message;
+      this.#cutOff = report.reachable ? null : (report.reason ?? 'The cluster is out of reach.');
+      this.#events.cluster?.(report);
+      return;
+    }
     const subject = message.type === 'error' ? message.subject : 'job' in message ? message.job : message.request;
     const pending = this.#pending.get(subject);
     if (pending) pending.receive(message);
@@ -292,7 +306,7 @@ export class Worker {
     const stopped = this.#state === 'stopping';
     // One that was asked to end may do so with any code.
     const report: ExitReport = stopped ? { ...exit, endedBy: 'us', outOfMemory: false } : exit;
-    const error = crashError(report, this.#crashCode());
+    const error = this.#cutOff === null ? crashError(report, this.#crashCode()) : clusterGone(this.#cutOff);
     this.#become(stopped ? 'stopped' : 'crashed');
     if (!stopped) this.#log.error({ ...exit, inHand: [...this.#pending.keys()] }, `the worker ${describeExit(report)}`);
     this.#events.exited?.(report, error);
@@ -330,6 +344,11 @@ function receiveJob(message: WorkerMessage, channel: Channel<JobMessage>, finish
       finish(() => channel.fail(engineError(message)));
       break;
   }
+}
+
+/** A worker whose cluster is gone cannot do anything, and does not live long: that says nothing about the model. */
+export function clusterGone(reason: string): AsrproError {
+  return new AsrproError('cluster_unreachable', reason, { retryAfterSeconds: CLUSTER_RETRY_SECONDS });
 }
 
 function engineError(message: Extract<WorkerMessage, { type: 'error' }>): AsrproError {
