@@ -53,8 +53,8 @@ const environments = {
   },
   cluster: {
     locks: { cluster: 'all', 'core-cuda': 'nvidia' },
-    sizeBytes: 880_000_000,
-    cudaSizeBytes: 1_760_000_000,
+    sizeBytes: 830_000_000,
+    cudaSizeBytes: 1_705_000_000,
     imports: ['ray.serve', 'faster_whisper', 'ctranslate2', 'onnx_asr', 'onnxruntime', 'zmq', 'msgpack', 'psutil'],
     shown: ['ray', 'faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime'],
     // Elsewhere Ray has one machine at most.

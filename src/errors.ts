@@ -104,9 +104,12 @@ export const errorKinds = {
   // Engines
   engine_not_found: bad('No such engine environment; `GET /v1/engines` lists them.', { status: 404 }),
   engine_not_installed: bad('The engine environment that this model needs is not installed.', { exitCode: 4 }),
-  engine_unsupported: bad('The engine environment does not exist for this system; the message says for which it does.', {
-    exitCode: 4,
-  }),
+  engine_unsupported: bad(
+    'The engine environment does not exist for this system; the message says for which it does.',
+    {
+      exitCode: 4,
+    },
+  ),
   engine_broken: broken('The engine environment is damaged; install it again.', { exitCode: 4 }),
   engine_install_failed: broken('Installing the engine environment failed; the message carries the last output.', {
     exitCode: 4,

@@ -37,7 +37,9 @@ function asDevice({ id, name, alive, cpus, gpus, memory_bytes, slots, replicas, 
   return {
     id: `node:${id}`,
     kind: gpus > 0 ? 'cuda' : 'cpu',
-    name: [name, count(cpus, 'core'), count(gpus, 'GPU'), `${count(replicas, 'replica')} of ${slots}${loaded}`].join(', '),
+    name: [name, count(cpus, 'CPU'), count(gpus, 'GPU'), `${count(replicas, 'replica')} of ${slots}${loaded}`].join(
+      ', ',
+    ),
     memoryBytes: Math.round(memory_bytes),
     usable: reason === null,
     reason,

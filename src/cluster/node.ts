@@ -18,7 +18,7 @@ export interface NodeOptions {
   /** Folder that holds `src/asrpro_worker`. */
   runtimeRoot: string;
   environment: NodeJS.ProcessEnv;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   onLine?(line: string): void;
 }
 

@@ -136,7 +136,9 @@ export const configSchema = z.strictObject({
         .union([replicas, replicaRange])
         .nullable()
         .default(null)
-        .describe('Copies of the model on the cluster: a number, {"min", "max"} for as many as are busy, or null: one a node.'),
+        .describe(
+          'Copies of the model on the cluster: a number, {"min", "max"} for as many as are busy, or null: one a node.',
+        ),
       token: z
         .string()
         .min(1)
@@ -146,7 +148,9 @@ export const configSchema = z.strictObject({
       tokenFile: place
         .nullable()
         .default(null)
-        .describe('File with the secret of the cluster; null: cluster-token in the data directory, which the head writes.'),
+        .describe(
+          'File with the secret of the cluster; null: cluster-token in the data directory, which the head writes.',
+        ),
     })
     .prefault({}),
   log: z

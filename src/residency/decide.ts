@@ -93,7 +93,7 @@ function endWorkers(state: State, now: number): Effect[] {
   return state.workers.flatMap((worker) => {
     const { phase } = worker;
     if (phase === 'spent') return stop(worker, 'kill'); // 3.1
-    if (now >= endOfPatience(state, worker)) return stop(worker, 'kill'); // 3.2, 3.4
+    if (now >= endOfPatience(state, worker)) return stop(worker, 'kill'); // 3.2
     const prepared = phase === 'starting' || phase === 'ready';
     return prepared && worker.engine !== needed ? stop(worker, 'kill') : []; // 3.3
   });
@@ -251,7 +251,9 @@ function nextMoment(state: State, now: number): number | null {
 /** When a worker with a job that hangs or does not stop, or whose cluster is gone, is ended; Infinity for all others. */
 function endOfPatience(state: State, worker: WorkerState): number {
   if (worker.phase !== 'loaded') return Number.POSITIVE_INFINITY;
-  return Math.min(endOfJobs(state, worker), (worker.cutOffSince ?? Number.POSITIVE_INFINITY) + CUT_OFF_SECONDS);
+  const { cutOffSince } = worker;
+  const cutOff = cutOffSince === null ? Number.POSITIVE_INFINITY : cutOffSince + CUT_OFF_SECONDS; // 3.4
+  return Math.min(endOfJobs(state, worker), cutOff);
 }
 
 function endOfJobs(state: State, { generation }: WorkerState): number {

@@ -47,7 +47,7 @@ export const load = z.object({
   threads: z.number().int().nonnegative(),
   /** Jobs to run side by side; 0: what suits the machine. */
   concurrency: z.number().int().nonnegative(),
-  /** For the engine `ray`: where the model shall run, and how. Absent elsewhere. */
+  /** For a worker that stands for a cluster: where the model shall run, and how. Absent elsewhere. */
   cluster: z
     .object({
       /** `HOST:PORT` of the head. */
@@ -245,7 +245,7 @@ export const clusterNode = z.object({
   models: z.array(z.string()),
 });
 export type ClusterNode = z.infer<typeof clusterNode>;
-/** From the engine `ray`, when it is connected and whenever something of it changes. */
+/** From a worker that stands for a cluster: when it is connected, and whenever something of it changes. */
 export const cluster = z.object({
   type: z.literal('cluster'),
   reachable: z.boolean(),
