@@ -96,7 +96,6 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
       if (isEngineId(engine)) await engines.interpreter(workerEngine(engine, cluster !== null).environment);
     },
     async loadSettings(model) {
-      await cluster?.requireHead();
       const settings = await loadSettings(model, config, devices);
       return cluster === null ? settings : { ...settings, cluster: loadOnCluster(config, model) };
     },
@@ -163,19 +162,20 @@ async function buildReal(parts: ServiceParts, run: RunDirectory): Promise<Backen
     nvidia: mayHaveCuda(environment),
   });
   const library = createModelLibrary({ config, paths, log, environment, engineStatus: (id) => engines.status(id) });
-  const onCluster = config.cluster.address !== null;
+  const elsewhere = await buildCluster(parts, engines, runtimeRoot);
   const start = process.createProcessStarter({
     log,
     run,
     async command(engine) {
       if (!isEngineId(engine)) throw new Error(`no process runs the engine '${engine}'`);
-      const runner = workerEngine(engine, onCluster);
+      const runner = workerEngine(engine, elsewhere !== null);
       const { python, env } = await engines.interpreter(runner.environment);
-      const more = onCluster ? { ...env, ...rayEnvironment(config, paths) } : env;
+      // A head that is gone costs a connection and no process.
+      await elsewhere?.cluster.requireHead();
+      const more = elsewhere === null ? env : { ...env, ...rayEnvironment(config, paths) };
       return { ...pythonWorker(python, more, runtimeRoot, environment), engine: runner.id };
     },
   });
-  const elsewhere = await buildCluster(parts, engines, runtimeRoot);
   return {
     engines,
     library,

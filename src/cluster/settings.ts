@@ -25,7 +25,7 @@ export function clusterToken({ cluster }: Pick<Config, 'cluster'>, paths: Pick<P
 }
 
 export function tokenFile({ cluster }: Pick<Config, 'cluster'>, paths: Pick<Paths, 'data'>): string {
-  return cluster.tokenFile ?? path.join(paths.data, 'cluster-token');
+  return cluster.tokenFile ?? path.join(paths.data, 'cluster', 'token');
 }
 
 /** What a process that starts Ray or connects to it sees besides its own: who it is, and that nothing is reported to Ray's makers. */

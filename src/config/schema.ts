@@ -149,7 +149,7 @@ export const configSchema = z.strictObject({
         .nullable()
         .default(null)
         .describe(
-          'File with the secret of the cluster; null: cluster-token in the data directory, which the head writes.',
+          'File with the secret of the cluster; null: cluster/token in the data directory, which the head writes.',
         ),
     })
     .prefault({}),
