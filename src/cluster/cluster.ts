@@ -92,7 +92,7 @@ export function createCluster({ address, ask }: ClusterOptions): Cluster {
 
 const OUT_OF_REACH = 'The cluster is out of reach.';
 
-export function unreachable(why: string): AsrproError {
+function unreachable(why: string): AsrproError {
   return new AsrproError('cluster_unreachable', why, {
     hint: '`asrpro cluster status` on this machine tells more.',
     retryAfterSeconds: RETRY_SECONDS,

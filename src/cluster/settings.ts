@@ -1,11 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
-import type { Config } from '../config/schema.ts';
+import { type Config, HEAD_ADDRESS } from '../config/schema.ts';
 import type { LoadMessage } from '../wire/messages.ts';
 
 /** Where Ray's head listens when nothing else is said, and what the documentation and deploy/ open. */
 export const HEAD_PORT = 6379;
+
+/** HOST:PORT, an IPv6 address in brackets; the configuration takes the same. */
+export function isHeadAddress(text: string): boolean {
+  return HEAD_ADDRESS.test(text);
+}
 
 /** The secret that every process of the cluster shows the others. Whoever has it may run any program on all machines. */
 export interface ClusterToken {

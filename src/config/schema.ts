@@ -22,6 +22,8 @@ const computeType = z.enum([
   'float32',
 ]);
 
+/** `HOST:PORT` of the head of a cluster; an IPv6 address is in brackets. */
+export const HEAD_ADDRESS = /^(?:[^\s:/[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/;
 const replicas = z.number().int().min(1).max(10_000);
 const replicaRange = z
   .strictObject({ min: replicas, max: replicas })
@@ -128,7 +130,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       address: z
         .string()
-        .regex(/^(?:[^\s:/[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/)
+        .regex(HEAD_ADDRESS)
         .nullable()
         .default(null)
         .describe('HOST:PORT of the head of a Ray cluster on which models run; null: they run on this machine.'),

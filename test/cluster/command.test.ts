@@ -29,10 +29,11 @@ test('start --head says what the other machines have to run, and where the secre
   const { code, out, err } = await run(['start', '--head', '--port', '7000', '--slots', '2']);
   expect({ code, err }).toEqual({ code: 0, err: '' });
   expect(out).toMatch(/^ {2}asrpro cluster start [\d.]+:7000$/m);
+  expect(out).toContain('/data/cluster/token');
+  expect(out).toMatch(/^ +10002-10999 +workers$/m);
   const token = path.join(home, 'cluster', 'token');
-  expect(out).toContain(token);
   const [{ args, ray }] = said();
-  expect(args).toEqual(['start', '--head', '--port', '7000', '--slots', '2']);
+  expect(args).toEqual(['start', '--head', '--slots', '2', '--port', '7000', '--json']);
   expect(ray).toMatchObject({ RAY_AUTH_MODE: 'token', RAY_AUTH_TOKEN_PATH: token, RAY_USAGE_STATS_ENABLED: '0' });
 });
 
@@ -40,10 +41,10 @@ test('start HEAD:PORT joins with the secret of the environment; a head that is n
   const { run, said } = nodeCommands();
   const joined = await run(['start', '10.0.0.1:6379', '--json'], { ASRPRO_CLUSTER_TOKEN: 'secret' });
   expect(JSON.parse(joined.out)).toMatchObject({ head: false, address: '10.0.0.1:6379' });
-  expect(said()[0]).toMatchObject({ args: ['start', '10.0.0.1:6379'], ray: { RAY_AUTH_TOKEN: 'secret' } });
+  expect(said()[0]).toMatchObject({ args: ['start', '10.0.0.1:6379', '--json'], ray: { RAY_AUTH_TOKEN: 'secret' } });
   const refused = await run(['start', 'unreachable:1']);
   expect(refused.code).toBe(1);
-  expect(refused.err).toContain('there is no head');
+  expect(refused.err).toContain('The head at unreachable:1 does not answer.');
 });
 
 test('status shows machines, replicas and rate of cluster.address, for people and as JSON', async () => {
@@ -52,10 +53,17 @@ test('status shows machines, replicas and rate of cluster.address, for people an
   const people = await run(['status'], environment);
   expect(people.out).toContain('10.0.0.1:6379: 2 nodes, 2 replicas of 2 slots, 12.5 pieces a second');
   expect(people.out).toMatch(/third\s+gone/);
+  expect(people.out).toContain('custom: 2 replicas wanted, 1 gateways use it');
   const json = JSON.parse((await run(['status', '--json'], environment)).out);
   expect(json).toMatchObject({ address: '10.0.0.1:6379', pieces_per_second: 12.5 });
   expect(json.nodes).toHaveLength(3);
   expect(said()[0].args).toEqual(['status', '--address', '10.0.0.1:6379', '--json']);
+});
+
+test('stop says whether there was a node', async () => {
+  const { run, said } = nodeCommands();
+  expect(await run(['stop'])).toMatchObject({ code: 0, out: 'This machine has left the cluster.' });
+  expect(said()[0].args).toEqual(['stop', '--json']);
 });
 
 test.each([

@@ -1,11 +1,10 @@
 import type { ClusterStatus } from '../../cluster/node.ts';
 
-/** `asrpro cluster status` for people: a line about all, and one for each machine. */
-export function statusLines(address: string, { nodes, pieces_per_second }: ClusterStatus): string {
+/** `asrpro cluster status` for people: a line about all, one for each machine, and one for each model. */
+export function statusLines(address: string, { ray, nodes, models, pieces_per_second }: ClusterStatus): string {
   const alive = nodes.filter((node) => node.alive);
   const sum = (of: 'slots' | 'replicas'): number => alive.reduce((total, node) => total + node[of], 0);
-  const rate = pieces_per_second === null ? '' : `, ${pieces_per_second.toFixed(1)} pieces a second`;
-  const rows = nodes.map((node) => [
+  const machines = nodes.map((node) => [
     node.name,
     node.alive ? '' : 'gone',
     `${node.cpus} CPUs`,
@@ -14,13 +13,18 @@ export function statusLines(address: string, { nodes, pieces_per_second }: Clust
     `${node.replicas} of ${node.slots} slots`,
     node.models.join(' '),
   ]);
-  const widths = rows.reduce<number[]>((all, row) => row.map((cell, at) => Math.max(cell.length, all[at] ?? 0)), []);
-  const lines = rows.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at]!))
-      .join('  ')
-      .trimEnd(),
-  );
-  const first = `${address}: ${alive.length} nodes, ${sum('replicas')} replicas of ${sum('slots')} slots${rate}`;
-  return [first, ...lines.map((line) => `  ${line}`), ''].join('\n');
+  const counts = `${alive.length} nodes, ${sum('replicas')} replicas of ${sum('slots')} slots`;
+  return [
+    `${address}: ${counts}, ${pieces_per_second.toFixed(1)} pieces a second, Ray ${ray}`,
+    ...table(machines),
+    ...models.map(
+      ({ model, wanted, gateways }) => `  ${model}: ${wanted} replicas wanted, ${gateways} gateways use it`,
+    ),
+    '',
+  ].join('\n');
+}
+
+function table(rows: readonly string[][]): string[] {
+  const width = (at: number): number => Math.max(...rows.map((row) => row[at]!.length));
+  return rows.map((row) => `  ${row.map((cell, at) => cell.padEnd(width(at))).join('  ')}`.trimEnd());
 }
