@@ -7,9 +7,11 @@ import logging
 import threading
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from asrpro_worker.errors import JobCancelledError
+from asrpro_worker.engines.protocol import one_at_a_time
+from asrpro_worker.errors import ClusterError, JobCancelledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 _PATIENCE = 20.0
 # How long a batch waits for the first pieces of jobs that have just come, so that they need not wait for its end.
 _COMPANY = 0.1
+# Batches that are away at the same time at most, and pieces that a job cuts ahead: 0.5 GB of samples.
+_MOST_AWAY = 256
+_MOST_AHEAD = 256
 
 
 class _Line:
@@ -45,21 +50,27 @@ class Batcher:
 
     Who was never served comes first, then who waits longest, one piece each in turn. A job gets one place in its first
     batch, two in the next, then four: its first text comes early. `wake` is called when there may be work.
+
+    `in_flight`: batches that may be decoded at a time. From two on each has a thread, and `work` does not wait.
     """
 
-    def __init__(self, engine: Engine, size: int, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, size: int, wake: Callable[[], None], in_flight: Callable[[], int] = one_at_a_time
+    ) -> None:
         self._engine = engine
+        self._in_flight = in_flight
+        self._threads = ThreadPoolExecutor(_MOST_AWAY, thread_name_prefix="batch")
         self._most = self._size = size
         self._wake = wake
         self._lines: dict[Job, _Line] = {}
-        self._running: list[Piece] = []
+        self._running: list[list[Piece]] = []
         self._turn = itertools.count(1)
         self._changed = threading.Condition()
 
     @property
-    def most(self) -> int:
-        """Pieces that a batch may hold."""
-        return self._most
+    def ahead(self) -> int:
+        """Pieces that a job has cut at most, so that one batch is ready while as many as may be are decoded."""
+        return min(_MOST_AHEAD, self._most * (1 + self._in_flight()))
 
     def join(self, job: Job) -> None:
         """A job that will submit pieces has come."""
@@ -80,24 +91,31 @@ class Batcher:
         with self._changed:
             self._lines.pop(job, None)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._running or any(piece.job is not job for piece in self._running))
+            self._changed.wait_for(lambda: not any(all(piece.job is job for piece in batch) for batch in self._running))
 
     def work(self) -> None:
-        """Decode one batch, if any piece waits."""
+        """Decode one batch, if any piece waits and the engine has a place; or have it decoded."""
         with self._changed:
             self._changed.wait_for(lambda: all(line.awaited for line in self._lines.values()), _COMPANY)
             for line in self._lines.values():
                 line.awaited = True
-            batch = self._running = self._take()
-        if not batch:
-            return
+            if len(self._running) >= self._in_flight() or not (batch := self._take()):
+                return
+            self._running.append(batch)
+        if self._in_flight() == 1:
+            self._work_on(batch)
+        else:
+            self._threads.submit(self._work_on, batch)
+            self._wake()
+
+    def _work_on(self, batch: list[Piece]) -> None:
         start = time.monotonic()
         outcomes = self._decode(batch)
-        self._adapt(len(batch), time.monotonic() - start)
         for piece, outcome in zip(batch, outcomes, strict=True):
             piece.job.done(piece, outcome)
         with self._changed:
-            self._running = []
+            self._adapt(len(batch), time.monotonic() - start)
+            self._running.remove(batch)
             more = any(line.waiting for line in self._lines.values())
             self._changed.notify_all()
         if more:
@@ -110,8 +128,8 @@ class Batcher:
         except JobCancelledError as error:
             return [error] * len(batch)
         except Exception as error:
-            if len(batch) == 1:
-                return [error]
+            if len(batch) == 1 or isinstance(error, ClusterError):
+                return [error] * len(batch)
             log.exception("A batch of %d pieces failed; each is tried alone", len(batch))
             return [outcome for piece in batch for outcome in self._decode([piece])]
 

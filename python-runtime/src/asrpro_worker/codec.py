@@ -21,8 +21,9 @@ class ProtocolError(ValueError):
 def encode(message: GatewayMessage | WorkerMessage) -> bytes:
     """One message as a msgpack map with its `type`."""
     fields = dataclasses.asdict(message)
-    if fields.get("segment_timestamps", 0) is None:
-        del fields["segment_timestamps"]
+    for optional in ("segment_timestamps", "cluster"):
+        if fields.get(optional, 0) is None:
+            del fields[optional]
     return bytes(msgpack.packb({"type": message.type, **fields}))
 
 
@@ -71,8 +72,10 @@ def _check(kind: Any, value: Any, at: str) -> Any:
             raise ProtocolError(f"{at}.{missing[0]} is missing")
         return kind(**{name: _check(hint, value[name], f"{at}.{name}") for name, hint in given.items()})
     if origin in (Union, types.UnionType):
-        # the unions in use are all "X or None"
-        return None if value is None else _check(args[0], value, at)
+        # The unions in use are "X or None", and a number or a map or None.
+        if value is None and type(None) in args:
+            return None
+        return _check(args[1] if isinstance(value, dict) and len(args) > 2 else args[0], value, at)  # noqa: PLR2004
     if origin is list and isinstance(value, list):
         return [_check(args[0], item, f"{at}[]") for item in value]
     if origin is dict and isinstance(value, dict):

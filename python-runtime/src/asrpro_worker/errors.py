@@ -17,6 +17,10 @@ class WorkerError(Exception):
         self.param = param
 
 
+class ClusterError(WorkerError):
+    """A failure of the way to the engine, whatever the pieces are: to try each alone would be as vain."""
+
+
 class JobCancelledError(Exception):
     """The gateway asked for the end of this job."""
 

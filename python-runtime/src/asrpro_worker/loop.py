@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asrpro_worker.batcher import Batcher
+from asrpro_worker.engines.protocol import Remote
 from asrpro_worker.errors import JobCancelledError, WorkerError, as_worker_error
 from asrpro_worker.job import Job
 from asrpro_worker.memory import resident_bytes, return_unused
@@ -45,6 +46,8 @@ _LONG = 60.0
 # Jobs that share the engine at least, so that a short file need not wait for a long one, and that the next batch is
 # cut while one is decoded; on one thread there is one job.
 _JOBS = 4
+# And at most, where many machines decode: each has a thread and two open files here.
+_MOST_JOBS = 256
 
 
 class Loop:
@@ -103,6 +106,8 @@ class Loop:
         start = time.monotonic()
         try:
             self._engine = self._open_engine()
+            if isinstance(self._engine, Remote):
+                self._engine.report_to(self._send)
         except Exception:
             log.exception("The engine cannot be imported")
         self._import_seconds = time.monotonic() - start
@@ -128,8 +133,8 @@ class Loop:
         preparing.start()
         facts = self._facts = engine.load(message, lambda phase: self._send(Loading(message.request, phase)))
         preparing.join()
-        self._batcher = Batcher(engine, facts.batch, lambda: self._inbox.put(None))
-        jobs = message.concurrency or (1 if facts.threads == 1 else max(2 * facts.batch, _JOBS))
+        self._batcher = Batcher(engine, facts.batch, lambda: self._inbox.put(None), facts.in_flight)
+        jobs = message.concurrency or self._jobs_at_a_time(facts)
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="job")
         return_unused()
         return Loaded(
@@ -143,6 +148,11 @@ class Loop:
             memory_bytes=resident_bytes(),
             seconds=self._import_seconds + time.monotonic() - start,
         )
+
+    def _jobs_at_a_time(self, facts: Facts) -> int:
+        if facts.in_flight() > 1:
+            return min(_MOST_JOBS, facts.batch * facts.in_flight())
+        return 1 if facts.threads == 1 else max(2 * facts.batch, _JOBS)
 
     def _probe(self, message: Probe) -> Devices:
         engine = self._require_engine()
@@ -202,9 +212,10 @@ class Loop:
     def _unload(self, message: Unload) -> None:
         self._pool.shutdown(wait=True)
         before = resident_bytes()
+        elsewhere = self._engine.unload() if isinstance(self._engine, Remote) else (0, 0)
         self._engine = self._batcher = None
         gc.collect()
-        self._send(Unloaded(message.request, before, resident_bytes()))
+        self._send(Unloaded(message.request, before + elsewhere[0], resident_bytes() + elsewhere[1]))
 
 
 def _prepare() -> None:

@@ -50,8 +50,26 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Replicas:
+    """Between how many Ray chooses by itself."""
+
+    min: int
+    max: int
+
+
+@dataclass(frozen=True)
+class OnCluster:
+    """For the engine `ray`: the head, the engine of the replicas, the model's id, and how many (None: one a slot)."""
+
+    address: str
+    replicas: int | Replicas | None
+    engine: str
+    model: str
+
+
+@dataclass(frozen=True)
 class Load:
-    """`threads` 0: one for each physical core. `concurrency` 0: what suits the machine."""
+    """`threads` 0: one for each physical core. `concurrency` 0: what suits the machine. `cluster`: for `ray` only."""
 
     type: ClassVar[str] = "load"
     request: str
@@ -60,6 +78,7 @@ class Load:
     compute_type: str
     threads: int
     concurrency: int
+    cluster: OnCluster | None = None
 
 
 @dataclass(frozen=True)
@@ -295,6 +314,42 @@ class Devices:
     devices: list[ProbedDevice]
 
 
+@dataclass(frozen=True)
+class ClusterNode:
+    """A machine of the cluster: `slots` for replicas, and the `models` of those that run there."""
+
+    id: str
+    name: str
+    alive: bool
+    cpus: float
+    gpus: float
+    memory_bytes: int
+    slots: int
+    replicas: int
+    models: list[str]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the engine `ray` sees, when it is connected and whenever that changes. `reason`: why it is unreachable."""
+
+    type: ClassVar[str] = "cluster"
+    reachable: bool
+    reason: str | None
+    nodes: list[ClusterNode]
+
+
 WorkerMessage = (
-    Hello | Loading | Loaded | Started | Progress | SegmentReady | Result | Failure | Cancelled | Unloaded | Devices
+    Hello
+    | Loading
+    | Loaded
+    | Started
+    | Progress
+    | SegmentReady
+    | Result
+    | Failure
+    | Cancelled
+    | Unloaded
+    | Devices
+    | Cluster
 )

@@ -37,7 +37,7 @@ def transcribe(batcher: Batcher, facts: Facts, job: Job, sound: Sound) -> Iterat
     heard: dict[Piece, Heard] = {}
     numbers = itertools.count()
     while True:
-        room = 1 if finds and language is None else 2 * batcher.most
+        room = 1 if finds and language is None else batcher.ahead
         with job.timed("vad"):
             for span in itertools.islice(spans, max(0, room - len(waiting))):
                 waiting.append(read_piece(job, sound, span, language))

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from asrpro_worker.messages import Capabilities, Load, ProbedDevice
+    from asrpro_worker.messages import Capabilities, Load, ProbedDevice, WorkerMessage
     from asrpro_worker.piece import Outcome, Piece
+
+
+def one_at_a_time() -> int:
+    """An engine of this process decodes one batch after the other, on the main thread."""
+    return 1
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is in force after loading. `threads` in all; `batch` pieces at most go into one `decode`."""
+    """What is in force after loading. `threads` in all; `batch` pieces at most go into one `decode`.
+
+    `in_flight`: calls of `decode` that may run at a time. From two on they come from threads of their own.
+    """
 
     device: str
     compute_type: str
@@ -23,6 +31,7 @@ class Facts:
     batch: int
     languages: list[str]
     capabilities: Capabilities
+    in_flight: Callable[[], int] = one_at_a_time
 
 
 class Engine(Protocol):
@@ -35,7 +44,7 @@ class Engine(Protocol):
         """
         ...
 
-    def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
+    def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> Sequence[Outcome | Exception]:
         """The outcome of each piece; the others in the list make no difference to it.
 
         `alive` is called before each call into a native library, which nobody can interrupt: it tells the gateway that
@@ -48,11 +57,25 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Remote(Protocol):
+    """What an engine has besides, whose model lives in other processes than this."""
+
+    def report_to(self, send: Callable[[WorkerMessage], None]) -> None:
+        """Called before `load`: where to say what becomes of the cluster."""
+        ...
+
+    def unload(self) -> tuple[int, int]:
+        """End the model's processes. Bytes that they held before, and that are held still."""
+        ...
+
+
 # Engine name to the module that implements it; each exports `create`.
 _MODULES = {
     "faster-whisper": "asrpro_worker.engines.whisper.engine",
     "onnx-asr": "asrpro_worker.engines.onnx.engine",
     "nemo": "asrpro_worker.engines.nemo.engine",
+    "ray": "asrpro_worker.engines.ray.engine",
 }
 
 

@@ -1,0 +1,1 @@
+"""The engine that has its model on other machines."""
