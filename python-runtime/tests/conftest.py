@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Tests of an engine that lives in an environment of its own.
-collect_ignore = [] if importlib.util.find_spec("nemo") else ["nemo_engine"]
+collect_ignore = [
+    folder
+    for package, folder in (("nemo", "nemo_engine"), ("ray", "ray_engine"))
+    if not importlib.util.find_spec(package)
+]
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import psutil
 from ray.cluster_utils import Cluster
 from worker_process import SOURCE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _SMALL = 100_000_000
 
@@ -19,8 +20,9 @@ class Machines:
 
     def __init__(self, homes: Path, nodes: int) -> None:
         self._homes = homes
+        self._numbers = itertools.count()
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
         self._cluster = Cluster(initialize_head=True, head_node_args=self._settings(0))
         self.nodes = [self.add() for _ in range(nodes)]
 
@@ -32,6 +34,23 @@ class Machines:
     def add(self) -> Any:
         """One more machine."""
         return self._cluster.add_node(**self._settings(1))
+
+    def kill_head(self) -> None:
+        """The cluster is gone; the nodes die of it."""
+        self._cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+    def engines(self) -> list[psutil.Process]:
+        """Processes of replicas that have a model."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE and self._is_engine(process):
+                    found.append(process)
+        return found
+
+    def _is_engine(self, process: psutil.Process) -> bool:
+        home = process.environ().get("ASRPRO_HOME", "")
+        return home.startswith(str(self._homes)) and "asrpro_worker.cluster.inner" in process.cmdline()
 
     def home(self, number: int) -> Path:
         """Of the node that was the so-manieth to come."""
@@ -48,8 +67,7 @@ class Machines:
         self._cluster.shutdown()
 
     def _settings(self, slots: int) -> dict[str, Any]:
-        number = len(self._cluster.worker_nodes) if slots else -1
-        home = self._homes / f"node-{number}"
+        home = self._homes / ("head" if not slots else f"node-{next(self._numbers)}")
         return {
             "num_cpus": 1,
             "resources": {"asrpro_slot": slots} if slots else {},

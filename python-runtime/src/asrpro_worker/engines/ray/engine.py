@@ -159,7 +159,7 @@ class RayEngine:
                 return next(beat.facts for beat in ready if beat.facts)
             if order.name in state.failures and not ready:
                 raise WorkerError(*state.failures[order.name])
-            if not state.replicas and now - began > _NO_SLOT:
+            if not state.replicas and (now - began > _NO_SLOT or not _slots(order, state)):
                 raise ClusterError("cluster_full", _why_full(order, state))
             if now - moved > _STANDSTILL:
                 raise WorkerError("model_load_failed", "No replica of the model got ahead for five minutes.")
@@ -203,12 +203,15 @@ def _gpus(device: str) -> int:
     return int(device.startswith("cuda"))
 
 
+def _slots(order: Order, state: State) -> int:
+    return sum(node.slots for node in state.nodes if node.alive and node.gpus >= order.gpus)
+
+
 def _why_full(order: Order, state: State) -> str:
-    slots = sum(node.slots for node in state.nodes if node.alive and node.gpus >= order.gpus)
-    if slots == 0:
-        kind = "machine with a GPU" if order.gpus else "machine"
-        return f"The cluster has no {kind} for models; start one with `asrpro cluster start`."
-    return f"All {slots} slots of the cluster are taken by other models."
+    if slots := _slots(order, state):
+        return f"All {slots} slots of the cluster are taken by other models."
+    kind = "machine with a GPU" if order.gpus else "machine"
+    return f"The cluster has no {kind} for models; start one with `asrpro cluster start`."
 
 
 def _left(replicas: list[Beat]) -> int:

@@ -1,0 +1,52 @@
+"""An engine without a model, for replicas: it takes its time, and dies of pieces that are asked for in Klingon."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from asrpro_worker.engines.measures import untimed
+from asrpro_worker.engines.protocol import Facts
+from asrpro_worker.messages import Capabilities, ProbedDevice
+from asrpro_worker.piece import Heard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asrpro_worker.messages import Load
+    from asrpro_worker.piece import Outcome, Piece
+
+SECONDS = 0.2
+
+
+class Fake:
+    """Takes 0.2 s for a batch, whatever is in it."""
+
+    def load(self, request: Load, phase: Callable[..., None]) -> Facts:
+        phase("weights")
+        capabilities = Capabilities(
+            tasks=["transcribe"],
+            word_timestamps=False,
+            logprobs=False,
+            prompt=False,
+            temperature=False,
+            hotwords=False,
+            detects_language=False,
+            neutral=[],
+        )
+        return Facts(request.device, "none", 1, 8, ["en", "tlh"], capabilities)
+
+    def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
+        alive()
+        time.sleep(SECONDS)
+        if any(piece.language == "tlh" for piece in pieces):
+            os._exit(3)
+        return [Heard([untimed(f" {len(piece.samples)}", piece.start, piece.end, 0)], "en") for piece in pieces]
+
+    def probe(self, device: str) -> ProbedDevice:
+        return ProbedDevice(device, usable=True, compute_types=[], reason=None)
+
+
+def create() -> Fake:
+    return Fake()
