@@ -98,8 +98,10 @@ export class Worker {
   #stop: Promise<StopReport> | null = null;
   #requests = 0;
   #device = 'cpu';
+  #onCluster = false;
   /** Why the cluster that it works on is out of reach, by its last word; null: it is not, or there is none. */
   #cutOff: string | null = null;
+  #unloaded: { before: number; after: number } | null = null;
 
   constructor(
     handle: WorkerHandle,
@@ -138,6 +140,10 @@ export class Worker {
 
   footprint(): Footprint {
     return this.#handle.footprint();
+  }
+  /** Memory with that of its replicas on other machines, by its last word; null: it has no replicas, or said nothing. */
+  get unloaded(): { before: number; after: number } | null {
+    return this.#onCluster ? this.#unloaded : null;
   }
 
   /** Resolves when the process has said who it is. Throws `worker_start_failed`, with its last words where it ended. */
@@ -292,14 +298,19 @@ export class Worker {
     }
     if (message.type === 'cluster') {
       const { type: _, ...report } = message;
+      this.#onCluster = true;
       this.#cutOff = report.reachable ? null : (report.reason ?? 'The cluster is out of reach.');
       this.#events.cluster?.(report);
+      return;
+    }
+    if (message.type === 'unloaded') {
+      this.#unloaded = { before: message.memory_before, after: message.memory_after };
       return;
     }
     const subject = message.type === 'error' ? message.subject : 'job' in message ? message.job : message.request;
     const pending = this.#pending.get(subject);
     if (pending) pending.receive(message);
-    else if (message.type !== 'unloaded') this.#log.debug({ type: message.type, subject }, 'late message dropped');
+    else this.#log.debug({ type: message.type, subject }, 'late message dropped');
   }
 
   #onExit(exit: ExitReport): ExitReport {

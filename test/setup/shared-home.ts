@@ -23,6 +23,9 @@ export const installForTests = (): Promise<void> => install(needed);
 /** Installs the engine `nemo`, 2.5 GB, for the tests of it. */
 export const installNemoForTests = (): Promise<void> => install([['setup', 'nemo']]);
 
+/** Installs the environment for clusters, 830 MB, for the tests of them. */
+export const installClusterForTests = (): Promise<void> => install([['setup', 'cluster']]);
+
 /** One test run at a time. Says what happens on stderr. */
 async function install(commands: readonly string[][]): Promise<void> {
   mkdirSync(sharedHome, { recursive: true });
