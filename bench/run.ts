@@ -9,6 +9,7 @@ import { execa } from 'execa';
 import { mainProgram } from '../test/setup/checkout.ts';
 import { createHome } from '../test/setup/create-home.ts';
 import { installForTests, sharedHome } from '../test/setup/shared-home.ts';
+import { clusterSize } from './cluster-size.ts';
 import { downloads } from './downloads.ts';
 import { find } from './find.ts';
 import { lifeAfterApp } from './kill.ts';
@@ -41,6 +42,7 @@ const others: Record<string, () => Promise<void>> = {
   find,
   start,
   kill: lifeAfterApp,
+  'cluster-size': clusterSize,
   overhead,
 };
 

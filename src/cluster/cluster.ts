@@ -53,6 +53,8 @@ export function createCluster({ address, ask }: ClusterOptions): Cluster {
     });
     return looking;
   };
+  /** Everybody may ask for `/health`: where the head is, is not everybody's business. */
+  const publicReason = (reason: string | null): string => (reason ?? OUT_OF_REACH).replaceAll(` at ${address}`, '');
   // Known before the first who asks, in nearly all cases.
   void look();
 
@@ -64,7 +66,7 @@ export function createCluster({ address, ask }: ClusterOptions): Cluster {
         const { reachable, reason } = report;
         return reachable
           ? { reachable, reason: null, nodes: alive.length, replicas }
-          : { reachable, reason: reason ?? OUT_OF_REACH, nodes: null, replicas: null };
+          : { reachable, reason: publicReason(reason), nodes: null, replicas: null };
       }
       if (looking === null && performance.now() - lookedAt > FRESH_MS) void look();
       const reachable = missing === undefined ? null : missing === null;
@@ -82,7 +84,7 @@ export function createCluster({ address, ask }: ClusterOptions): Cluster {
     heard(next) {
       // The word of a worker that went with its cluster is in force until somebody has looked again.
       if (next === null && report?.reachable === false) {
-        missing = report.reason ?? OUT_OF_REACH;
+        missing = publicReason(report.reason);
         lookedAt = performance.now();
       }
       report = next;

@@ -22,12 +22,15 @@ test('docker-compose.yml has a head, two nodes and a gateway, of which the gatew
   }
 });
 
-test('kuberay.yaml is a RayService with token, nodes with a slot, and gateways without one', async () => {
-  const [service, gateway, policy] = await documents('kuberay.yaml');
-  expect(service).toMatchObject({ kind: 'RayService', spec: { rayClusterConfig: { authOptions: { mode: 'token' } } } });
-  const [nodes, gateways] = service.spec.rayClusterConfig.workerGroupSpecs;
+test('kuberay.yaml is a RayService with a token, nodes with a slot, and gateways that only their own port leads to', async () => {
+  const [ray, deployment, service, ofNodes, ofGateways] = await documents('kuberay.yaml');
+  expect(ray).toMatchObject({ kind: 'RayService', spec: { rayClusterConfig: { authOptions: { mode: 'token' } } } });
+  const [nodes] = ray.spec.rayClusterConfig.workerGroupSpecs;
   expect(JSON.parse(JSON.parse(nodes.rayStartParams.resources))).toEqual({ asrpro_slot: 1 });
-  expect(gateways.rayStartParams).not.toHaveProperty('resources');
-  expect(gateways.template.metadata.labels).toEqual(gateway.spec.selector);
-  expect(policy.kind).toBe('NetworkPolicy');
+  const { labels } = deployment.spec.template.metadata;
+  expect(deployment.spec.selector.matchLabels).toEqual(labels);
+  expect(service.spec.selector).toEqual(labels);
+  expect(ofGateways.spec.podSelector.matchLabels).toEqual(labels);
+  expect(ofNodes.spec.ingress.every(({ from }: { from?: unknown[] }) => from !== undefined)).toBe(true);
+  expect(ofGateways.spec.ingress[0].ports).toEqual([{ port: 8277 }]);
 });

@@ -11,7 +11,8 @@ export interface Machine {
   /** Those of its node, as `pid name`. */
   processes(): string[];
   kill(program: string): void;
-  /** Joins again, with the same ports. */
+  /** Ends its node; `start` makes it one again, with the same ports. */
+  stop(): Promise<void>;
   start(): Promise<void>;
   leave(): Promise<void>;
 }
@@ -33,9 +34,11 @@ export async function startMachine(head: Machine | null, first: number): Promise
       for (const line of processesOf(folder).filter((one) => one.endsWith(` ${program}`)))
         process.kill(Number.parseInt(line, 10), 'SIGKILL');
     },
+    async stop() {
+      await asrpro('stop');
+    },
     async start() {
-      if (machine.address !== '') await asrpro('stop');
-      const where = head === null ? ['--head', '--ip', '127.0.0.1'] : [head.address];
+      const where = head === null ? ['--head'] : [head.address];
       machine.address = JSON.parse((await asrpro('start', ...where, ...ports, '--slots', '1', '--json')).out).address;
     },
     async leave() {
