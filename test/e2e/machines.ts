@@ -10,9 +10,9 @@ export interface Machine {
   address: string;
   /** Those of its node, as `pid name`. */
   processes(): string[];
-  kill(program: string): void;
-  /** Ends its node; `start` makes it one again, with the same ports. */
-  stop(): Promise<void>;
+  /** All of them, or those of a program. */
+  kill(program?: string): void;
+  /** Joins again, with the same ports. */
   start(): Promise<void>;
   leave(): Promise<void>;
 }
@@ -30,12 +30,9 @@ export async function startMachine(head: Machine | null, first: number): Promise
     home,
     address: '',
     processes: () => processesOf(folder),
-    kill(program) {
-      for (const line of processesOf(folder).filter((one) => one.endsWith(` ${program}`)))
-        process.kill(Number.parseInt(line, 10), 'SIGKILL');
-    },
-    async stop() {
-      await asrpro('stop');
+    kill(program = '') {
+      const chosen = processesOf(folder).filter((line) => line.endsWith(program));
+      for (const line of chosen) process.kill(Number.parseInt(line, 10), 'SIGKILL');
     },
     async start() {
       const where = head === null ? ['--head'] : [head.address];
