@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { execa } from 'execa';
 import { checkout } from './setup/checkout.ts';
-import { nemoWithTools, pythonWithTools } from './setup/python-tools.ts';
+import { pythonWithTools, toolsIn } from './setup/python-tools.ts';
 import { installForTests } from './setup/shared-home.ts';
 
 const packages = path.join(checkout, 'node_modules');
@@ -21,12 +21,9 @@ const checks: Record<string, () => Promise<void>> = {
   },
   'python-types': () => python('mypy'),
   python: () => python('pytest', '--quiet'),
-  'python-nemo': async () => {
-    const { file, args } = await nemoWithTools('pytest');
-    // Its packages warn of their own use of each other.
-    const settings = ['--quiet', '--override-ini', 'filterwarnings=default', '--disable-warnings'];
-    await execa(file, [...args, ...settings, 'tests/nemo_engine'], { cwd: runtime, stdio: 'inherit' });
-  },
+  'python-nemo': () => pythonIn('nemo', 'tests/nemo_engine'),
+  // Ray has no clusters elsewhere.
+  ...(process.platform === 'linux' && { 'python-cluster': () => pythonIn('cluster', 'tests/ray_engine') }),
   real: () => node('vitest/vitest.mjs', 'run', '--project', 'real'),
 };
 
@@ -37,6 +34,14 @@ async function node(program: string, ...args: string[]): Promise<void> {
 async function python(module: string, ...args: string[]): Promise<void> {
   await installForTests();
   await execa(await pythonWithTools(), ['-m', module, ...args], { cwd: runtime, stdio: 'inherit' });
+}
+
+/** Tests of an engine, in its environment. */
+async function pythonIn(environment: 'nemo' | 'cluster', tests: string): Promise<void> {
+  const { file, args } = await toolsIn(environment, 'pytest');
+  // Its packages warn of their own use of each other.
+  const settings = ['--quiet', '--override-ini', 'filterwarnings=default', '--disable-warnings'];
+  await execa(file, [...args, ...settings, tests], { cwd: runtime, stdio: 'inherit' });
 }
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(checks);

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import path from 'node:path';
 import { execa } from 'execa';
 import { checkout, mainProgram } from './checkout.ts';
-import { installNemoForTests, sharedHome } from './shared-home.ts';
+import { installClusterForTests, installNemoForTests, sharedHome } from './shared-home.ts';
 
 const locks = path.join(checkout, 'python-runtime', 'locks');
 const windows = process.platform === 'win32';
@@ -28,16 +28,19 @@ export async function pythonWith(lock: string, { seesCore = false } = {}): Promi
 }
 
 /**
- * How to run a module of these tools in the engine environment `nemo`: its own packages come first, so that the tests run
- * on what users have.
+ * How to run a module of these tools in another engine environment: its own packages come first, so that the tests run on
+ * what users have.
  *
  * @returns the program and its arguments up to the module's own.
  */
-export async function nemoWithTools(module: string): Promise<{ file: string; args: string[] }> {
+export async function toolsIn(
+  environment: 'nemo' | 'cluster',
+  module: string,
+): Promise<{ file: string; args: string[] }> {
   const tools = await sitePackages(await pythonWithTools());
-  await installNemoForTests();
+  await (environment === 'nemo' ? installNemoForTests() : installClusterForTests());
   const code = `import sys, runpy; sys.path.append(${JSON.stringify(tools)}); runpy.run_module('${module}', run_name='__main__')`;
-  return { file: await interpreter('nemo'), args: ['-s', '-c', code] };
+  return { file: await interpreter(environment), args: ['-s', '-c', code] };
 }
 
 async function create(folder: string, core: string, lockFile: string, seesCore: boolean): Promise<void> {
@@ -57,7 +60,7 @@ async function create(folder: string, core: string, lockFile: string, seesCore: 
   renameSync(building, folder);
 }
 
-async function interpreter(engine: 'core' | 'nemo'): Promise<string> {
+async function interpreter(engine: 'core' | 'nemo' | 'cluster'): Promise<string> {
   const { stdout } = await execa(process.execPath, [mainProgram, 'setup', engine, '--json'], {
     env: { ASRPRO_HOME: sharedHome },
     stderr: 'inherit',

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import path from 'node:path';
 import { execa } from 'execa';
 import { checkout } from './checkout.ts';
-import { nemoWithTools, pythonWithTools } from './python-tools.ts';
+import { pythonWithTools, toolsIn } from './python-tools.ts';
 import { sharedHome } from './shared-home.ts';
 
 const scripts = path.join(checkout, 'python-runtime', 'tests');
@@ -30,7 +30,7 @@ export async function toyModels(): Promise<string> {
   await execa(await pythonWithTools(), ['make_models.py', building, whisper], options);
   const nemo = path.join(building, 'parakeet-tdt-0.6b-v3');
   mkdirSync(nemo);
-  const { file, args } = await nemoWithTools('toy_nemo');
+  const { file, args } = await toolsIn('nemo', 'toy_nemo');
   await execa(file, [...args, nemo, 'tdt'], { ...options, env: { ...options.env, PYTHONPATH: `${scripts}` } });
   renameSync(path.join(nemo, 'tdt.nemo'), path.join(nemo, 'parakeet-tdt-0.6b-v3.nemo'));
   for (const id of readdirSync(building)) writeFileSync(path.join(building, id, '.asrpro.json'), marker(building, id));
