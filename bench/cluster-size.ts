@@ -25,9 +25,9 @@ const CORES = 4;
 
 export const MACHINES: Readonly<Record<string, Figures>> = {
   // whisper-base, int8, 8 pieces at once: 720 s in 35.7 s on 2 cores.
-  'whisper-base on 2 CPU cores': { engine: 1.49, batchOverhead: 0.015, gateway: 0.2, bytes: 960_000, network: 125e6 },
+  'whisper-base on 2 CPU cores': { engine: 1.49, batchOverhead: 0.015, gateway: 0.1, bytes: 900_000, network: 125e6 },
   // whisper-base: 720 s in 2.7 s on an H200.
-  'whisper-base on one H200': { engine: 0.113, batchOverhead: 0.015, gateway: 0.2, bytes: 960_000, network: 1.25e9 },
+  'whisper-base on one H200': { engine: 0.113, batchOverhead: 0.015, gateway: 0.1, bytes: 900_000, network: 1.25e9 },
 };
 
 /** Pieces a second that replicas decode when the gateways always have work. */
