@@ -9,6 +9,7 @@ import { execa } from 'execa';
 import { mainProgram } from '../test/setup/checkout.ts';
 import { createHome } from '../test/setup/create-home.ts';
 import { installForTests, sharedHome } from '../test/setup/shared-home.ts';
+import { cluster } from './cluster.ts';
 import { clusterSize } from './cluster-size.ts';
 import { downloads } from './downloads.ts';
 import { find } from './find.ts';
@@ -44,6 +45,7 @@ const others: Record<string, () => Promise<void>> = {
   kill: lifeAfterApp,
   'cluster-size': clusterSize,
   overhead,
+  cluster,
 };
 
 const full = process.argv.includes('--full');

@@ -60,7 +60,8 @@ async function create(folder: string, core: string, lockFile: string, seesCore: 
   renameSync(building, folder);
 }
 
-async function interpreter(engine: 'core' | 'nemo' | 'cluster'): Promise<string> {
+/** Of an engine environment of the tests. */
+export async function interpreter(engine: 'core' | 'nemo' | 'cluster'): Promise<string> {
   const { stdout } = await execa(process.execPath, [mainProgram, 'setup', engine, '--json'], {
     env: { ASRPRO_HOME: sharedHome },
     stderr: 'inherit',

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asrpro_worker.cluster.folders import node_data
+from asrpro_worker.cluster.shared_memory import send_batch
 from asrpro_worker.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -53,13 +54,15 @@ class EngineProcess:
         """The number of the call, to drop it, and its answers: one for each piece."""
         number = next(self._numbers)
         answers = self._calls[number] = Future()
-        self._send("decode", number, parcels)
+        with self._sending:
+            send_batch(self._connection, number, parcels, self.pid)
         return number, answers
 
     def drop(self, number: int) -> None:
         """Nobody wants the answers any more."""
         if self._calls.pop(number, None) is not None:
-            self._send("drop", number)
+            with self._sending:
+                self._connection.send(("drop", number))
 
     def end(self) -> None:
         """Kill it and wait for it: a model has nothing to save, and destructors of native libraries may hang."""
@@ -67,10 +70,6 @@ class EngineProcess:
         process = self._started.result()
         process.kill()
         process.wait(_END)
-
-    def _send(self, *message: Any) -> None:
-        with self._sending:
-            self._connection.send(message)
 
     def _run(self, engine: str, other: Connection) -> None:
         try:

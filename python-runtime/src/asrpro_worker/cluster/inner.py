@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, cast
 
 from asrpro_worker.cluster.parcel import Failed, unpack
+from asrpro_worker.cluster.shared_memory import receive_batch
 from asrpro_worker.engines.protocol import open_engine
 from asrpro_worker.errors import JobCancelledError, as_worker_error
 from asrpro_worker.job import Job
@@ -137,7 +138,7 @@ def _receive(connection: Connection, line: Line) -> None:
         except EOFError:
             os._exit(0)
         if kind == "decode":
-            line.add(_Call(number, rest[0]))
+            line.add(_Call(number, receive_batch(connection, *rest)))
         else:
             line.drop(number)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ SLOT = "asrpro_slot"
 class Order:
     """A model that is to run: `load` as the inner engine wants it, but for the path, which each node has its own of.
 
-    `gpus`: of a replica. `origin`: the node that has the files where `load.model.path` says.
+    `gpus`: of a replica. `origin`: the node that has the files where `load.model.path` says. `code`: of the gateway.
     """
 
     engine: str
@@ -31,12 +32,14 @@ class Order:
     replicas: int | Replicas | None
     gpus: int
     origin: str
+    code: str
 
     @property
     def name(self) -> str:
         """The same for all gateways that want the same."""
         load = self.load
-        same = (load.model.id, self.engine, self.files.digest, load.compute_type, load.device, load.threads, self.gpus)
+        model = (load.model.id, load.model.quantization, load.model.languages, self.engine, self.files.digest)
+        same = (*model, load.compute_type, load.device, load.threads, self.gpus, self.code)
         readable = re.sub(r"[^a-zA-Z0-9.-]+", "-", load.model.id)
         return f"{readable}-{hashlib.sha256(repr(same).encode()).hexdigest()[:12]}"
 
@@ -81,3 +84,12 @@ class State:
     users: dict[str, int]
     pieces_per_second: float
     failures: dict[str, tuple[str, str]]
+
+
+def code_digest() -> str:
+    """Of the worker's own sources: what travels is understood by nobody else."""
+    package = Path(__file__).parents[1]
+    hashed = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        hashed.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    return hashed.hexdigest()

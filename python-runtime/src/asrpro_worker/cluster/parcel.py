@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Samples of 16 bit lie on disk, and half as many bytes travel.
 _SCALE = np.float32(32768)
+# Samples that are looked at together, so that what is made of them stays in the cache: half a millisecond a piece.
+_CHUNK = 16_384
 # These stay: the job lives in the gateway's worker, and what an engine knows of a piece in the replica that tries it.
 _LEFT_BEHIND = ("job", "samples", "attempt")
 
@@ -46,10 +48,9 @@ class Failed:
 
 def pack(piece: Piece) -> Parcel:
     """Samples that came from 16 bit go back to them without a loss; others travel as they are."""
-    whole = piece.samples * _SCALE
-    short = whole.astype(np.int16)
     told = {field.name: getattr(piece, field.name) for field in fields(piece) if field.name not in _LEFT_BEHIND}
-    return Parcel(piece.job.request, short if np.array_equal(short, whole) else piece.samples, told)
+    short = _as_16_bit(piece.samples)
+    return Parcel(piece.job.request, piece.samples if short is None else short, told)
 
 
 def unpack(parcel: Parcel, job: Job) -> Piece:
@@ -57,3 +58,14 @@ def unpack(parcel: Parcel, job: Job) -> Piece:
     samples = parcel.samples
     sound = samples.astype(np.float32) / _SCALE if samples.dtype == np.int16 else samples
     return Piece(job=job, samples=np.asarray(sound, np.float32), **parcel.told)
+
+
+def _as_16_bit(samples: NDArray[np.float32]) -> NDArray[np.int16] | None:
+    short = np.empty(len(samples), np.int16)
+    for at in range(0, len(samples), _CHUNK):
+        whole = samples[at : at + _CHUNK] * _SCALE
+        part = short[at : at + _CHUNK]
+        np.copyto(part, whole, casting="unsafe")
+        if not (part == whole).all():
+            return None
+    return short

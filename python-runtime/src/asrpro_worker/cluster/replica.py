@@ -15,8 +15,8 @@ from ray import serve
 from asrpro_worker.cluster.engine_process import EngineProcess
 from asrpro_worker.cluster.folders import cluster_data
 from asrpro_worker.cluster.model_files import model_on_node
-from asrpro_worker.cluster.order import BOOK, NAMESPACE, SLOT, Beat
-from asrpro_worker.errors import as_worker_error
+from asrpro_worker.cluster.order import BOOK, NAMESPACE, SLOT, Beat, code_digest
+from asrpro_worker.errors import WorkerError, as_worker_error
 from asrpro_worker.messages import Load, Model, Replicas
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ class Replica:
 
     def _load(self) -> None:
         order = self._order
+        if order.code != code_digest():
+            what = "A node of the cluster runs another version of asrpro than this one; install the same everywhere."
+            raise WorkerError("model_load_failed", what)
         path = self._path()
         given = order.load
         model = Model(given.model.id, str(path), given.model.quantization, given.model.languages)

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from asrpro_worker.cluster.book import nodes_of_cluster, open_book
 from asrpro_worker.cluster.model_files import Source, describe
-from asrpro_worker.cluster.order import Order
+from asrpro_worker.cluster.order import Order, code_digest
 from asrpro_worker.cluster.parcel import Failed, pack
 from asrpro_worker.cluster.replica import memory_of
 from asrpro_worker.engines.ray.watch import Watch
@@ -86,7 +86,9 @@ class RayEngine:
             raise
         here = ray.get_runtime_context().get_node_id()
         files = describe(Path(request.model.path))
-        order = self._order = Order(cluster.engine, request, files, cluster.replicas, _gpus(request.device), here)
+        gpus = _gpus(request.device)
+        order = Order(cluster.engine, request, files, cluster.replicas, gpus, origin=here, code=code_digest())
+        self._order = order
         on_this_node = NodeAffinitySchedulingStrategy(here, soft=False)
         source = ray.remote(Source).options(num_cpus=0, scheduling_strategy=on_this_node)
         self._source = source.remote(request.model.path, files)
