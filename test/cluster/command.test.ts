@@ -1,9 +1,14 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { test as anywhere, expect, onTestFinished } from 'vitest';
+import { mainProgram } from '../setup/checkout.ts';
 import { temporaryHome } from '../setup/home.ts';
 import { runCli } from '../setup/run-cli.ts';
 import { installFakeCluster, startHead } from './fake-cluster.ts';
+
+const test = anywhere.runIf(process.platform === 'linux');
 
 /** `asrpro cluster` over a Python that writes down what it is asked. */
 function nodeCommands() {
@@ -51,13 +56,32 @@ test('status shows machines, replicas and rate of cluster.address, for people an
   const { run, said } = nodeCommands();
   const environment = { ASRPRO_CLUSTER_ADDRESS: '10.0.0.1:6379' };
   const people = await run(['status'], environment);
-  expect(people.out).toContain('10.0.0.1:6379: 2 nodes, 2 replicas of 2 slots, 12.5 pieces a second');
+  expect(people.out).toContain('10.0.0.1:6379, Ray 2.60.0: nodes 2, replicas 2 of 2 slots, 12.5 pieces a second');
   expect(people.out).toMatch(/third\s+gone/);
-  expect(people.out).toContain('custom: 2 replicas wanted, 1 gateways use it');
+  expect(people.out).toContain('custom: replicas wanted 2, gateways 1');
   const json = JSON.parse((await run(['status', '--json'], environment)).out);
   expect(json).toMatchObject({ address: '10.0.0.1:6379', pieces_per_second: 12.5 });
   expect(json.nodes).toHaveLength(3);
   expect(said()[0].args).toEqual(['status', '--address', '10.0.0.1:6379', '--json']);
+});
+
+test('start --wait stays as long as the node lives, and leaves the cluster when it is stopped', async () => {
+  const { home, run, said } = nodeCommands();
+  const alone = await run(['start', '--head', '--wait']);
+  expect(alone).toMatchObject({ code: 1, err: expect.stringContaining('has ended by itself') });
+  const mark = { ASRPRO_CLUSTER_NODE: path.join(home, 'cluster') };
+  const raylet = spawn('bash', ['-c', 'exec -a raylet sleep 600'], { env: { ...process.env, ...mark } });
+  onTestFinished(() => void raylet.kill());
+  const waiting = spawn(process.execPath, [mainProgram, 'cluster', 'start', '--head', '--wait'], {
+    env: { ...process.env, ASRPRO_HOME: home, ASRPRO_TEST_SAID: path.join(home, 'said') },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  // It says that it has started before it waits.
+  await once(waiting.stdout, 'data');
+  const before = said().length;
+  waiting.kill('SIGTERM');
+  expect(await once(waiting, 'exit')).toEqual([0, null]);
+  expect(said().slice(before)).toMatchObject([{ args: ['stop', '--json'] }]);
 });
 
 test('stop says whether there was a node', async () => {

@@ -1,11 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { test as anywhere, beforeEach, expect, onTestFinished, vi } from 'vitest';
 import { call, post, transcribe } from '../setup/api.ts';
 import { audio } from '../setup/checkout.ts';
 import { temporaryHome } from '../setup/home.ts';
 import { type Gateway, launchGateway } from '../setup/launch.ts';
 import { installFakeCluster, startHead } from './fake-cluster.ts';
+
+const test = anywhere.runIf(process.platform === 'linux');
 
 /** A real gateway over a worker that stands for a cluster, and a head that can be taken away. */
 const jfk = audio('english/jfk.flac');
@@ -64,6 +66,14 @@ test('/v1/devices lists the machines, with the reason for one that is gone, and 
     { id: 'mps', usable: false },
   ]);
   expect(selected['faster-whisper']).toBe('cluster');
+});
+
+test('an unload reports the memory of the machines too, and what they still hold', async () => {
+  await transcribe(url, jfk);
+  const { memory } = (await call(url, '/v1/settings/model', { method: 'DELETE' })).json;
+  expect(memory.before_bytes).toBeGreaterThan(4.7e9);
+  expect(memory.before_bytes - memory.returned_bytes).toBeGreaterThan(0.7e9);
+  expect(memory.before_bytes - memory.returned_bytes).toBeLessThanOrEqual(1e9);
 });
 
 test('a head that goes takes its worker along without a crash: 503 with Retry-After, and /health heals', async () => {

@@ -13,13 +13,11 @@ export function statusLines(address: string, { ray, nodes, models, pieces_per_se
     `${node.replicas} of ${node.slots} slots`,
     node.models.join(' '),
   ]);
-  const counts = `${alive.length} nodes, ${sum('replicas')} replicas of ${sum('slots')} slots`;
+  const counts = `nodes ${alive.length}, replicas ${sum('replicas')} of ${sum('slots')} slots`;
   return [
-    `${address}: ${counts}, ${pieces_per_second.toFixed(1)} pieces a second, Ray ${ray}`,
+    `${address}, Ray ${ray}: ${counts}, ${pieces_per_second.toFixed(1)} pieces a second`,
     ...table(machines),
-    ...models.map(
-      ({ model, wanted, gateways }) => `  ${model}: ${wanted} replicas wanted, ${gateways} gateways use it`,
-    ),
+    ...models.map(({ model, wanted, gateways }) => `  ${model}: replicas wanted ${wanted}, gateways ${gateways}`),
     '',
   ].join('\n');
 }
