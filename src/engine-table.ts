@@ -142,6 +142,11 @@ export function workerEngine(engine: EngineId, onCluster: boolean): { id: Worker
   return onCluster ? clusterEngine : { id: engine, environment: engines[engine].environment };
 }
 
+/** What nothing works without. */
+export function neededEnvironment(onCluster: boolean): EnvironmentId {
+  return onCluster ? clusterEngine.environment : firstEnvironment;
+}
+
 /** Why an environment cannot exist on a system, as one sentence; null where it can. */
 export function whyNotHere(
   id: EnvironmentId,

@@ -23,7 +23,8 @@ const computeType = z.enum([
 ]);
 
 /** `HOST:PORT` of the head of a cluster; an IPv6 address is in brackets. */
-export const HEAD_ADDRESS = /^(?:[^\s:/[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/;
+export const HEAD_ADDRESS =
+  /^(?:[^\s:/[\]]+|\[[0-9a-fA-F:.]+\]):(?:\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$/;
 const replicas = z.number().int().min(1).max(10_000);
 const replicaRange = z
   .strictObject({ min: replicas, max: replicas })
@@ -130,7 +131,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       address: z
         .string()
-        .regex(HEAD_ADDRESS)
+        .refine((text) => HEAD_ADDRESS.test(text), 'give HOST:PORT, for example 10.0.0.1:6379')
         .nullable()
         .default(null)
         .describe('HOST:PORT of the head of a Ray cluster on which models run; null: they run on this machine.'),

@@ -150,3 +150,15 @@ test.each([
     }),
   );
 });
+
+test.each(['10.0.0.1', 'http://head:6379', 'head:99999', 'fd00::1:6379', ''])(
+  'cluster.address is HOST:PORT, not %j',
+  (address) => {
+    const where = expect.objectContaining({ param: 'cluster.address', message: expect.stringContaining('HOST:PORT') });
+    expect(() => load({ cluster: { address } })).toThrow(where);
+  },
+);
+
+test.each([0, 1.5, { min: 3, max: 2 }, { min: 1 }, 'many'])('cluster.replicas is not %j', (replicas) => {
+  expect(() => load({ cluster: { replicas } })).toThrow(expect.objectContaining({ code: 'invalid_config' }));
+});
