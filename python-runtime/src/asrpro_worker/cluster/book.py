@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import serve
+from ray.serve.config import ProxyLocation
 
 from asrpro_worker.cluster.order import BOOK, NAMESPACE, SLOT, Node, State
 from asrpro_worker.cluster.replica import BEAT, application
@@ -44,36 +45,34 @@ class Book:
     """Who uses which application, and what its replicas say. A gateway that has died is found by the end of its job."""
 
     def __init__(self) -> None:
+        # Held for what takes seconds: one application begins or ends at a time, and nobody else waits for that.
+        self._changing = threading.RLock()
         self._lock = threading.RLock()
         self._applications: dict[str, _Application] = {}
         threading.Thread(target=self._tend, name="tend", daemon=True).start()
 
     def join(self, order: Order, user: str, source: Any) -> None:
         """The application runs from now on, at least until this user leaves."""
-        with self._lock:
-            entry = self._applications.setdefault(order.name, _Application(order))
-            entry.users[user] = source
-            entry.failure = None
+        with self._changing:
+            with self._lock:
+                entry = self._applications.setdefault(order.name, _Application(order))
+                entry.users[user] = source
+                entry.failure = None
             self._scale()
 
     def leave(self, name: str, user: str) -> bool:
         """Waits for the end of the application, if nobody else uses it. Has it ended?"""
-        with self._lock:
-            entry = self._applications.get(name)
-            if entry is None:
-                return True
-            entry.users.pop(user, None)
-            if entry.users:
-                return False
+        with self._changing:
+            with self._lock:
+                entry = self._applications.get(name)
+                if entry is None:
+                    return True
+                entry.users.pop(user, None)
+                if entry.users:
+                    return False
             self._end(name)
             self._scale()
             return True
-
-    def end_all(self) -> None:
-        """For `asrpro cluster stop` on the head."""
-        with self._lock:
-            for name in list(self._applications):
-                self._end(name)
 
     def beat(self, beat: Beat) -> None:
         """A replica says how it is."""
@@ -125,7 +124,7 @@ class Book:
         while True:
             time.sleep(_TEND)
             try:
-                with self._lock:
+                with self._changing:
                     self._forget_users()
                     self._scale()
             except Exception:
@@ -134,9 +133,10 @@ class Book:
     def _forget_users(self) -> None:
         running = {job["JobID"] for job in ray._private.state.jobs() if not job["IsDead"]}  # noqa: SLF001
         for name, entry in list(self._applications.items()):
-            for user in [user for user in entry.users if user not in running]:
-                log.warning("A gateway that used %s has gone without leaving", name)
-                del entry.users[user]
+            with self._lock:
+                for user in [user for user in entry.users if user not in running]:
+                    log.warning("A gateway that used %s has gone without leaving", name)
+                    del entry.users[user]
             if not entry.users:
                 self._end(name)
 
@@ -151,11 +151,14 @@ class Book:
             if replicas != entry.replicas:
                 log.info("%s has %d replicas from now on", name, replicas)
                 entry.replicas = replicas
+                # Ray would listen for HTTP on every node, which nobody asks for and which takes 100 MB each.
+                serve.start(proxy_location=ProxyLocation.Disabled)
                 target = serve.RunTarget(application(entry.order, replicas), name=name, route_prefix=None)
                 serve.run_many([target], wait_for_applications_running=False)
 
     def _end(self, name: str) -> None:
-        del self._applications[name]
+        with self._lock:
+            del self._applications[name]
         serve.delete(name)
 
 

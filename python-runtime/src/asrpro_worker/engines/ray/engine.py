@@ -13,7 +13,7 @@ from asrpro_worker.cluster.connect import Connection  # isort: skip
 
 import ray
 from ray import serve
-from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError
+from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, RayError
 from ray.exceptions import WorkerCrashedError as RayWorkerCrashedError
 from ray.serve.exceptions import RayServeException
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -25,7 +25,7 @@ from asrpro_worker.cluster.parcel import Failed, pack
 from asrpro_worker.cluster.replica import memory_of
 from asrpro_worker.engines.ray.watch import Watch
 from asrpro_worker.errors import ClusterError, WorkerError
-from asrpro_worker.messages import Cluster, Load, ProbedDevice
+from asrpro_worker.messages import Cluster, Load, OnCluster, ProbedDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,6 +85,18 @@ class RayEngine:
         except ClusterError as error:
             self._send(Cluster(reachable=False, reason=error.message, nodes=[]))
             raise
+        try:
+            facts = self._join(request, cluster, phase)
+        except BaseException as error:
+            self.unload()
+            if isinstance(error, RayError):
+                log.exception("The cluster failed while the model was loaded")
+                what = f"The cluster failed while the model was loaded ({type(error).__name__})."
+                raise ClusterError("cluster_unreachable", what) from error
+            raise
+        return replace(facts, batch=BATCH, in_flight=self._in_flight)
+
+    def _join(self, request: Load, cluster: OnCluster, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
         here = ray.get_runtime_context().get_node_id()
         files = describe(Path(request.model.path))
         gpus = _gpus(request.device)
@@ -96,13 +108,9 @@ class RayEngine:
         self._book = open_book()
         self._watch = Watch(self._book, order.name, cluster.address, self._send)
         ray.get(self._book.join.remote(order, _user(), self._source))
-        try:
-            facts = self._wait(order, self._watch, phase)
-        except BaseException:
-            self.unload()
-            raise
+        facts = self._wait(order, self._watch, phase)
         self._handle = serve.get_app_handle(order.name)
-        return replace(facts, batch=BATCH, in_flight=self._in_flight)
+        return facts
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> Sequence[Outcome | Exception]:
         """See Engine.decode. What a replica tries again it tries again itself; a lost batch is sent again."""
@@ -129,17 +137,16 @@ class RayEngine:
 
     def unload(self) -> tuple[int, int]:
         """See Remote.unload. The last gateway that leaves ends the application; its processes are waited for."""
-        if self._watch is None or self._order is None:
-            return 0, 0
-        self._watch.stop()
-        replicas = self._watch.state.replicas if self._watch.state else []
-        before = sum(beat.memory_bytes for beat in replicas)
-        after = before
-        try:
-            if ray.get(self._book.leave.remote(self._order.name, _user()), timeout=60):
-                after = _left(replicas)
-        except Exception:
-            log.exception("The cluster did not say that the model was unloaded")
+        before = after = 0
+        if self._watch is not None and self._order is not None:
+            self._watch.stop()
+            replicas = self._watch.state.replicas if self._watch.state else []
+            before = after = sum(beat.memory_bytes for beat in replicas)
+            try:
+                if ray.get(self._book.leave.remote(self._order.name, _user()), timeout=60):
+                    after = _left(replicas)
+            except Exception:
+                log.exception("The cluster did not say that the model was unloaded")
         if self._connection is not None:
             self._connection.close()
         return before, after

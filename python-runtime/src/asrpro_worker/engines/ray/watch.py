@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 _EVERY = 2.0
 # An answer of the book takes milliseconds; a head that starts an application may be busy for a while.
 _PATIENCE = 20.0
+# In a row. A network that stutters once is not the end.
+_MOST_FAILURES = 2
 # For the answers to the jobs that run and for the message to leave, before the process ends.
 _FAREWELL = 2.0
 # As for a service that is not there: sysexits.h.
@@ -78,13 +80,17 @@ class Watch:
         self._stopped.set()
 
     def _run(self) -> None:
+        failures = 0
         while not self._stopped.wait(_EVERY):
             try:
                 self.look()
             except ClusterError as error:
-                if not self._stopped.is_set():
-                    self._end(error.message)
+                failures += 1
+                if failures < _MOST_FAILURES or self._stopped.is_set():
+                    continue
+                self._end(error.message)
                 return
+            failures = 0
 
     def _end(self, reason: str) -> None:
         """Ray cannot leave a cluster that died and enter its successor in one process; a new worker can."""
