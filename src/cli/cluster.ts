@@ -69,7 +69,7 @@ function startedLines({ head, address, slots, ports, token_file }: StartedNode):
   const others = [
     `Copy ${token_file} to every other machine, to cluster/token of its data directory, and run there:`,
     `  asrpro cluster start ${address}`,
-    `For a gateway on one of them: asrpro config set cluster.address ${address}`,
+    `For a gateway: asrpro config set cluster.address ${address}`,
   ];
   return [...lines, ...(head ? others : []), ''].join('\n');
 }
