@@ -31,8 +31,10 @@ export async function startMachine(head: Machine | null, first: number): Promise
     address: '',
     processes: () => processesOf(folder),
     kill(program = '') {
-      const chosen = processesOf(folder).filter((line) => line.endsWith(program));
-      for (const line of chosen) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+      const chosen = () => processesOf(folder).filter((line) => line.endsWith(program));
+      // One may start another while it is being killed.
+      for (let lines = chosen(); lines.length > 0; lines = chosen())
+        for (const line of lines) killQuietly(Number.parseInt(line, 10));
     },
     async start() {
       const where = head === null ? ['--head'] : [head.address];
@@ -50,6 +52,14 @@ export async function startMachine(head: Machine | null, first: number): Promise
   }
   await machine.start();
   return machine;
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile: what was wanted.
+  }
 }
 
 function processesOf(folder: string): string[] {
