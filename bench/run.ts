@@ -10,6 +10,7 @@ import { mainProgram } from '../test/setup/checkout.ts';
 import { createHome } from '../test/setup/create-home.ts';
 import { installForTests, sharedHome } from '../test/setup/shared-home.ts';
 import { cluster } from './cluster.ts';
+import { clusterSize } from './cluster-size.ts';
 import { downloads } from './downloads.ts';
 import { find } from './find.ts';
 import { gpu } from './gpu.ts';
@@ -44,6 +45,7 @@ const others: Record<string, () => Promise<void>> = {
   find,
   start,
   kill: lifeAfterApp,
+  'cluster-size': clusterSize,
   overhead,
   recording,
   gpu: async () => gpu(await corePython()),

@@ -1,12 +1,14 @@
 import path from 'node:path';
 import { allClosed, endProcessLater } from './closing.ts';
+import type { Cluster } from './cluster/cluster.ts';
+import { loadOnCluster, rayEnvironment } from './cluster/settings.ts';
 import { inFolder } from './config/own-folder.ts';
 import type { Paths } from './config/paths.ts';
 import type { Config } from './config/schema.ts';
 import { lastCrash, selectedModel } from './config/store.ts';
 import type { Devices } from './devices/types.ts';
 import type { Downloads } from './downloads/types.ts';
-import { engineRow, isEngineId } from './engine-table.ts';
+import { isEngineId, workerEngine } from './engine-table.ts';
 import type { Engines } from './engines/types.ts';
 import type { Log } from './log.ts';
 import type { Model, ModelLibrary } from './models/model.ts';
@@ -20,6 +22,9 @@ import { createRunDirectory, type RunDirectory, sweepRunDirectories } from './wi
 import type { StartWorker } from './worker/handle.ts';
 import type { Patience } from './worker/worker.ts';
 
+/** The end of an application on a cluster takes so long at the most: its processes are waited for. */
+const CLUSTER_STOP_SECONDS = 15;
+
 /** The rooms of the program. `app.ts` builds and wires them; nothing else does. */
 export interface Services {
   readonly config: Config;
@@ -31,6 +36,8 @@ export interface Services {
   readonly downloads: Downloads;
   readonly engines: Engines;
   readonly devices: Devices;
+  /** The one that models run on; null: they run on this machine. */
+  readonly cluster: Cluster | null;
   readonly residency: Residency;
   readonly transcription: TranscriptionService;
   /**
@@ -57,6 +64,7 @@ interface Backend {
   downloads: Downloads;
   engines: Engines;
   devices: Devices;
+  cluster: Cluster | null;
   start: StartWorker;
 }
 
@@ -70,7 +78,7 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
   await run.claimed;
 
   const backend = parts.mock ? await buildMock(config, log, parts.mockPace) : await buildReal(parts, run);
-  const { engines, devices, library, downloads } = backend;
+  const { engines, devices, library, downloads, cluster } = backend;
   const selected = selectedModel(paths);
   // One after the other, so that the last word stays; awaited at the end, so that nothing is written after that.
   let remembered = Promise.resolve();
@@ -85,11 +93,15 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
     maxQueue: config.server.maxQueue,
     queueSeconds: config.server.queueSeconds,
     drainSeconds: config.server.drainSeconds,
-    stopSeconds: config.worker.stopSeconds,
+    stopSeconds: Math.max(config.worker.stopSeconds, cluster === null ? 0 : CLUSTER_STOP_SECONDS),
     requireEngine: async (engine) => {
-      if (isEngineId(engine)) await engines.interpreter(engineRow(engine).environment);
+      if (isEngineId(engine)) await engines.interpreter(workerEngine(engine, cluster !== null).environment);
     },
-    loadSettings: async (model) => loadSettings(model, config, devices),
+    async loadSettings(model) {
+      const settings = await loadSettings(model, config, devices);
+      return cluster === null ? settings : { ...settings, cluster: loadOnCluster(config, model) };
+    },
+    onCluster: (report) => cluster?.heard(report),
     onLoaded: (model) => library.noteLoad(model, null),
     onLoadFailed: (model, failure) => library.noteLoad(model, failure),
     onSelected: (model) => remember('the selected model', () => selected.set(model)),
@@ -124,6 +136,7 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
     downloads,
     engines,
     devices,
+    cluster,
     residency,
     transcription: createTranscriptionService({ config, library, jobs: residency }),
     async close(served) {
@@ -133,7 +146,8 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
   };
 }
 
-async function buildReal({ config, paths, log, environment }: ServiceParts, run: RunDirectory): Promise<Backend> {
+async function buildReal(parts: ServiceParts, run: RunDirectory): Promise<Backend> {
+  const { config, paths, log, environment } = parts;
   const [
     { createEngines },
     { createDevices },
@@ -161,26 +175,49 @@ async function buildReal({ config, paths, log, environment }: ServiceParts, run:
     nvidia: mayHaveCuda(environment),
   });
   const library = createModelLibrary({ config, paths, log, environment, engineStatus: (id) => engines.status(id) });
+  const elsewhere = await buildCluster(parts, engines, runtimeRoot);
   const start = process.createProcessStarter({
     log,
     run,
     async command(engine) {
       if (!isEngineId(engine)) throw new Error(`no process runs the engine '${engine}'`);
-      const { python, env } = await engines.interpreter(engineRow(engine).environment);
-      return pythonWorker(python, env, runtimeRoot, environment);
+      const runner = workerEngine(engine, elsewhere !== null);
+      const { python, env } = await engines.interpreter(runner.environment);
+      // A head that is gone costs a connection and no process.
+      await elsewhere?.cluster.requireHead();
+      const more = elsewhere === null ? env : { ...env, ...rayEnvironment(config, paths) };
+      return { ...pythonWorker(python, more, runtimeRoot, environment), engine: runner.id };
     },
   });
   return {
     engines,
     library,
     start,
-    devices: createDevices({
-      ...{ config, log, engines, environment, runtimeRoot },
-      kept: keptOutcomes(path.join(paths.cache, 'devices.json')),
-      probe: createProbe(start, patience(config), log),
-    }),
+    cluster: elsewhere?.cluster ?? null,
+    devices:
+      elsewhere?.devices ??
+      createDevices({
+        ...{ config, log, engines, environment, runtimeRoot },
+        kept: keptOutcomes(path.join(paths.cache, 'devices.json')),
+        probe: createProbe(start, patience(config), log),
+      }),
     downloads: createDownloads({ config, paths, log, library, pip: () => engines.pip(), environment }),
   };
+}
+
+/** Nothing of it is loaded where models run on this machine. */
+async function buildCluster(parts: ServiceParts, engines: Engines, runtimeRoot: string) {
+  const { config } = parts;
+  const { address } = config.cluster;
+  if (address === null) return null;
+  const [{ createCluster }, { createClusterDevices }, { askStatus }] = await Promise.all([
+    import('./cluster/cluster.ts'),
+    import('./cluster/devices.ts'),
+    import('./cluster/node.ts'),
+  ]);
+  const ask = async () => (await askStatus(address, { ...parts, engines, runtimeRoot })).nodes;
+  const cluster = createCluster({ address, ask });
+  return { cluster, devices: createClusterDevices(config, cluster) };
 }
 
 async function buildMock(config: Config, log: Log, pace: number | undefined): Promise<Backend> {
@@ -196,6 +233,7 @@ async function buildMock(config: Config, log: Log, pace: number | undefined): Pr
     downloads: createMockDownloads(library, log),
     engines: environments.createMockEngines(),
     devices: environments.createMockDevices(),
+    cluster: null,
     start: createMockStarter(pace),
   };
 }

@@ -36,6 +36,8 @@ export interface EnvironmentRow {
   shown: readonly string[];
   /** Distributions whose files the packages of the role `nvidia` bring in another build: removed before these come. */
   replaced: readonly string[];
+  /** Systems, as `platform-arch` of Node, that its packages exist for; absent: all that asrpro runs on. */
+  systems?: readonly string[];
 }
 
 const environments = {
@@ -57,6 +59,17 @@ const environments = {
     imports: ['torch', 'nemo.collections.asr', 'zmq', 'msgspec', 'psutil', 'av'],
     shown: ['nemo-toolkit', 'torch'],
     replaced: [],
+  },
+  cluster: {
+    locks: { cluster: 'all', 'core-cuda': 'nvidia' },
+    cpuPython: null,
+    sizeBytes: 830_000_000,
+    cudaSizeBytes: 4_015_000_000,
+    imports: ['ray.serve', 'faster_whisper', 'ctranslate2', 'onnx_asr', 'onnxruntime', 'zmq', 'msgspec', 'psutil'],
+    shown: ['ray', 'faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime', 'onnxruntime-gpu'],
+    replaced: ['onnxruntime'],
+    // Elsewhere Ray has one machine at most.
+    systems: ['linux-x64', 'linux-arm64'],
   },
 } satisfies Record<string, EnvironmentRow>;
 
@@ -112,6 +125,11 @@ export type EngineId = keyof typeof engines;
 /** The mock has no row: it needs nothing of all this. */
 export type ModelEngine = EngineId | 'mock';
 export const engineIds = Object.keys(engines) as EngineId[];
+
+/** Has no models and no devices of its own: it runs those of every other engine on the machines of a Ray cluster. */
+export const clusterEngine = { id: 'ray', environment: 'cluster' } as const;
+/** What a worker process is started as. */
+export type WorkerEngine = EngineId | typeof clusterEngine.id;
 /** What a model of the configuration counts as until its files are there. */
 export const usualEngine: EngineId = 'faster-whisper';
 
@@ -131,8 +149,29 @@ export function isEngineId(text: string): text is EngineId {
   return Object.hasOwn(engines, text);
 }
 
-export function enginesIn(environment: EnvironmentId): EngineId[] {
+export function enginesIn(environment: EnvironmentId): WorkerEngine[] {
+  if (environment === clusterEngine.environment) return [clusterEngine.id];
   return engineIds.filter((id) => engines[id].environment === environment);
+}
+
+/** The engine whose worker loads a model of `engine`: its own, or the one for the cluster that all models run on. */
+export function workerEngine(engine: EngineId, onCluster: boolean): { id: WorkerEngine; environment: EnvironmentId } {
+  return onCluster ? clusterEngine : { id: engine, environment: engines[engine].environment };
+}
+
+/** What nothing works without. */
+export function neededEnvironment(onCluster: boolean): EnvironmentId {
+  return onCluster ? clusterEngine.environment : firstEnvironment;
+}
+
+/** Why an environment cannot exist on a system, as one sentence; null where it can. */
+export function whyNotHere(
+  id: EnvironmentId,
+  { platform, arch }: Pick<NodeJS.Process, 'platform' | 'arch'> = process,
+): string | null {
+  const { systems }: EnvironmentRow = environments[id];
+  if (systems === undefined || systems.includes(`${platform}-${arch}`)) return null;
+  return `The engine environment '${id}' exists for ${systems.join(' and ')} alone, and this machine is ${platform}-${arch}.`;
 }
 
 function isTransducerOrCtc(family: Family): boolean {

@@ -104,6 +104,12 @@ export const errorKinds = {
   // Engines
   engine_not_found: bad('No such engine environment; `GET /v1/engines` lists them.', { status: 404 }),
   engine_not_installed: bad('The engine environment that this model needs is not installed.', { exitCode: 4 }),
+  engine_unsupported: bad(
+    'The engine environment does not exist for this system; the message says for which it does.',
+    {
+      exitCode: 4,
+    },
+  ),
   engine_broken: broken('The engine environment is damaged; install it again.', { exitCode: 4 }),
   engine_install_failed: broken('Installing the engine environment failed; the message carries the last output.', {
     exitCode: 4,
@@ -135,6 +141,8 @@ export const errorKinds = {
   worker_unresponsive: broken('The engine made no progress in time and was ended.'),
   out_of_memory: broken('The worker ran out of memory; choose a smaller model or compute type.'),
   worker_stuck: busy('The worker was killed and does not end, because the system holds it; its memory is not free.'),
+  cluster_unreachable: busy('The head of the cluster (`cluster.address`) does not answer, or refuses the token.'),
+  cluster_full: busy('The cluster has no free slot for a replica of the model, or no machine at all.'),
   cancelled: bad('The request was cancelled.', { status: 499 }),
   internal_error: broken('A defect in this program; the log has the details under the request id.'),
 

@@ -1,7 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { engineIds, engineRow, environmentIds, environmentRow } from '../src/engine-table.ts';
+import {
+  clusterEngine,
+  engineIds,
+  enginesIn,
+  environmentIds,
+  environmentRow,
+  whyNotHere,
+} from '../src/engine-table.ts';
 import { checkout } from './setup/checkout.ts';
 
 /** The table, the recognisers that it needs, and what is data or generated. */
@@ -9,7 +16,9 @@ const mayName = ['engine-table.ts', 'models/recognise.ts', 'models/catalogue.jso
 
 test('no other file names an engine or an environment', () => {
   const source = path.join(checkout, 'src');
-  const name = new RegExp(`['"\`](?:${[...engineIds, ...environmentIds].join('|')})['"\`]`);
+  // `cluster` is a section of the configuration and a message too.
+  const names = [...engineIds, clusterEngine.id, ...environmentIds.filter((id) => id !== clusterEngine.environment)];
+  const name = new RegExp(`['"\`](?:${names.join('|')})['"\`]`);
   const naming = readdirSync(source, { recursive: true, encoding: 'utf8' })
     .map((file) => file.replaceAll(path.sep, '/'))
     .filter((file) => file.endsWith('.ts') && !mayName.includes(file))
@@ -21,5 +30,11 @@ test('every environment has its lock files, and every engine is used by one', ()
   for (const id of environmentIds)
     for (const lock of Object.keys(environmentRow(id).locks))
       expect(readFileSync(path.join(checkout, 'python-runtime', 'locks', `${lock}.txt`), 'utf8')).toContain('==');
-  expect(new Set(engineIds.map((id) => engineRow(id).environment))).toEqual(new Set(environmentIds));
+  for (const id of environmentIds) expect(enginesIn(id), id).not.toEqual([]);
+});
+
+test('an environment that exists for some systems alone says so in one sentence', () => {
+  expect(whyNotHere('cluster', { platform: 'linux', arch: 'arm64' })).toBeNull();
+  expect(whyNotHere('core', { platform: 'win32', arch: 'x64' })).toBeNull();
+  expect(whyNotHere('cluster', { platform: 'darwin', arch: 'arm64' })).toMatch(/^[^.]*darwin-arm64\.$/);
 });

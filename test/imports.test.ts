@@ -12,7 +12,7 @@ const layers = [
   ['http'],
   ['transcription'],
   ['residency'],
-  ['mock'],
+  ['mock', 'cluster'],
   ['downloads', 'devices'],
   ['models', 'engines', 'worker'],
   ['wire', 'jobs'],

@@ -54,6 +54,21 @@ EXAMPLES: dict[str, dict[str, object]] = {
         "threads": 0,
         "concurrency": 2,
     },
+    "load-cluster": {
+        "type": "load",
+        "request": "r-5",
+        "model": {"id": "whisper-base", "path": "/models/whisper-base", "quantization": None, "languages": None},
+        "device": "auto",
+        "compute_type": "auto",
+        "threads": 0,
+        "concurrency": 0,
+        "cluster": {
+            "address": "10.0.0.1:6379",
+            "replicas": {"min": 1, "max": 4},
+            "engine": "faster-whisper",
+            "model": "whisper-base",
+        },
+    },
     "transcribe": {
         "type": "transcribe",
         "job": "j-1",
@@ -164,6 +179,30 @@ EXAMPLES: dict[str, dict[str, object]] = {
             {"id": "cpu", "usable": True, "compute_types": ["int8", "float32"], "reason": None},
             {"id": "cuda:0", "usable": False, "compute_types": [], "reason": "There is no NVIDIA driver."},
         ],
+    },
+    "cluster": {
+        "type": "cluster",
+        "reachable": True,
+        "reason": None,
+        "nodes": [
+            {
+                "id": "c0ffee",
+                "name": "worker-1",
+                "alive": True,
+                "cpus": 8,
+                "gpus": 1,
+                "memory_bytes": 34359738368,
+                "slots": 1,
+                "replicas": 1,
+                "models": ["whisper-base"],
+            },
+        ],
+    },
+    "cluster-gone": {
+        "type": "cluster",
+        "reachable": False,
+        "reason": "The head at 10.0.0.1:6379 does not answer.",
+        "nodes": [],
     },
 }
 

@@ -10,5 +10,6 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   rm: async () => (await import('./rm.ts')).rm,
   pull: async () => (await import('./pull.ts')).pull,
   doctor: async () => (await import('./doctor.ts')).doctor,
+  cluster: async () => (await import('./cluster.ts')).cluster,
   config: async () => (await import('./config.ts')).config,
 };

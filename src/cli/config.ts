@@ -38,7 +38,7 @@ function show(context: CommandContext): void {
   const loaded = load(context);
   const rows = settings.map((setting) => ({
     key: setting.key,
-    value: settingValue(withoutSecret(loaded.config), setting),
+    value: settingValue(withoutSecrets(loaded.config), setting),
     source: loaded.sources[setting.key]!,
   }));
   if (context.terminal.json) {
@@ -51,12 +51,12 @@ function show(context: CommandContext): void {
   }
 }
 
-/** The value in force as JSON; of a key, or of a whole section. Whoever asks for the API key by its name gets it. */
+/** The value in force as JSON; of a key, or of a whole section. Whoever asks for a secret by its name gets it. */
 function get(context: CommandContext, key: string): void {
   const { config } = load(context);
   const setting = findSetting(key);
   if (!setting && !Object.hasOwn(config, key)) throw unknownSetting(key);
-  const value = setting ? settingValue(config, setting) : withoutSecret(config)[key as keyof Config];
+  const value = setting ? settingValue(config, setting) : withoutSecrets(config)[key as keyof Config];
   context.terminal.out.write(`${JSON.stringify(value)}\n`);
 }
 
@@ -76,8 +76,13 @@ function load({ paths, environment, flags }: CommandContext): LoadedConfig {
 }
 
 /** What shows more than one key ends up in bug reports. */
-function withoutSecret(config: Config): Config {
-  return config.server.apiKey === null ? config : { ...config, server: { ...config.server, apiKey: '***' } };
+function withoutSecrets({ server, cluster, ...config }: Config): Config {
+  const masked = (secret: string | null): string | null => (secret === null ? null : '***');
+  return {
+    ...config,
+    server: { ...server, apiKey: masked(server.apiKey) },
+    cluster: { ...cluster, token: masked(cluster.token) },
+  };
 }
 
 function settingValue(config: Config, { section, name }: Setting): unknown {

@@ -1,17 +1,18 @@
 import type { Services } from '../app.ts';
-import { firstEnvironment } from '../engine-table.ts';
+import { neededEnvironment } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { CommandContext } from './command.ts';
 import { pullModel } from './pull.ts';
 import { setupEngine } from './setup.ts';
 
 /**
- * Installs what a first start lacks: the first engine environment and the default model. Does nothing, and costs nothing, when both
+ * Installs what a first start lacks: the engine environment that it needs and the default model. Does nothing, and costs nothing, when both
  * are there.
  */
 export async function installMissing(context: CommandContext, services: Services): Promise<void> {
-  const { installed } = await services.engines.status(firstEnvironment);
-  if (!installed) await setupEngine(context, services, firstEnvironment);
+  const environment = neededEnvironment(context.config.cluster.address !== null);
+  const { installed } = await services.engines.status(environment);
+  if (!installed) await setupEngine(context, services, environment);
   const model = await services.library.default();
   if (model === undefined || model.downloaded) return;
   try {

@@ -181,7 +181,7 @@ export type UnloadReport = {
 
 export type EngineList = {
   engines: {
-    id: 'core' | 'nemo';
+    id: 'core' | 'nemo' | 'cluster';
     installed: boolean;
     python: string | null;
     /** Version by package. */
@@ -193,7 +193,7 @@ export type EngineList = {
 };
 
 export type Installation = {
-  engine: 'core' | 'nemo';
+  engine: 'core' | 'nemo' | 'cluster';
   status: 'queued' | 'installing' | 'verifying' | 'installed' | 'failed' | 'cancelled';
   step: string | null;
   packages_done: number;
@@ -221,7 +221,7 @@ export type DeviceReport = {
 };
 
 export type Health = {
-  /** degraded: the last worker crashed or does not end, or no model can be loaded. */
+  /** degraded: the last worker crashed or does not end, no model can be loaded, or the cluster is out of reach. */
   status: 'healthy' | 'degraded';
   current_model: string | null;
   /** In force; without a loaded model the one chosen last, at first the CPU. */
@@ -243,4 +243,15 @@ export type Health = {
     waiting: number;
     limit: number;
   };
+  /** The cluster of `cluster.address`; null: models run on this machine. */
+  cluster: {
+    /** null: not known yet. */
+    reachable: boolean | null;
+    /** Why it is out of reach. */
+    reason: string | null;
+    /** Machines that live; null while nothing is loaded. */
+    nodes: number | null;
+    /** Copies of models that run on them; null while nothing is loaded. */
+    replicas: number | null;
+  } | null;
 };

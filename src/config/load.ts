@@ -93,7 +93,7 @@ function requireOwnIds({ models }: Config, catalogueIds: readonly string[], sour
 function withHome(config: Config, environment: NodeJS.ProcessEnv): Config {
   const expanded = (given: string): string => expandHome(given, environment);
   const orNull = (given: string | null): string | null => (given === null ? null : expanded(given));
-  const { models, worker } = config;
+  const { models, worker, cluster } = config;
   return {
     ...config,
     models: {
@@ -105,6 +105,7 @@ function withHome(config: Config, environment: NodeJS.ProcessEnv): Config {
       ),
     },
     worker: { ...worker, python: orNull(worker.python) },
+    cluster: { ...cluster, tokenFile: orNull(cluster.tokenFile) },
   };
 }
 

@@ -22,6 +22,14 @@ const computeType = z.enum([
   'float32',
 ]);
 
+/** `HOST:PORT` of the head of a cluster; an IPv6 address is in brackets. */
+export const HEAD_ADDRESS =
+  /^(?:[^\s:/[\]]+|\[[0-9a-fA-F:.]+\]):(?:\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$/;
+const replicas = z.number().int().min(1).max(10_000);
+const replicaRange = z
+  .strictObject({ min: replicas, max: replicas })
+  .refine(({ min, max }) => min <= max, { message: 'min is greater than max' });
+
 const modelSettings = z.strictObject({
   computeType: computeType.optional().describe('Number format of the weights; overrides device.computeType.'),
   beamSize: z.number().int().min(1).max(20).optional().describe('Beam width of Whisper; 5 when not set.'),
@@ -117,6 +125,35 @@ export const configSchema = z.strictObject({
         .describe('Python interpreter for engine environments; null: look for one.'),
       loadTimeoutSeconds: seconds.default(300).describe('A load without a sign of life for so long is ended.'),
       stopSeconds: seconds.default(5).describe('Time for the worker to end by itself before it is killed.'),
+    })
+    .prefault({}),
+  cluster: z
+    .strictObject({
+      address: z
+        .string()
+        .refine((text) => HEAD_ADDRESS.test(text), 'give HOST:PORT, for example 10.0.0.1:6379')
+        .nullable()
+        .default(null)
+        .describe('HOST:PORT of the head of a Ray cluster on which models run; null: they run on this machine.'),
+      replicas: z
+        .union([replicas, replicaRange])
+        .nullable()
+        .default(null)
+        .describe(
+          'Copies of the model on the cluster: a number, {"min", "max"} for as many as are busy, or null: one a node.',
+        ),
+      token: z
+        .string()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe('Secret of the cluster; null: it is in the file `cluster.tokenFile`.'),
+      tokenFile: place
+        .nullable()
+        .default(null)
+        .describe(
+          'File with the secret of the cluster; null: cluster/token in the data directory, which the head writes.',
+        ),
     })
     .prefault({}),
   log: z

@@ -52,8 +52,11 @@ interface JsonSchema {
 
 /** The JSON types that a key takes. */
 export function jsonTypes(setting: Setting): Set<JsonType> {
-  const schema = jsonSchema(setting);
-  return new Set([schema, ...(schema.anyOf ?? [])].flatMap((one) => one.type ?? []));
+  return new Set(typesOf(jsonSchema(setting)));
+}
+
+function typesOf({ type = [], anyOf = [] }: JsonSchema): JsonType[] {
+  return [type, ...anyOf.map(typesOf)].flat();
 }
 
 /** What a key takes, for people: "a whole number from 0 to 65535", "one of auto, json, text", "text or null". */

@@ -6,7 +6,7 @@ import { IN_USE } from '../claims/unused.ts';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { makeFolder, onDisk } from '../disk-error.ts';
-import { type EnvironmentId, environmentIds, firstEnvironment } from '../engine-table.ts';
+import { type EnvironmentId, environmentIds, firstEnvironment, whyNotHere } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Job } from '../jobs/job.ts';
 import { Jobs } from '../jobs/jobs.ts';
@@ -61,7 +61,7 @@ export function createEngines(options: EnginesOptions): Engines {
       python: installed ? interpreterIn(folder) : null,
       packages: installed ? marker.packages : {},
       sizeBytes: complete ? marker.sizeBytes : lockOf(id)[nvidia ? 'cudaSizeBytes' : 'sizeBytes'],
-      reason: installed ? null : broken ? pythonGone(id) : notInstalled(id),
+      reason: installed ? null : (whyNotHere(id) ?? (broken ? pythonGone(id) : notInstalled(id))),
       incomplete: installed && !complete ? withoutGpu(id) : null,
     };
   }
@@ -112,6 +112,7 @@ export function createEngines(options: EnginesOptions): Engines {
     list: async () => environmentIds.map(status),
     status: async (id) => status(id),
     async install(id, { reinstall = false, wheels = null } = {}) {
+      requireSystem(id);
       if (!reinstall && !jobs.isRunning(id) && isComplete(id)) return finished(id);
       return jobs.start(id, queued(id, lockOf(id)), (job) => install(id, job, reinstall, wheels));
     },
@@ -134,11 +135,13 @@ export function createEngines(options: EnginesOptions): Engines {
       const folder = folderOf(id);
       if (existsSync(folder)) await use(id);
       const marker = readMarker(folder);
+      if (marker === null) requireSystem(id);
       if (marker === null) throw new AsrproError('engine_not_installed', notInstalled(id));
       if (hasLostPython(folder)) throw new AsrproError('engine_broken', pythonGone(id));
       return { python: interpreterIn(folder), env: libraryPath(folder, marker.libraryFolders, environment) };
     },
     async download(id, folder, { signal, onProgress }) {
+      requireSystem(id);
       const { downloadWheels } = await import('./wheel-folder.ts');
       const installed = status(id).python;
       if (installed !== null) await use(id);
@@ -170,6 +173,11 @@ function libraryPath(
   if (libraryFolders.length === 0 || process.platform !== 'linux') return {};
   const own = libraryFolders.map((relative) => path.join(folder, relative));
   return { LD_LIBRARY_PATH: [...own, ...(environment.LD_LIBRARY_PATH ? [environment.LD_LIBRARY_PATH] : [])].join(':') };
+}
+
+function requireSystem(id: EnvironmentId): void {
+  const reason = whyNotHere(id);
+  if (reason !== null) throw new AsrproError('engine_unsupported', reason);
 }
 
 function notInstalled(id: EnvironmentId): string {

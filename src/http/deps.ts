@@ -1,3 +1,4 @@
+import type { Cluster } from '../cluster/cluster.ts';
 import type { Config } from '../config/schema.ts';
 import type { Devices } from '../devices/types.ts';
 import type { Downloads } from '../downloads/types.ts';
@@ -20,6 +21,8 @@ export interface HttpServerDeps {
   downloads: Downloads;
   engines: Engines;
   devices: Devices;
+  /** null: models run on this machine. */
+  cluster: Cluster | null;
   residency: Residency;
   transcription: TranscriptionService;
 }

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { modelsDirectory, type Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { type EnvironmentId, engineRow } from '../engine-table.ts';
+import { type EnvironmentId, workerEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { aliasesOf, catalogueModels, reposOf } from './catalogue.ts';
@@ -34,6 +34,7 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
   const { config, paths, log, environment, engineStatus } = options;
   const { searchDirectories, useHuggingFaceCache, custom } = config.models;
   const models = modelsDirectory(config, paths);
+  const onCluster = config.cluster.address !== null;
   const discovery = new Discovery(environment, log);
   const failures = new LoadFailures();
   const lookups: Lookups = {
@@ -43,7 +44,7 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
     /** What keeps a model with all its files from being used. */
     async usable(engine, place) {
       const failed = place === null ? null : failures.reason(place);
-      const reason = failed ?? (await engineStatus(engineRow(engine).environment)).reason;
+      const reason = failed ?? (await engineStatus(workerEngine(engine, onCluster).environment)).reason;
       return { ready: reason === null, reason, ...(failed === null ? {} : { broken: true }) };
     },
   };

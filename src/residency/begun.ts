@@ -20,8 +20,8 @@ export function begun(state: State, effect: Effect): void {
       state.generation = generation;
       if (state.lastEnd?.crash) state.restarts += 1;
       state.lastEnd = null;
-      const nothing = { model: null, loaded: null, loadSeconds: null, fault: null, hungSince: null, killed: false };
-      state.workers.push({ generation, engine, phase: 'starting', ...nothing });
+      const nothing = { model: null, loaded: null, loadSeconds: null, fault: null, hungSince: null, cutOffSince: null };
+      state.workers.push({ generation, engine, phase: 'starting', killed: false, ...nothing });
       break;
     }
     case 'StopWorker':

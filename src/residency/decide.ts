@@ -19,6 +19,8 @@ import {
 export const CLOSE_GRACE_SECONDS = 1;
 /** A worker that was killed and is still there may end in a minute, or never. */
 const STUCK_RETRY_SECONDS = 60;
+/** A head that comes back within this time may know its machines again; after it everything is begun anew. */
+const CUT_OFF_SECONDS = 15;
 
 /**
  * What is to be done now. Pure, and total: every state has an answer. It is asked after every event, and again after its
@@ -34,6 +36,7 @@ const STUCK_RETRY_SECONDS = 60;
  *    1. One whose load failed, or that broke the protocol: killed.
  *    2. One with a job that hangs or does not stop: killed when its other jobs are done, at the latest after the drain time.
  *    3. One that was prepared and that nobody in line needs: killed, there is nothing in it to lose.
+ *    4. One whose cluster has been out of reach for a while: killed, the model is loaded anew when somebody wants it.
  * 4. What waits in vain is told so: what failed (when no load is under way, to say what became of the model before), and
  *    what has waited too long. A load that is first in line and has no job before it is not waiting any more.
  * 5. What is named is looked at on arrival: the model of a request, the files of a load. Not while a command is carried
@@ -250,9 +253,15 @@ function nextMoment(state: State, now: number): number | null {
   return next !== null && state.timer !== null && Math.abs(next - state.timer) < 1e-6 ? state.timer : next;
 }
 
-/** When a worker with a job that hangs or does not stop is ended; Infinity where there is none. */
-function endOfPatience(state: State, { generation, phase, hungSince }: WorkerState): number {
-  if (phase !== 'loaded') return Number.POSITIVE_INFINITY;
+/** When a worker with a job that hangs or does not stop, or whose cluster is gone, is ended; Infinity for all others. */
+function endOfPatience(state: State, worker: WorkerState): number {
+  if (worker.phase !== 'loaded') return Number.POSITIVE_INFINITY;
+  const { cutOffSince } = worker;
+  const cutOff = cutOffSince === null ? Number.POSITIVE_INFINITY : cutOffSince + CUT_OFF_SECONDS; // 3.4
+  return Math.min(endOfJobs(state, worker), cutOff);
+}
+
+function endOfJobs(state: State, { generation, hungSince }: WorkerState): number {
   const jobs = state.running.filter((job) => job.generation === generation);
   const since = Math.min(...[hungSince, ...jobs.map(({ deafSince }) => deafSince)].filter((time) => time !== null));
   if (!Number.isFinite(since)) return since;

@@ -2,7 +2,7 @@ import type { ModelEngine } from '../engine-table.ts';
 import { type AsrproError, asAsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Model } from '../models/model.ts';
-import type { Loaded } from '../wire/messages.ts';
+import type { ClusterReport, Loaded } from '../wire/messages.ts';
 import type { StartWorker } from '../worker/handle.ts';
 import { within } from '../worker/kill-ladder.ts';
 import { type Patience, Worker } from '../worker/worker.ts';
@@ -29,6 +29,8 @@ export interface EffectOptions {
   onLoadFailed?(model: Model, error: AsrproError): void;
   /** How a worker ended that was not asked to, in words. */
   onCrash?(words: string): void;
+  /** What the worker says of the cluster; null: it has ended, and nobody is connected any more. */
+  onCluster?(report: ClusterReport | null): void;
 }
 
 /** Somebody who waits for the outcome of a command. */
@@ -155,7 +157,12 @@ export class Effects {
           broken: (error) => this.#dispatch({ type: 'WorkerBroke', generation, error }),
           deaf: (job) => this.#dispatch({ type: 'JobDeaf', id: Number(job) }),
           hung: (job) => this.#dispatch({ type: 'JobHung', id: Number(job) }),
+          cluster: (report) => {
+            this.#options.onCluster?.(report);
+            this.#dispatch({ type: 'ClusterHeard', generation, reachable: report.reachable });
+          },
           exited: (exit, error) => {
+            if (!this.#othersLive(generation)) this.#options.onCluster?.(null);
             seat.gone = true;
             seat.exitSeconds = seat.stoppedAt === null ? 0 : clock() - seat.stoppedAt;
             this.#dispatch({ type: 'WorkerExited', generation, exit, error });
@@ -178,6 +185,10 @@ export class Effects {
     const nothing = { worker: null, gone: false, calledOff: false, loaded: null, before: null, stoppedAt: null };
     const seat: Seat = { started, exitSeconds: 0, ...nothing };
     this.#seats.set(generation, seat);
+  }
+
+  #othersLive(generation: number): boolean {
+    return [...this.#seats].some(([other, { worker, gone }]) => other !== generation && worker !== null && !gone);
   }
 
   async #stopWorker(generation: number, how: 'ask' | 'kill'): Promise<void> {

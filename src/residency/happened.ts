@@ -100,6 +100,9 @@ export function happened(state: State, event: Event, now: number): void {
     case 'WorkerStuck':
       if (worker) workerStays(state, worker);
       break;
+    case 'ClusterHeard':
+      if (worker) worker.cutOffSince = event.reachable ? null : (worker.cutOffSince ?? now);
+      break;
     case 'WorkerExited':
       if (worker) workerExited(state, worker, event, now);
       break;
@@ -162,8 +165,9 @@ function workerExited(
   now: number,
 ): void {
   removeWorker(state, event.generation);
-  const { generation, engine, fault, phase, model, loaded } = worker;
-  const crash = event.exit.endedBy !== 'us' || fault !== null;
+  const { generation, engine, fault, phase, model, loaded, cutOffSince } = worker;
+  // One whose cluster is gone ends sooner or later: no fault of its own, nor of the model's.
+  const crash = fault !== null || (event.exit.endedBy !== 'us' && cutOffSince === null);
   state.lastEnd = { crash, engine };
   if (crash) {
     state.lastError = `Worker ${generation} ${fault ?? describeExit(event.exit)}.`;
@@ -178,12 +182,13 @@ function workerExited(
 /** What it means for others that a worker in this phase has come to an end nobody wanted. */
 function workerFailed(
   state: State,
-  { engine }: WorkerState,
+  { engine, cutOffSince }: WorkerState,
   phase: WorkerState['phase'],
   error: AsrproError,
   now: number,
 ): void {
-  if (phase === 'starting' || phase === 'ready') state.crashes.set(engine, [...(state.crashes.get(engine) ?? []), now]);
+  const early = (phase === 'starting' || phase === 'ready') && cutOffSince === null;
+  if (early) state.crashes.set(engine, [...(state.crashes.get(engine) ?? []), now]);
   if (phase === 'starting') startFailed(state, engine, error, now);
   if (phase === 'loading') loadFailed(state, error, true, now);
 }

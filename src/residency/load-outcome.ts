@@ -28,7 +28,8 @@ export function loadFailed(state: State, error: AsrproError, again: boolean, now
   if (load === null) return;
   const { model, settings, previous } = load;
   const crashed = noteLoadCrash(state, model.id, error);
-  const onGpu = settings !== null && settings.device !== 'cpu';
+  const onCluster = settings?.cluster != null;
+  const onGpu = settings !== null && settings.device !== 'cpu' && !onCluster;
   if (again && load.attempt === 1 && error.code !== 'model_broken' && (crashed || onGpu)) {
     load.attempt = 2;
     if (onGpu) load.settings = { ...settings, device: 'cpu', compute_type: 'auto' };

@@ -14,6 +14,7 @@ export interface MemoryBefore {
 /** @param loaded what the worker says of itself, for systems that do not say it of a process. */
 export function measureMemory(worker: Worker, loaded: Loaded | null): MemoryBefore {
   const footprint = worker.footprint();
+  const resident = worker.memoryBytes ?? 0;
   const system = availableBytes();
   const device = loaded?.device ?? null;
   const gpu = gpuFreeBytes(device);
@@ -24,9 +25,13 @@ export function measureMemory(worker: Worker, loaded: Loaded | null): MemoryBefo
       const gpuBefore = await gpu;
       // What a process that it started still holds has not come back.
       const remaining = await footprint.remaining();
+      // On a cluster: what its replicas held on other machines, and hold still. The worker's own is in both numbers.
+      const { before: all, after: left } = worker.unloaded ?? { before: 0, after: 0 };
+      const elsewhere = Math.max(0, all - resident);
+      const heldElsewhere = Math.min(elsewhere, Math.max(0, left - resident));
       return {
-        beforeBytes: before,
-        returnedBytes: Math.max(0, before - remaining),
+        beforeBytes: before + elsewhere,
+        returnedBytes: Math.max(0, before - remaining) + elsewhere - heldElsewhere,
         workerExited: true,
         exitSeconds,
         systemAvailableBeforeBytes: system,

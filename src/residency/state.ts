@@ -4,8 +4,8 @@ import type { Model } from '../models/model.ts';
 import type { Loaded, LoadMessage } from '../wire/messages.ts';
 import type { ExitReport } from '../worker/exit.ts';
 
-/** Device, number format and threads to load with. */
-export type LoadSettings = Pick<LoadMessage, 'device' | 'compute_type' | 'threads' | 'concurrency'>;
+/** Device, number format and threads to load with, and the cluster where that is to be done there. */
+export type LoadSettings = Pick<LoadMessage, 'device' | 'compute_type' | 'threads' | 'concurrency' | 'cluster'>;
 
 /** A worker process from its start to its exit. No process lives that is not in `State.workers`. */
 export interface WorkerState {
@@ -24,6 +24,8 @@ export interface WorkerState {
   fault: string | null;
   /** Since when a job hangs in it. */
   hungSince: number | null;
+  /** Since when the cluster that it works on is out of its reach. */
+  cutOffSince: number | null;
   killed: boolean;
 }
 
@@ -158,6 +160,7 @@ export type Event =
   | { type: 'WorkerUp'; generation: number }
   | { type: 'WorkerBroke'; generation: number; error: AsrproError }
   | { type: 'WorkerStuck'; generation: number }
+  | { type: 'ClusterHeard'; generation: number; reachable: boolean }
   | { type: 'WorkerExited'; generation: number; exit: ExitReport; error: AsrproError }
   | { type: 'ModelLoaded'; generation: number; loaded: Loaded }
   | { type: 'LoadFailed'; generation: number; error: AsrproError }

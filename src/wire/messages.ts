@@ -47,6 +47,19 @@ export const load = z.object({
   threads: z.number().int().nonnegative(),
   /** Jobs to run side by side; 0: what suits the machine. */
   concurrency: z.number().int().nonnegative(),
+  /** For a worker that stands for a cluster: where the model shall run, and how. Absent elsewhere. */
+  cluster: z
+    .object({
+      /** `HOST:PORT` of the head. */
+      address: z.string(),
+      /** null: one a node; a range is Ray's to move in. */
+      replicas: z.union([z.number().int(), z.object({ min: z.number().int(), max: z.number().int() })]).nullable(),
+      /** The engine that the replicas run, and the model's id. */
+      engine: z.string(),
+      model: z.string(),
+    })
+    .nullable()
+    .optional(),
 });
 
 export const transcribe = z.object({
@@ -220,6 +233,30 @@ export const probedDevice = z.object({
 export type ProbedDevice = z.infer<typeof probedDevice>;
 export const devices = z.object({ type: z.literal('devices'), request: z.string(), devices: z.array(probedDevice) });
 
+/** A machine of the cluster. */
+export const clusterNode = z.object({
+  id: z.string(),
+  name: z.string(),
+  alive: z.boolean(),
+  cpus: z.number(),
+  gpus: z.number(),
+  memory_bytes: z.number(),
+  /** Replicas that fit on it, and those that run there. */
+  slots: z.number(),
+  replicas: z.number(),
+  models: z.array(z.string()),
+});
+export type ClusterNode = z.infer<typeof clusterNode>;
+/** From a worker that stands for a cluster: when it is connected, and whenever something of it changes. */
+export const cluster = z.object({
+  type: z.literal('cluster'),
+  reachable: z.boolean(),
+  /** Why it is out of reach, as one sentence. */
+  reason: z.string().nullable(),
+  nodes: z.array(clusterNode),
+});
+export type ClusterReport = Omit<z.infer<typeof cluster>, 'type'>;
+
 export const workerMessage = z.discriminatedUnion('type', [
   hello,
   loading,
@@ -232,5 +269,6 @@ export const workerMessage = z.discriminatedUnion('type', [
   cancelled,
   unloaded,
   devices,
+  cluster,
 ]);
 export type WorkerMessage = z.infer<typeof workerMessage>;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { ModelEngine } from '../engine-table.ts';
+import type { ModelEngine, WorkerEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type Bootstrap, PROTOCOL } from '../wire/messages.ts';
@@ -12,7 +12,7 @@ import { drainOutput } from './output.ts';
 export interface ProcessOptions {
   log: Log;
   run: RunDirectory;
-  /** The program for an engine. Throws `engine_not_installed`. */
+  /** The program for the models of an engine. Throws `engine_not_installed`. */
   command(engine: ModelEngine): Promise<WorkerCommand>;
 }
 
@@ -21,6 +21,8 @@ export interface WorkerCommand {
   args: readonly string[];
   /** All that it sees. */
   env: NodeJS.ProcessEnv;
+  /** What the worker is started as; absent: the engine of the models. */
+  engine?: WorkerEngine;
 }
 
 /** Streams that a grandchild still holds are let go so long after the exit, in milliseconds. */
@@ -29,7 +31,7 @@ const STREAM_GRACE_MS = 1000;
 /** Starts worker processes, each in a process group of its own, so that Ctrl-C does not reach them and a kill reaches all. */
 export function createProcessStarter({ log, run, command }: ProcessOptions): StartWorker {
   return async (engine, generation) => {
-    const { file, args, env } = await command(engine);
+    const { file, args, env, engine: startedAs = engine } = await command(engine);
     // Not before a worker is wanted: a gateway without a model starts in half the time and memory.
     const [{ execa }, { openRouterLink }] = await Promise.all([import('execa'), import('../wire/router-link.ts')]);
     const token = randomBytes(16).toString('hex');
@@ -105,7 +107,7 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
       token,
       generation,
       identity,
-      engine,
+      engine: startedAs,
       log_level: log.level,
       parent_pid: process.pid,
       curve: link.curve,

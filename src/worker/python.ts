@@ -42,11 +42,16 @@ export function pythonWorker(
   return {
     file: python,
     args: ['-s', '-m', 'asrpro_worker'],
-    env: {
-      ...pythonEnvironment({ ...environment, ...ALLOCATOR, ...THREADS, ...CARD_ORDER, ...env }),
-      PYTHONPATH: [path.join(runtimeRoot, 'src'), environment.ASRPRO_TEST_MLX ?? []].flat().join(path.delimiter),
-      PYTHONUNBUFFERED: '1',
-      PYTHONIOENCODING: 'utf-8',
-    },
+    env: pythonOfOurs(runtimeRoot, { ...environment, ...ALLOCATOR, ...THREADS, ...CARD_ORDER, ...env }),
+  };
+}
+
+/** What a Python that runs modules of the runtime sees. */
+export function pythonOfOurs(runtimeRoot: string, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return {
+    ...pythonEnvironment(environment),
+    PYTHONPATH: [path.join(runtimeRoot, 'src'), environment.ASRPRO_TEST_MLX ?? []].flat().join(path.delimiter),
+    PYTHONUNBUFFERED: '1',
+    PYTHONIOENCODING: 'utf-8',
   };
 }

@@ -2,6 +2,7 @@ import type { ModelEngine } from '../engine-table.ts';
 import { AsrproError, type ErrorCode, errorKinds } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
+  type ClusterReport,
   type GatewayMessage,
   type Loaded,
   type LoadMessage,
@@ -15,6 +16,9 @@ import type { WorkerHandle } from './handle.ts';
 import { climb, type Ladder, politeLadder, type Rung, shortLadder } from './kill-ladder.ts';
 import type { Footprint } from './memory.ts';
 import { createWatchdog, type Watchdog } from './watchdog.ts';
+
+/** A head that is started anew is there after so many seconds at the earliest. */
+const CLUSTER_RETRY_SECONDS = 5;
 
 export type WorkerState = 'starting' | 'ready' | 'stopping' | 'stopped' | 'crashed';
 
@@ -53,6 +57,8 @@ export interface WorkerEvents {
   deaf(job: string): void;
   /** A job gave no sign of life for too long; it has failed, and the engine is still in it. */
   hung(job: string): void;
+  /** What it says of the cluster that it works on. */
+  cluster(report: ClusterReport): void;
   /** @param error what those in hand get. */
   exited(exit: ExitReport, error: AsrproError): void;
 }
@@ -92,6 +98,10 @@ export class Worker {
   #stop: Promise<StopReport> | null = null;
   #requests = 0;
   #device = 'cpu';
+  #onCluster = false;
+  /** Why the cluster that it works on is out of reach, by its last word; null: it is not, or there is none. */
+  #cutOff: string | null = null;
+  #unloaded: { before: number; after: number } | null = null;
 
   constructor(
     handle: WorkerHandle,
@@ -130,6 +140,10 @@ export class Worker {
 
   footprint(): Footprint {
     return this.#handle.footprint();
+  }
+  /** Memory with that of its replicas on other machines, by its last word; null: it has no replicas, or said nothing. */
+  get unloaded(): { before: number; after: number } | null {
+    return this.#onCluster ? this.#unloaded : null;
   }
 
   /** Resolves when the process has said who it is. Throws `worker_start_failed`, with its last words where it ended. */
@@ -282,17 +296,28 @@ export class Worker {
       this.#settleHello?.resolve();
       return;
     }
+    if (message.type === 'cluster') {
+      const { type: _, ...report } = message;
+      this.#onCluster = true;
+      this.#cutOff = report.reachable ? null : (report.reason ?? 'The cluster is out of reach.');
+      this.#events.cluster?.(report);
+      return;
+    }
+    if (message.type === 'unloaded') {
+      this.#unloaded = { before: message.memory_before, after: message.memory_after };
+      return;
+    }
     const subject = message.type === 'error' ? message.subject : 'job' in message ? message.job : message.request;
     const pending = this.#pending.get(subject);
     if (pending) pending.receive(message);
-    else if (message.type !== 'unloaded') this.#log.debug({ type: message.type, subject }, 'late message dropped');
+    else this.#log.debug({ type: message.type, subject }, 'late message dropped');
   }
 
   #onExit(exit: ExitReport): ExitReport {
     const stopped = this.#state === 'stopping';
     // One that was asked to end may do so with any code.
     const report: ExitReport = stopped ? { ...exit, endedBy: 'us', outOfMemory: false } : exit;
-    const error = crashError(report, this.#crashCode());
+    const error = this.#cutOff === null ? crashError(report, this.#crashCode()) : clusterGone(this.#cutOff);
     this.#become(stopped ? 'stopped' : 'crashed');
     if (!stopped) this.#log.error({ ...exit, inHand: [...this.#pending.keys()] }, `the worker ${describeExit(report)}`);
     this.#events.exited?.(report, error);
@@ -330,6 +355,11 @@ function receiveJob(message: WorkerMessage, channel: Channel<JobMessage>, finish
       finish(() => channel.fail(engineError(message)));
       break;
   }
+}
+
+/** A worker whose cluster is gone cannot do anything, and does not live long: that says nothing about the model. */
+export function clusterGone(reason: string): AsrproError {
+  return new AsrproError('cluster_unreachable', reason, { retryAfterSeconds: CLUSTER_RETRY_SECONDS });
 }
 
 function engineError(message: Extract<WorkerMessage, { type: 'error' }>): AsrproError {

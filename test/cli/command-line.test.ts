@@ -75,12 +75,15 @@ test('an invalid configuration stops a command with exit code 2, but not its rep
   expect((await runCli(home, ['config', 'validate'])).code).toBe(0);
 });
 
-test('config show tells where every value came from and hides the key', async () => {
+test('config show tells where every value came from and hides secrets', async () => {
   const { out } = await runCli(temporaryHome(), ['config', 'show', '--json'], {
     ASRPRO_SERVER_PORT: '1',
     ASRPRO_SERVER_API_KEY: 'secret',
+    ASRPRO_CLUSTER_TOKEN: 'secret',
   });
+  expect(out).not.toContain('secret');
   expect(JSON.parse(out)).toMatchObject({
+    'cluster.token': { value: '***' },
     'server.port': { value: 1, source: 'environment ASRPRO_SERVER_PORT' },
     'server.apiKey': { value: '***' },
     'log.level': { value: 'info', source: 'default' },

@@ -37,6 +37,12 @@ test.each([
   ['ASRPRO_SERVER_QUEUE_SECONDS', '0.5', 'server', 'queueSeconds', 0.5],
   ['ASRPRO_SERVER_API_KEY', '123', 'server', 'apiKey', '123'],
   ['ASRPRO_SERVER_API_KEY', '', 'server', 'apiKey', null],
+  ['ASRPRO_CLUSTER_ADDRESS', 'head.local:6379', 'cluster', 'address', 'head.local:6379'],
+  ['ASRPRO_CLUSTER_ADDRESS', '[fd00::1]:6379', 'cluster', 'address', '[fd00::1]:6379'],
+  ['ASRPRO_CLUSTER_REPLICAS', '3', 'cluster', 'replicas', 3],
+  ['ASRPRO_CLUSTER_REPLICAS', '{"min": 1, "max": 4}', 'cluster', 'replicas', { min: 1, max: 4 }],
+  ['ASRPRO_CLUSTER_REPLICAS', 'null', 'cluster', 'replicas', null],
+  ['ASRPRO_CLUSTER_TOKEN', '123', 'cluster', 'token', '123'],
   ['ASRPRO_SERVER_ALLOWED_HOSTS', 'a.local, b.local', 'server', 'allowedHosts', ['a.local', 'b.local']],
   ['ASRPRO_SERVER_ALLOWED_HOSTS', '["a.local"]', 'server', 'allowedHosts', ['a.local']],
   ['ASRPRO_SERVER_ALLOWED_HOSTS', '', 'server', 'allowedHosts', []],
@@ -143,4 +149,16 @@ test.each([
       message: `${key} (${file}): "${custom[0]!.id}" is not allowed: ${owner} another model of this id.`,
     }),
   );
+});
+
+test.each(['10.0.0.1', 'http://head:6379', 'head:99999', 'fd00::1:6379', ''])(
+  'cluster.address is HOST:PORT, not %j',
+  (address) => {
+    const where = expect.objectContaining({ param: 'cluster.address', message: expect.stringContaining('HOST:PORT') });
+    expect(() => load({ cluster: { address } })).toThrow(where);
+  },
+);
+
+test.each([0, 1.5, { min: 3, max: 2 }, { min: 1 }, 'many'])('cluster.replicas is not %j', (replicas) => {
+  expect(() => load({ cluster: { replicas } })).toThrow(expect.objectContaining({ code: 'invalid_config' }));
 });

@@ -134,6 +134,36 @@ describe('a request', () => {
   });
 });
 
+describe('a worker whose cluster is gone', () => {
+  const heard = (generation: number, reachable: boolean): Event => ({ type: 'ClusterHeard', generation, reachable });
+  const gone = new AsrproError('cluster_unreachable', 'The head does not answer.');
+
+  it('is ended after a while, and the model loaded anew for whoever wants it (3.4)', () => {
+    withLoaded();
+    expect(on(...job(2, a), heard(1, false))).toEqual([]);
+    expect(after(15)).toEqual(['StopWorker 1 kill']);
+    expect(on(exited(1), ended(2))).toEqual([]);
+    expect(describeWorker(machine.state, now)).toMatchObject({ state: 'stopped', restarts: 0, lastError: null });
+    expect(on(...job(3, a))).toEqual(['StartWorker 2']);
+  });
+
+  it('stays when the head answers again in time', () => {
+    withLoaded();
+    on(heard(1, false), heard(1, true));
+    expect(machine.state.timer).toBeNull();
+    expect(on(...job(2, a))).toEqual(['StartJob 2']);
+  });
+
+  it('that ends by itself has not crashed, in whatever phase, and its engine is not left to cool down', () => {
+    for (let generation = 1; generation <= 6; generation += 1) {
+      on(...job(generation, a), chosen(a), up(generation), heard(generation, false));
+      on({ ...exited(generation, 'itself'), error: gone } as Event);
+      on({ type: 'LoadFailed', generation, error: gone });
+    }
+    expect(machine.state).toMatchObject({ restarts: 0, lastError: null, loadCrashes: new Map(), crashes: new Map() });
+  });
+});
+
 describe('a switch', () => {
   it('prepares the next worker while jobs run, and begins when they have ended (8.4, 8.5, 6)', () => {
     withLoaded();

@@ -44,6 +44,11 @@ function happenings(world: World, random: () => number): [number, () => void][] 
       if (job.outcome !== 'open') list.push([0.3, () => world.dispatch({ type: 'JobDeaf', id: job.id })]);
     }
   }
+  const [first] = world.processes.values();
+  if (first) {
+    const { generation } = first;
+    list.push([0.1, () => world.dispatch({ type: 'ClusterHeard', generation, reachable: random() < 0.5 })]);
+  }
   // News of what is long gone.
   const id = Math.floor(random() * (world.tickets + 2));
   const gone = Math.floor(random() * world.machine.state.generation);

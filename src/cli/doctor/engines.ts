@@ -1,11 +1,12 @@
-import { firstEnvironment } from '../../engine-table.ts';
+import { neededEnvironment } from '../../engine-table.ts';
 import { megabytes, type Section } from './section.ts';
 
 /** What a first use needs is broken where it is missing; the others are for those who want them. */
 export const engines: Section = {
   title: 'Engines',
   key: 'engines',
-  async examine(services) {
+  async examine(services, { config }) {
+    const needed = neededEnvironment(config.cluster.address !== null);
     const rows = await services.engines.list();
     return rows.map(({ id, installed, broken, packages, sizeBytes, reason, incomplete }) => {
       if (installed) {
@@ -14,7 +15,7 @@ export const engines: Section = {
         return { name: id, state: 'ok', detail: [...versions, rest].join(', ') };
       }
       const detail = `${reason ?? 'It is not installed.'} It takes ${megabytes(sizeBytes)}.`;
-      return id === firstEnvironment || broken
+      return id === needed || broken
         ? { name: id, state: 'broken', code: broken ? 'engine_broken' : 'engine_not_installed', detail }
         : { name: id, state: 'absent', detail };
     });

@@ -1,4 +1,4 @@
-import { firstEnvironment } from '../../engine-table.ts';
+import { neededEnvironment } from '../../engine-table.ts';
 import { asAsrproError } from '../../errors.ts';
 import type { Finding, Section } from './section.ts';
 
@@ -7,11 +7,12 @@ export const python: Section = {
   title: 'Python',
   key: 'python',
   async examine(services, { config, environment, paths }) {
-    const { python: installed } = await services.engines.status(firstEnvironment);
+    const needed = neededEnvironment(config.cluster.address !== null);
+    const { python: installed } = await services.engines.status(needed);
     const { folderOfInterpreter, pythonBehind } = await import('../../engines/environment.ts');
     const used = installed === null ? null : pythonBehind(folderOfInterpreter(installed));
     if (used !== null)
-      return [{ name: used.version, state: 'ok', detail: `${used.home}, used by the engine ${firstEnvironment}` }];
+      return [{ name: used.version, state: 'ok', detail: `${used.home}, used by the engine ${needed}` }];
     const { findPython } = await import('../../engines/find-python.ts');
     try {
       const { command, version } = await findPython(config.worker.python, environment);

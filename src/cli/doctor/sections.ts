@@ -1,3 +1,4 @@
+import { cluster } from './cluster.ts';
 import { devices } from './devices.ts';
 import { disk } from './disk.ts';
 import { engines } from './engines.ts';
@@ -7,4 +8,12 @@ import type { EarlySection, Section } from './section.ts';
 import { supervision } from './supervision.ts';
 
 /** Everything that `asrpro doctor` looks at, in the order of its report. */
-export const sections: readonly (Section | EarlySection)[] = [python, engines, devices, models, disk, supervision];
+export const sections: readonly (Section | EarlySection)[] = [
+  python,
+  engines,
+  devices,
+  cluster,
+  models,
+  disk,
+  supervision,
+];

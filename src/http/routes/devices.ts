@@ -50,7 +50,8 @@ export function deviceRoutes({ devices }: Pick<HttpServerDeps, 'devices'>): Oper
       method: 'GET',
       path: '/v1/devices',
       summary: 'Which devices can be used, and why not',
-      description: 'Each is tested by a real inference of each engine; the outcome is remembered.',
+      description:
+        'Each is tested by a real inference of each engine; the outcome is remembered. With a cluster: its machines.',
       query: reportQuery,
       answers: [json(deviceReport, 'The devices.')],
       errors: [400],

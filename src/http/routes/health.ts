@@ -7,7 +7,9 @@ const health = z
   .object({
     status: z
       .enum(['healthy', 'degraded'])
-      .describe('degraded: the last worker crashed or does not end, or no model can be loaded.'),
+      .describe(
+        'degraded: the last worker crashed or does not end, no model can be loaded, or the cluster is out of reach.',
+      ),
     current_model: z.string().nullable(),
     device: z.enum(deviceKinds).describe('In force; without a loaded model the one chosen last, at first the CPU.'),
     version: z.string(),
@@ -23,10 +25,19 @@ const health = z
       last_error: z.string().nullable(),
     }),
     queue: z.object({ running: z.int(), waiting: z.int(), limit: z.int() }),
+    cluster: z
+      .object({
+        reachable: z.boolean().nullable().describe('null: not known yet.'),
+        reason: z.string().nullable().describe('Why it is out of reach.'),
+        nodes: z.int().nullable().describe('Machines that live; null while nothing is loaded.'),
+        replicas: z.int().nullable().describe('Copies of models that run on them; null while nothing is loaded.'),
+      })
+      .nullable()
+      .describe('The cluster of `cluster.address`; null: models run on this machine.'),
   })
   .meta({ id: 'Health' });
 
-type Deps = Pick<HttpServerDeps, 'devices' | 'version' | 'startedAt' | 'library' | 'residency'>;
+type Deps = Pick<HttpServerDeps, 'devices' | 'version' | 'startedAt' | 'library' | 'residency' | 'cluster'>;
 
 export function healthRoutes(deps: Deps): Operation[] {
   const anyModelReady = createReadiness(deps);
@@ -47,7 +58,9 @@ function describeHealth(deps: Deps, anyModelReady: boolean): z.input<typeof heal
   const { devices, version, startedAt, residency } = deps;
   const { worker, queue } = residency.health();
   const { model, status, device } = residency.status();
-  const canWork = worker.state !== 'failed' && worker.state !== 'crashed' && (anyModelReady || status === 'loaded');
+  const cluster = deps.cluster?.health() ?? null;
+  const workerWell = worker.state !== 'failed' && worker.state !== 'crashed';
+  const canWork = workerWell && (anyModelReady || status === 'loaded') && cluster?.reachable !== false;
   return {
     status: canWork ? 'healthy' : 'degraded',
     current_model: status === 'loaded' ? model : null,
@@ -63,6 +76,7 @@ function describeHealth(deps: Deps, anyModelReady: boolean): z.input<typeof heal
       last_error: worker.lastError,
     },
     queue,
+    cluster,
   };
 }
 

@@ -29,6 +29,7 @@ OBJECT_STORE_BYTES = 200_000_000
 _MARK = "ASRPRO_CLUSTER_NODE"
 _TOKEN_BYTES = 32
 _END = 10.0
+_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -80,16 +81,21 @@ def start(settings: Settings) -> dict[str, object]:
 
 
 def stop() -> int:
-    """End every process of this machine's node; how many there were."""
-    found = list(_processes())
-    for process in found:
-        _quietly(process.terminate)
-    _, alive = psutil.wait_procs(found, timeout=_END)
-    for process in alive:
-        _quietly(process.kill)
-    psutil.wait_procs(alive, timeout=_END)
+    """End every process of this machine's node; how many there were. One that ends may just have started another."""
+    ended = 0
+    for _ in range(_ROUNDS):
+        found = list(_processes())
+        if not found:
+            break
+        for process in found:
+            _quietly(process.terminate)
+        _, alive = psutil.wait_procs(found, timeout=_END)
+        for process in alive:
+            _quietly(process.kill)
+        psutil.wait_procs(alive, timeout=_END)
+        ended += len(found)
     (cluster_data() / "address").unlink(missing_ok=True)
-    return len(found)
+    return ended
 
 
 def token(given: Path | None, *, may_make: bool) -> Path:

@@ -45,6 +45,7 @@ SPARE_CALLS = 2
 _TRIES = 3
 # Without a replica that has a slot, and, once one has, without any that gets ahead; copying a model gets ahead.
 _NO_SLOT = 20.0
+_SLOW_START = 120.0
 _STANDSTILL = 300.0
 # When some replicas have the model and no other gets ahead, those are all that there will be.
 _ENOUGH = 10.0
@@ -168,7 +169,7 @@ class RayEngine:
                 return next(beat.facts for beat in ready if beat.facts)
             if order.name in state.failures and not ready:
                 raise WorkerError(*state.failures[order.name])
-            if not state.replicas and (now - began > _NO_SLOT or not _slots(order, state)):
+            if not state.replicas and now - began > _patience(order, state):
                 raise ClusterError("cluster_full", _why_full(order, state))
             if now - moved > _STANDSTILL:
                 raise WorkerError("model_load_failed", "No replica of the model got ahead for five minutes.")
@@ -214,6 +215,13 @@ def _gpus(device: str) -> int:
 
 def _slots(order: Order, state: State) -> int:
     return sum(node.slots for node in state.nodes if node.alive and node.gpus >= order.gpus)
+
+
+def _patience(order: Order, state: State) -> float:
+    """Seconds without a replica after which there will be none. One that has a slot may take long to start."""
+    slots = _slots(order, state)
+    taken = sum(wanted for name, wanted in state.wanted.items() if name != order.name)
+    return 0.0 if not slots else _NO_SLOT if taken >= slots else _SLOW_START
 
 
 def _why_full(order: Order, state: State) -> str:
