@@ -63,12 +63,12 @@ def test_real_speech_has_the_text_and_the_words_of_ctranslate2() -> None:
     for wanted, found in zip(*answers, strict=True):
         assert found.tokens == wanted.tokens
         assert found.avg_logprob == pytest.approx(wanted.avg_logprob, abs=0.01)
-        # CTranslate2 hears a shorter window, and doubts differently that there is speech in it.
+        # CTranslate2 hears a shorter window: the numbers differ a little where the text does not.
         assert found.no_speech_prob == pytest.approx(wanted.no_speech_prob, abs=0.05)
         for word, same in zip(found.words or [], wanted.words or [], strict=True):
             assert word.word == same.word
             assert (word.start, word.end) == pytest.approx((same.start, same.end), abs=0.041)
-            assert word.probability == pytest.approx(same.probability, abs=0.02)
+            assert word.probability == pytest.approx(same.probability, abs=0.06)
 
 
 @pytest.mark.parametrize("beam_size", [1, 5])
