@@ -32,7 +32,7 @@ test('an app speaks to it from start to stop', async () => {
   expect((await sidecar.transcribe(jfk, { language: 'en' })).text).toContain('The language is en.');
   expect(await sidecar.unload()).toMatchObject({ unloaded: 'mock-echo', memory: { worker_exited: true } });
   expect((await sidecar.devices()).selected).toEqual({ mock: 'cpu' });
-  expect((await sidecar.engines()).map(({ id }) => id)).toEqual(['core', 'nemo']);
+  expect((await sidecar.engines()).map(({ id }) => id)).toEqual(['core', 'nemo', 'cluster']);
   const exit = await sidecar.stop();
   expect(exit).toMatchObject({ reason: 'stopped', code: 0, signal: null });
   expect(exits).toEqual([exit]);
