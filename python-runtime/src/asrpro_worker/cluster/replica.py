@@ -150,4 +150,7 @@ def application(order: Order, replicas: int) -> Application:
         }
     else:
         options["num_replicas"] = replicas
-    return serve.deployment(name="replica", **options)(Replica).bind(order)
+    deployment = serve.deployment(name="replica", **options)(Replica)
+    # Without it each change of the number counts as another program, for which Ray replaces every replica.
+    deployment._version = order.name  # noqa: SLF001 - Ray has no public way; its version is locked, and a test compares processes
+    return deployment.bind(order)
