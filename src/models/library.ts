@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { modelsDirectory, type Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { type EnvironmentId, engineRow } from '../engine-table.ts';
+import { type EnvironmentId, engineRow, neverHere } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { aliasesOf, catalogueModels, reposOf } from './catalogue.ts';
@@ -43,7 +43,8 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
     /** What keeps a model with all its files from being used. */
     async usable(engine, place) {
       const failed = place === null ? null : failures.reason(place);
-      const reason = failed ?? (await engineStatus(engineRow(engine).environment)).reason;
+      const never = neverHere(engine, environment);
+      const reason = never ?? failed ?? (await engineStatus(engineRow(engine).environment)).reason;
       return { ready: reason === null, reason, ...(failed === null ? {} : { broken: true }) };
     },
   };
