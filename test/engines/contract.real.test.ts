@@ -6,6 +6,7 @@ import { audio, jfkWords } from '../setup/checkout.ts';
 import { createHome } from '../setup/create-home.ts';
 import { type Gateway, launchGateway } from '../setup/launch.ts';
 import { runFiles } from '../setup/leftovers.ts';
+import { likeMac } from '../setup/mac.ts';
 import { toyModels } from '../setup/toy-models.ts';
 import { wavOf } from '../setup/wav.ts';
 
@@ -18,6 +19,8 @@ interface Subject {
   words: boolean;
   /** Of random weights nothing is probable, so that Whisper's fallback draws its text at random: never twice the same. */
   draws?: boolean;
+  /** Runs on a Mac with Apple silicon, which this machine is made to look like. */
+  mac?: boolean;
   /** A file of the model; with garbage in it the engine must name it. null: the mock has a broken model of its own. */
   damage: string | null;
 }
@@ -60,6 +63,14 @@ const subjects: Subject[] = [
     words: true,
     damage: 'parakeet-tdt-0.6b-v3.nemo',
   },
+  {
+    engine: 'parakeet-mlx',
+    model: 'parakeet-tdt-0.6b-v3-mlx',
+    weights: 'toy',
+    words: true,
+    mac: true,
+    damage: 'model.safetensors',
+  },
   { engine: 'mock', model: 'mock-echo', weights: 'mock', words: true, damage: null },
 ];
 
@@ -70,7 +81,7 @@ beforeAll(async () => {
   toys = await toyModels();
 }, 900_000);
 
-describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights, words, draws, damage }) => {
+describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights, words, draws, mac, damage }) => {
   let gateway: Gateway;
   let files: string;
   let heard: string;
@@ -86,7 +97,8 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
     if (weights !== 'mock' && model !== 'whisper-base')
       symlinkSync(path.join(toys, model), path.join(home, 'models', model), 'junction');
     // In CI some packages are more reticent than with a user.
-    const environment = { HOME: path.join(home, 'user'), CI: undefined, XDG_CACHE_HOME: undefined };
+    const own = { HOME: path.join(home, 'user'), CI: undefined, XDG_CACHE_HOME: undefined };
+    const environment = mac ? { ...own, ...(await likeMac({ folder: path.join(home, 'mac') })) } : own;
     gateway = await launchGateway({ home, mock, environment, args: ['--model', model] });
   });
   afterAll(async () => {
@@ -110,7 +122,7 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
     else expect(json.text).not.toBe('');
     heard = json.text;
     const settings = (await call(gateway.url, '/v1/settings/model')).json;
-    expect(settings).toMatchObject({ model, status: 'loaded', device: 'cpu' });
+    expect(settings).toMatchObject({ model, status: 'loaded', device: mac ? 'mps' : 'cpu' });
   });
 
   test('verbose_json has segments that make up the text, and words or their refusal before anything runs', async () => {
@@ -229,7 +241,12 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
 
   /** The same model under the name of another of its engine, of the right size and with garbage in one file. */
   async function damagedNeighbour(file: string): Promise<string> {
-    const other = { 'faster-whisper': 'whisper-small', 'onnx-asr': 'whisper-small-onnx', nemo: 'parakeet-tdt-0.6b-v2' };
+    const other = {
+      'faster-whisper': 'whisper-small',
+      'onnx-asr': 'whisper-small-onnx',
+      'parakeet-mlx': 'parakeet-tdt-0.6b-v2-mlx',
+      nemo: 'parakeet-tdt-0.6b-v2',
+    };
     const int8 = !model.startsWith('whisper') && engine === 'onnx-asr';
     const id = int8 ? 'parakeet-tdt-0.6b-v2-onnx' : other[engine as keyof typeof other];
     const folder = path.join(gateway.home, 'models', id);
@@ -241,6 +258,27 @@ describe.each(subjects)('$engine, $model ($weights)', ({ engine, model, weights,
     return id;
   }
 });
+
+// MLX computes on the CPU here, 20 s for a window: one short file, and the rest is the engine that the cases above are of.
+test('faster-whisper on the GPU of a Mac, whisper-tiny.en (real): text and words', async () => {
+  const home = createHome(true);
+  const model = 'whisper-tiny.en';
+  const environment = await likeMac({ folder: path.join(home, 'mac') });
+  const gateway = await launchGateway({ home, environment, args: ['--model', model] });
+  try {
+    const short = audio('librispeech/test-other/1688-142285-0002.flac');
+    const fields = { model, response_format: 'verbose_json', 'timestamp_granularities[]': 'word' };
+    const { json, status, text } = await transcribe(gateway.url, short, fields);
+    expect(status, text).toBe(200);
+    expect(wordsOf(json.text)).toBe(wordsOf("You don't mean that you thought me so silly."));
+    expect(wordsOf(json.words.map(({ word }: { word: string }) => word).join(' '))).toBe(wordsOf(json.text));
+    expectInOrder(json.words, json.duration);
+    expect((await call(gateway.url, '/v1/settings/model')).json).toMatchObject({ model, device: 'mps' });
+  } finally {
+    await gateway.stop();
+  }
+  rmSync(home, { recursive: true });
+}, 300_000);
 
 function expectInOrder(parts: readonly { start: number; end: number }[], duration: number): void {
   let last = 0;

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from asrpro_worker.engines.parakeet.files import ParakeetDirectory
 
 _EPSILON = 1e-5
-_ACTIVATIONS = {"relu": lambda x: mx.maximum(x, 0.0), "sigmoid": mx.sigmoid, "tanh": mx.tanh}
+_ACTIVATIONS: dict[str, Any] = {"relu": lambda x: mx.maximum(x, 0.0), "sigmoid": mx.sigmoid, "tanh": mx.tanh}
 
 State = list[tuple[Any, Any]]
 """Output and cell of each LSTM layer, a row for each piece."""
@@ -37,7 +37,7 @@ class Network:
         self._scale = math.sqrt(encoder["d_model"]) if encoder.get("xscaling", True) else 1.0
         self.subsampling = int(encoder["subsampling_factor"])
         self._blank = len(directory.vocabulary)
-        weights: dict[str, Any] = mx.load(str(directory.weights))
+        weights: Any = mx.load(str(directory.weights))
         self._weights = {
             name: array.astype(dtype if name.startswith("encoder.") else mx.float32) for name, array in weights.items()
         }
@@ -50,6 +50,8 @@ class Network:
             prediction = config["decoder"]["prednet"]
             self._recurrent = int(prediction["pred_rnn_layers"])
             self._width = int(prediction.get("rnn_hidden_size") or prediction["pred_hidden"])
+            # A model that was trained without dropout has no place for it.
+            self._out = "joint.joint_net.1" if "joint.joint_net.1.weight" in weights else "joint.joint_net.2"
             self._activation = _ACTIVATIONS[config["joint"]["jointnet"]["activation"].lower()]
         mx.eval(self._weights)
 
@@ -82,7 +84,7 @@ class Network:
 
     def predict(self, tokens: Sequence[int], state: State) -> tuple[Any, State]:
         """The other half of the joint network behind the last token of each row, and the state with it."""
-        x = self._embeddings[mx.array(tokens)]
+        x = self._embeddings[mx.array(list(tokens))]
         following = []
         for at, (output, cell) in enumerate(state):
             name = f"decoder.prediction.dec_rnn.lstm.{at}"
@@ -95,7 +97,7 @@ class Network:
 
     def joint(self, heard: Any, said: Any) -> NDArray[np.float32]:
         """Scores of tokens, blank and durations, a row for each piece."""
-        return np.array(self._linear(self._activation(heard + said), "joint.joint_net.2"))
+        return np.array(self._linear(self._activation(heard + said), self._out))
 
     def _subsampled(self, x: Any) -> Any:
         name = "encoder.pre_encode.conv"
