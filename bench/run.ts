@@ -12,6 +12,7 @@ import { installForTests, sharedHome } from '../test/setup/shared-home.ts';
 import { downloads } from './downloads.ts';
 import { find } from './find.ts';
 import { gpu } from './gpu.ts';
+import { gpuParakeet } from './gpu-parakeet.ts';
 import { lifeAfterApp } from './kill.ts';
 import { fixedCost } from './measures/fixed-cost.ts';
 import { longFile } from './measures/long-file.ts';
@@ -45,7 +46,11 @@ const others: Record<string, () => Promise<void>> = {
   kill: lifeAfterApp,
   overhead,
   recording,
-  gpu: async () => gpu(await corePython()),
+  gpu: async () => {
+    await gpu(await corePython());
+    await gpuParakeet();
+  },
+  'gpu-parakeet': gpuParakeet,
 };
 
 const full = process.argv.includes('--full');
