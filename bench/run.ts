@@ -14,6 +14,7 @@ import { clusterSize } from './cluster-size.ts';
 import { downloads } from './downloads.ts';
 import { find } from './find.ts';
 import { gpu } from './gpu.ts';
+import { gpuParakeet } from './gpu-parakeet.ts';
 import { lifeAfterApp } from './kill.ts';
 import { fixedCost } from './measures/fixed-cost.ts';
 import { longFile } from './measures/long-file.ts';
@@ -48,8 +49,12 @@ const others: Record<string, () => Promise<void>> = {
   'cluster-size': clusterSize,
   overhead,
   recording,
-  gpu: async () => gpu(await corePython()),
   cluster,
+  gpu: async () => {
+    await gpu(await corePython());
+    await gpuParakeet();
+  },
+  'gpu-parakeet': gpuParakeet,
 };
 
 const full = process.argv.includes('--full');

@@ -82,6 +82,8 @@ interface EngineRow {
   environment: EnvironmentId;
   /** The kinds of device that it has code for, best first. */
   devices: readonly DeviceKind[];
+  /** It computes by MLX, which is installed on Macs with Apple silicon alone. */
+  apple: boolean;
   /** @param family null: not known. */
   capabilities(family: Family | null): Capabilities;
 }
@@ -90,6 +92,7 @@ const engines = {
   'faster-whisper': {
     environment: 'core',
     devices: ['cuda', 'mps', 'cpu'],
+    apple: false,
     // Turbo and the distilled models were not trained to translate: they answer in the language of the speech. CTranslate2
     // scores a whole window and not its tokens.
     capabilities: (family) => ({
@@ -101,6 +104,7 @@ const engines = {
   'onnx-asr': {
     environment: 'core',
     devices: ['cuda', 'cpu'],
+    apple: false,
     // Its Whisper is greedy and has neither times nor probabilities; Canary (`aed`) lacks the times and translates; the
     // others have both for each token.
     capabilities: (family) => {
@@ -113,9 +117,16 @@ const engines = {
       };
     },
   },
+  'parakeet-mlx': {
+    environment: 'core',
+    devices: ['mps', 'cpu'],
+    apple: true,
+    capabilities: () => ({ tasks: ['transcribe'], wordTimestamps: true, logprobs: true }),
+  },
   nemo: {
     environment: 'nemo',
     devices: ['cuda', 'mps', 'cpu'],
+    apple: false,
     // NeMo's confidence is a measure of entropy and no probability.
     capabilities: () => ({ tasks: ['transcribe'], wordTimestamps: true, logprobs: false }),
   },
@@ -139,6 +150,17 @@ export function environmentRow(id: EnvironmentId): EnvironmentRow {
 
 export function engineRow(id: EngineId): EngineRow {
   return engines[id];
+}
+
+/** A Mac with Apple silicon; the tests, which run on Linux, say so with ASRPRO_TEST_MLX, see `pythonWorker`. */
+export function isAppleSilicon(environment: NodeJS.ProcessEnv): boolean {
+  return (process.platform === 'darwin' && process.arch === 'arm64') || environment.ASRPRO_TEST_MLX !== undefined;
+}
+
+/** Why an engine can never run on this machine, as one sentence; null where it can. */
+export function neverHere(id: EngineId, environment: NodeJS.ProcessEnv): string | null {
+  if (!engines[id].apple || isAppleSilicon(environment)) return null;
+  return `${id} needs a Mac with Apple silicon: choose a model of another engine.`;
 }
 
 export function isEnvironmentId(text: string): text is EnvironmentId {

@@ -11,7 +11,8 @@ import onnx_asr
 import pytest
 from toy_parakeets import make_parakeet
 
-from asrpro_worker.engines.onnx.choosing import Choice, Chosen, hear
+from asrpro_worker.engines.choosing import Choice, Chosen
+from asrpro_worker.engines.onnx.hearing import hear
 from asrpro_worker.engines.phrases import FIRST, Phrases, spellings
 from asrpro_worker.engines.scripts import foreign
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from in_process import job
 
-from asrpro_worker.engines.onnx.token_times import Token, join, segment, sentences, words
+from asrpro_worker.engines.token_times import Token, join, segment, sentences, words
 
 
 def tokens(*said: tuple[str, float]) -> list[Token]:

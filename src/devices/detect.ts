@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { isAppleSilicon } from '../engine-table.ts';
 import { pythonEnvironment } from '../python-environment.ts';
 import { CARD_ORDER } from '../worker/card-order.ts';
 import type { Device } from './types.ts';
@@ -54,13 +55,9 @@ function instructionSets(): string[] {
   }
 }
 
-/**
- * The GPU of a Mac with Apple silicon. The tests, which run on Linux, say with ASRPRO_TEST_MLX that this is one; see
- * `pythonWorker`.
- */
+/** The GPU of a Mac with Apple silicon. */
 export function detectMps(environment: NodeJS.ProcessEnv): Detected {
-  const present =
-    (process.platform === 'darwin' && process.arch === 'arm64') || environment.ASRPRO_TEST_MLX !== undefined;
+  const present = isAppleSilicon(environment);
   const reason = present ? null : 'This is not a Mac with Apple silicon.';
   return {
     id: 'mps',

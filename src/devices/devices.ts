@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
-import { type EngineId, engineIds, engineRow, firstEnvironment, isEngineId } from '../engine-table.ts';
+import { type EngineId, engineIds, engineRow, firstEnvironment, isEngineId, neverHere } from '../engine-table.ts';
 import type { Engines } from '../engines/types.ts';
 import type { Log } from '../log.ts';
 import type { ProbedDevice } from '../wire/messages.ts';
@@ -84,6 +84,8 @@ export function createDevices({
     const no = (reason: string): Outcome => ({ usable: false, computeTypes: [], reason });
     if (!device.present) return no(device.reason ?? 'It is not there.');
     if (!engineRow(engine).devices.includes(device.kind)) return no(`${engine} has no support for ${device.kind}.`);
+    const never = neverHere(engine, environment);
+    if (never !== null) return no(never);
     if (missing !== null) return no(missing);
     const { id, name, memoryBytes, driver } = device;
     const key = JSON.stringify([engine, installed, id, name, memoryBytes, driver]);
@@ -129,7 +131,8 @@ export function createDevices({
         devices.push({ ...device, usable, reason, engines: outcomes });
       }
       const selected: Record<string, string> = {};
-      for (const engine of engineIds) selected[engine] = await choose(engine, present);
+      for (const engine of engineIds.filter((id) => neverHere(id, environment) === null))
+        selected[engine] = await choose(engine, present);
       return { devices, selected };
     },
     async select(engine) {

@@ -36,6 +36,7 @@ const recognisers: Record<EngineId, (folder: Folder) => Recognised | null> = {
   nemo: nemoFolder,
   'onnx-asr': onnxFolder,
   'faster-whisper': ctranslate2Folder,
+  'parakeet-mlx': mlxFolder,
 };
 
 /** All of them know Russian alone. */
@@ -188,6 +189,26 @@ function onnxWhisperKind(config: Record<string, unknown> | null): Pick<Recognise
   const { vocab_size: vocabulary, encoder_layers: encoder, decoder_layers: decoder } = config ?? {};
   const counted = typeof encoder === 'number' && typeof decoder === 'number';
   return whisperKind(counted ? familyOf({ encoder, decoder }) : 'whisper', isEnglish(vocabulary));
+}
+
+/** NeMo's configuration as JSON beside weights in MLX form; a `model.safetensors` alone may be any program's. */
+function mlxFolder({ place: folder, names, config }: Folder): Recognised | null {
+  const ofNemo = typeof config?.target === 'string' && config.target.startsWith('nemo.collections.asr.');
+  if (!ofNemo || !names.includes('model.safetensors')) return null;
+  const { durations } = (config.decoding ?? {}) as { durations?: unknown[] };
+  const transducer: Family = durations?.length ? 'tdt' : 'rnnt';
+  const needed = ['config.json', 'model.safetensors'];
+  const quantized = 'Its weights are quantized, which parakeet-mlx cannot read: choose a model that is not.';
+  return {
+    engine: 'parakeet-mlx',
+    family: 'joint' in config ? transducer : 'ctc',
+    path: folder,
+    sizeBytes: totalOf(folder, names),
+    languages: null,
+    quantization: null,
+    reason: damage(folder, needed) ?? ('quantization' in config ? quantized : null),
+    files: needed.map((name) => path.join(folder, name)),
+  };
 }
 
 /** The first file that is missing, unreadable, empty or only a pointer to its content. */

@@ -1,6 +1,13 @@
-import { beforeAll, describe } from 'vitest';
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { call, transcribe, wordsOf } from '../setup/api.ts';
+import { audio } from '../setup/checkout.ts';
+import { createHome } from '../setup/create-home.ts';
+import { launchGateway } from '../setup/launch.ts';
+import { likeMac } from '../setup/mac.ts';
 import { toyModels } from '../setup/toy-models.ts';
-import { contract, type Subject } from './contract.ts';
+import { contract, expectInOrder, type Subject } from './contract.ts';
 
 const subjects: Subject[] = [
   { engine: 'faster-whisper', model: 'whisper-base', weights: 'real', words: true, damage: 'model.bin' },
@@ -40,6 +47,14 @@ const subjects: Subject[] = [
     words: true,
     damage: 'parakeet-tdt-0.6b-v3.nemo',
   },
+  {
+    engine: 'parakeet-mlx',
+    model: 'parakeet-tdt-0.6b-v3-mlx',
+    weights: 'toy',
+    words: true,
+    mac: true,
+    damage: 'model.safetensors',
+  },
   { engine: 'mock', model: 'mock-echo', weights: 'mock', words: true, damage: null },
 ];
 
@@ -50,3 +65,24 @@ beforeAll(async () => {
 }, 900_000);
 
 describe.each(subjects)('$engine, $model ($weights)', (subject) => contract(subject, () => toys));
+
+// MLX computes on the CPU here, 20 s for a window: one short file, and the rest is the engine that the cases above are of.
+test('faster-whisper on the GPU of a Mac, whisper-tiny.en (real): text and words', async () => {
+  const home = createHome(true);
+  const model = 'whisper-tiny.en';
+  const environment = await likeMac({ folder: path.join(home, 'mac') });
+  const gateway = await launchGateway({ home, environment, args: ['--model', model] });
+  try {
+    const short = audio('librispeech/test-other/1688-142285-0002.flac');
+    const fields = { model, response_format: 'verbose_json', 'timestamp_granularities[]': 'word' };
+    const { json, status, text } = await transcribe(gateway.url, short, fields);
+    expect(status, text).toBe(200);
+    expect(wordsOf(json.text)).toBe(wordsOf("You don't mean that you thought me so silly."));
+    expect(wordsOf(json.words.map(({ word }: { word: string }) => word).join(' '))).toBe(wordsOf(json.text));
+    expectInOrder(json.words, json.duration);
+    expect((await call(gateway.url, '/v1/settings/model')).json).toMatchObject({ model, device: 'mps' });
+  } finally {
+    await gateway.stop();
+  }
+  rmSync(home, { recursive: true });
+}, 300_000);

@@ -6,6 +6,7 @@ import { audio, jfkWords } from '../setup/checkout.ts';
 import { createHome } from '../setup/create-home.ts';
 import { type Gateway, launchGateway } from '../setup/launch.ts';
 import { runFiles } from '../setup/leftovers.ts';
+import { likeMac } from '../setup/mac.ts';
 import { wavOf } from '../setup/wav.ts';
 
 export interface Subject {
@@ -17,6 +18,8 @@ export interface Subject {
   words: boolean;
   /** Of random weights nothing is probable, so that Whisper's fallback draws its text at random: never twice the same. */
   draws?: boolean;
+  /** Runs on a Mac with Apple silicon, which this machine is made to look like. */
+  mac?: boolean;
   /** A file of the model; with garbage in it the engine must name it. null: the mock has a broken model of its own. */
   damage: string | null;
   /** Further variables of the gateway, where models run elsewhere. */
@@ -27,7 +30,7 @@ const jfk = audio('english/jfk.flac');
 
 /** The tests of what every engine does, whatever it is. @param toys folder of the models of random weights. */
 export function contract(
-  { engine, model, weights, words, draws, damage, ...subject }: Subject,
+  { engine, model, weights, words, draws, mac, damage, ...subject }: Subject,
   toys: () => string,
 ): void {
   let gateway: Gateway;
@@ -50,6 +53,7 @@ export function contract(
       CI: undefined,
       XDG_CACHE_HOME: undefined,
       ...subject.environment?.(),
+      ...(mac ? await likeMac({ folder: path.join(home, 'mac') }) : {}),
     };
     gateway = await launchGateway({ home, mock, environment, args: ['--model', model] });
   });
@@ -74,7 +78,7 @@ export function contract(
     else expect(json.text).not.toBe('');
     heard = json.text;
     const settings = (await call(gateway.url, '/v1/settings/model')).json;
-    expect(settings).toMatchObject({ model, status: 'loaded', device: 'cpu' });
+    expect(settings).toMatchObject({ model, status: 'loaded', device: mac ? 'mps' : 'cpu' });
   });
 
   test('verbose_json has segments that make up the text, and words or their refusal before anything runs', async () => {
@@ -211,7 +215,7 @@ export function contract(
   }
 }
 
-function expectInOrder(parts: readonly { start: number; end: number }[], duration: number): void {
+export function expectInOrder(parts: readonly { start: number; end: number }[], duration: number): void {
   let last = 0;
   for (const { start, end } of parts) {
     expect(start).toBeGreaterThanOrEqual(last - 0.011);

@@ -10,14 +10,22 @@ import { pythonWithTools } from './python-tools.ts';
  * that it is a GPU.
  *
  * @param broken widths of models (channels of the first convolution) from which on this GPU fails.
+ * @param folder for the stand-in; without it one that goes with the test.
  */
-export async function likeMac({ broken = Number.POSITIVE_INFINITY } = {}): Promise<Record<string, string>> {
+export async function likeMac({
+  broken = Number.POSITIVE_INFINITY,
+  folder = folderOfTest(),
+} = {}): Promise<Record<string, string>> {
   const real = await execa(await pythonWithTools(), ['-c', 'import mlx; print(mlx.__path__[0])']);
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-mac-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  mkdirSync(path.join(folder, 'mlx'));
+  mkdirSync(path.join(folder, 'mlx'), { recursive: true });
   writeFileSync(path.join(folder, 'mlx', '__init__.py'), standIn(real.stdout, broken));
   return { ASRPRO_TEST_MLX: folder };
+}
+
+function folderOfTest(): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-mac-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return folder;
 }
 
 function standIn(packages: string, broken: number): string {

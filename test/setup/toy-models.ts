@@ -18,6 +18,9 @@ export async function toyModels(): Promise<string> {
   const key = createHash('sha256');
   for (const name of ['make_models.py', 'toy_models.py', 'toy_nemo.py', 'toy_parakeets.py', 'whisper_onnx.py'])
     key.update(readFileSync(path.join(scripts, name)));
+  key.update(
+    readFileSync(path.join(checkout, 'python-runtime', 'src', 'asrpro_worker', 'engines', 'parakeet', 'tiny.py')),
+  );
   const folder = path.join(sharedHome, 'toy-models', key.digest('hex').slice(0, 16));
   if (existsSync(folder)) return folder;
   const building = `${folder}.${process.pid}`;

@@ -9,6 +9,7 @@ _PACKAGES = (
     "av",
     "ctranslate2",
     "faster-whisper",
+    "mlx",
     "msgspec",
     "nemo-toolkit",
     "numpy",

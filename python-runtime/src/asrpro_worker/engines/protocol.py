@@ -74,6 +74,7 @@ class Remote(Protocol):
 _MODULES = {
     "faster-whisper": "asrpro_worker.engines.whisper.engine",
     "onnx-asr": "asrpro_worker.engines.onnx.engine",
+    "parakeet-mlx": "asrpro_worker.engines.parakeet.engine",
     "nemo": "asrpro_worker.engines.nemo.engine",
     "ray": "asrpro_worker.engines.ray.engine",
 }

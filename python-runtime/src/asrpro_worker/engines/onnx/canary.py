@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asrpro_worker.engines.choosing import Choice
 from asrpro_worker.engines.measures import finite
-from asrpro_worker.engines.onnx.choosing import Choice
 from asrpro_worker.engines.onnx.whole import whole
 from asrpro_worker.engines.phrases import Phrases
 from asrpro_worker.messages import TokenLogprob

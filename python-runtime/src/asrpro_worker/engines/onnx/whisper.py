@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from onnx_asr.utils import pad_list
 
-from asrpro_worker.engines.onnx.choosing import Choice
+from asrpro_worker.engines.choosing import Choice
 from asrpro_worker.engines.onnx.whole import whole
 from asrpro_worker.engines.phrases import Phrases
 from asrpro_worker.engines.whisper.prompt import context

@@ -9,6 +9,7 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 
+from asrpro_worker.engines.apple_gpu import require_gpu
 from asrpro_worker.engines.whisper import mlx_devices
 from asrpro_worker.engines.whisper.tiny import special_tokens, write_tiny_whisper
 from asrpro_worker.errors import WorkerError
@@ -23,7 +24,7 @@ def resolve(device: str) -> str:
     if device == "auto":
         return next((gpu for gpu in ("cuda:0", "mps") if probe(gpu).usable), "cpu")
     if device == "mps":
-        mlx_devices.require_gpu()
+        require_gpu()
         return device
     if device == "cpu":
         return device

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asrpro_worker.engines.mel import mel_filters
 from asrpro_worker.pcm import RATE
 
 if TYPE_CHECKING:
@@ -24,17 +25,13 @@ _ROUND = 250
 _FFT = 400
 # The features span this many powers of ten below the maximum of the piece.
 _RANGE = 8.0
-# Slaney's scale: 3 mel for 200 Hz up to 1000 Hz, from there 27 for each factor of 6.4.
-_LINEAR = 200.0 / 3.0
-_KNEE = 1000.0
-_STEP = np.log(6.4) / 27.0
 
 
 class LogMel:
     """From samples to an array of shape (mels, window), float32."""
 
     def __init__(self, mels: int) -> None:
-        self._filters = mel_filters(mels)
+        self._filters = mel_filters(mels, _FFT)
         self._window = np.hanning(_FFT + 1)[:-1].astype(np.float32)
 
     def __call__(self, samples: NDArray[np.float32], window: int = FRAMES) -> NDArray[np.float32]:
@@ -61,17 +58,3 @@ class LogMel:
 def frames_needed(samples: int) -> int:
     """How many frames have to be encoded of a piece: the encoder's time grows faster than the window."""
     return min(FRAMES, -(-(samples // HOP + _SILENCE) // _ROUND) * _ROUND)
-
-
-def mel_filters(mels: int) -> NDArray[np.float32]:
-    """Triangles on the mel scale, each of the same area, as an array of shape (mels, 201)."""
-    knee = _KNEE / _LINEAR
-    top = knee + np.log(RATE / 2 / _KNEE) / _STEP
-    scale = np.linspace(0.0, top, mels + 2)
-    corners = np.where(scale < knee, scale * _LINEAR, _KNEE * np.exp(_STEP * (scale - knee)))
-    bins = np.linspace(0.0, RATE / 2, _FFT // 2 + 1)
-    rising = (bins - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]
-    falling = (corners[2:, None] - bins) / (corners[2:] - corners[1:-1])[:, None]
-    triangles = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (corners[2:] - corners[:-2]))[:, None]
-    filters: NDArray[np.float32] = triangles.astype(np.float32)
-    return filters

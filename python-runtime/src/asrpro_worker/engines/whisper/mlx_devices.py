@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from asrpro_worker.engines.apple_gpu import require_gpu
 from asrpro_worker.engines.whisper.backend import Options
 from asrpro_worker.engines.whisper.features import FRAMES
 from asrpro_worker.engines.whisper.tiny import special_tokens, write_tiny_whisper
@@ -15,17 +15,6 @@ from asrpro_worker.errors import WorkerError
 from asrpro_worker.messages import ProbedDevice
 
 COMPUTE_TYPES = ("float16", "float32")
-
-
-def require_gpu() -> None:
-    """Raise `device_unavailable` where MLX is not installed or computes on the CPU, slower than CTranslate2."""
-    # The parent package first: without it the search itself fails.
-    if importlib.util.find_spec("mlx") is None or importlib.util.find_spec("mlx.core") is None:
-        raise WorkerError("device_unavailable", "MLX, which needs a Mac with Apple silicon, is not installed.")
-    import mlx.core as mx
-
-    if not mx.metal.is_available():
-        raise WorkerError("device_unavailable", "MLX finds no Apple GPU here; choose 'cpu'.")
 
 
 def resolve_compute_type(asked: str) -> str:

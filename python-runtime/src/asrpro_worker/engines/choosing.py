@@ -1,25 +1,20 @@
-"""Greedy decoding of onnx-asr's transducers and CTC models, with a say in what is chosen.
-
-The library's own loops have no place for that, and drop how long each token lasts. Its encoders and decoders are used
-as they are.
-"""
-
-# ruff: noqa: SLF001 - the library has no public way to these parts; its version is locked, and tests compare the results
+"""What a transducer or CTC model says next: its most probable token, with a say in what is chosen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx_asr.asr import _AsrWithTransducerDecoding
+
+from asrpro_worker.engines.phrases import Phrases
+from asrpro_worker.engines.scripts import foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-    from asrpro_worker.engines.phrases import Phrases, Places
+    from asrpro_worker.engines.phrases import Places
+    from asrpro_worker.piece import Piece
 
 
 @dataclass(frozen=True)
@@ -76,53 +71,38 @@ class Choice:
             self._places = self._phrases.after(self._places, token)
 
 
-def hear(asr: Any, sounds: Sequence[NDArray[np.float32]], choices: Sequence[Choice]) -> list[list[Chosen]]:
-    """The tokens of each sound (16 kHz, float32), with its own choice."""
-    lengths = np.array([len(sound) for sound in sounds], np.int64)
-    padded = np.zeros((len(sounds), lengths.max()), np.float32)
-    for row, sound in zip(padded, sounds, strict=True):
-        row[: len(sound)] = sound
-    frames, counts = asr._encode(*asr._preprocessor(padded, lengths))
-    decode = _transduce if isinstance(asr, _AsrWithTransducerDecoding) else _collapse
-    seconds = asr.window_step * asr._subsampling_factor
-    return [
-        [
-            Chosen(asr._vocab[token], start * seconds, None if end is None else end * seconds, logprob)
-            for token, start, end, logprob in decode(asr, heard[:count], choice)
-        ]
-        for heard, count, choice in zip(frames, counts, choices, strict=True)
-    ]
+class Choices:
+    """Makes the choice of each piece. `vocabulary` holds the texts by id, with a space before a word."""
+
+    def __init__(self, vocabulary: dict[int, str], blank: int) -> None:
+        self._vocabulary = vocabulary
+        self._blank = blank
+        # Of the last request only: one file has many pieces.
+        self._phrases: dict[tuple[str, ...], Phrases] = {}
+        self._foreign: dict[tuple[str, ...], NDArray[np.int64]] = {}
+
+    def plain(self) -> Choice:
+        """Of what nobody asked anything for."""
+        return Choice(None, np.array([], np.int64), self._blank)
+
+    def of(self, piece: Piece) -> Choice:
+        """The keywords and languages that its request asks for."""
+        request = piece.job.request
+        wanted = tuple(request.hotwords)
+        if wanted and wanted not in self._phrases:
+            self._phrases = {wanted: Phrases(wanted, self._vocabulary)}
+        languages = tuple([piece.language] if piece.language else request.languages or [])
+        if languages not in self._foreign:
+            self._foreign = {languages: np.array(foreign(self._vocabulary.items(), languages), np.int64)}
+        return Choice(self._phrases.get(wanted), self._foreign[languages], self._blank)
 
 
 Found = list[tuple[int, int, int | None, float]]
 """Tokens with the frames of their start and end, and their log-probabilities."""
 
 
-def _transduce(asr: Any, frames: NDArray[np.float32], choice: Choice) -> Found:
-    blank, most = asr._blank_idx, asr._max_tokens_per_step
-    found: Found = []
-    said: list[int] = []
-    state, at, emitted = asr._create_state(), 0, 0
-    while at < len(frames):
-        scores, step, following = asr._decode(said, state, frames[at])
-        token, _ = choice.token(scores)
-        if token != blank:
-            state = following
-            said.append(token)
-            choice.said(token)
-            # TDT says how many frames a token lasts, 0 where the next one is in the same frame; RNNT answers -1.
-            end = at + max(1, step) if step >= 0 else None
-            found.append((token, at, end, _log_probability(scores, token)))
-            emitted += 1
-        if step > 0:
-            at, emitted = at + step, 0
-        elif token == blank or emitted == most:
-            at, emitted = at + 1, 0
-    return found
-
-
-def _collapse(asr: Any, frames: NDArray[np.float32], choice: Choice) -> Found:
-    blank = asr._blank_idx
+def collapse(frames: NDArray[np.float32], choice: Choice, blank: int) -> Found:
+    """The tokens of a CTC model's log-probabilities (frames, vocabulary)."""
     found: Found = []
     last: tuple[int, float] | None = None
     for at, scores in enumerate(frames):
@@ -140,6 +120,7 @@ def _collapse(asr: Any, frames: NDArray[np.float32], choice: Choice) -> Found:
     return found
 
 
-def _log_probability(scores: NDArray[np.float32], token: int) -> float:
+def log_probability(scores: NDArray[np.float32], token: int) -> float:
+    """Of one token among all of them."""
     below = scores - scores.max()
     return float(below[token] - np.log(np.exp(below).sum()))

@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from asrpro_worker.engines.measures import ends_sentence, untimed
+from asrpro_worker.engines.measures import ends_sentence, finite, untimed
 from asrpro_worker.messages import Segment, TokenLogprob, Word
+from asrpro_worker.pcm import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from asrpro_worker.engines.choosing import Chosen
     from asrpro_worker.messages import Transcribe
+    from asrpro_worker.piece import Piece
 
 # A token without an end lasts until the next, but not longer than this: our choice, a bit more than a slow syllable.
 _TOKEN_SECONDS = 0.4
+# Samples in one frame of `seek`, 10 ms.
+_FRAME = RATE // 100
 # Spaces that a tokenizer leaves before punctuation; as onnx-asr joins its tokens.
 _STRAY_SPACE = re.compile(r"\A\s|\s\B|(\s)\b")
 
@@ -74,6 +79,18 @@ def segment(tokens: Sequence[Token], end: float, seek: int, request: Transcribe)
         words=words(tokens, end) if request.word_timestamps else None,
         logprobs=[_logprob(token) for token in tokens] if request.logprobs else None,
     )
+
+
+def timed_segments(piece: Piece, heard: list[Chosen]) -> Iterator[Segment]:
+    """A segment for each sentence of what was heard in a piece."""
+    tokens = []
+    for one in heard:
+        start, end = piece.stretch(one.start, one.start if one.end is None else one.end)
+        tokens.append(Token(one.text, start, finite(one.logprob, -100.0), None if one.end is None else end))
+    cut = list(sentences(tokens))
+    for index, sentence in enumerate(cut):
+        limit = cut[index + 1][0].start if index + 1 < len(cut) else piece.end
+        yield segment(sentence, limit, piece.spans[0][0] // _FRAME, piece.job.request)
 
 
 def join(tokens: Sequence[Token]) -> str:

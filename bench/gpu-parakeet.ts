@@ -1,0 +1,118 @@
+import { existsSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+import { execa } from 'execa';
+import { call, post as postJson } from '../test/setup/api.ts';
+import { corpus } from '../test/setup/corpus.ts';
+import { createHome } from '../test/setup/create-home.ts';
+import { launchGateway } from '../test/setup/launch.ts';
+import { sharedHome } from '../test/setup/shared-home.ts';
+import { toyModels } from '../test/setup/toy-models.ts';
+import { post } from './contenders/over-http.ts';
+import { summary } from './report.ts';
+import type { Row } from './row.ts';
+
+const MODELS = ['parakeet-tdt-0.6b-v3-onnx', 'parakeet-tdt-0.6b-v3'];
+const FILES = 16;
+
+/**
+ * Parakeet in ONNX form and as `.nemo`: the card beside the CPU, its memory after an unload, and a second start. With the models of
+ * the tests' home where they are, else with toys, whose figures tell only that this works. Without a card both sides
+ * are the CPU.
+ */
+export async function gpuParakeet(): Promise<void> {
+  const toys = await toyModels();
+  for (const model of MODELS) {
+    const real = path.join(sharedHome, 'models', model);
+    const isReal = existsSync(real);
+    const home = createHome(true);
+    try {
+      if (!isReal) symlinkSync(path.join(toys, model), path.join(home, 'models', model), 'junction');
+      const before = await cardMegabytes();
+      const [cpu, card, again] = [
+        await run(home, model, 'cpu'),
+        await run(home, model, 'auto'),
+        await run(home, model, 'auto'),
+      ];
+      const what = `${model}${isReal ? '' : ' (toy)'} on ${card.device}`;
+      const rows: Row[] = [
+        {
+          name: `${what} against the CPU, ${FILES} files at once`,
+          value: card.seconds / cpu.seconds,
+          target: 0.3,
+          unit: 'x',
+          detail: `${card.seconds.toFixed(1)} s, the CPU ${cpu.seconds.toFixed(1)} s, ${card.same(cpu)} of ${FILES} texts the same`,
+        },
+        {
+          name: `${what}, memory of the card after an unload`,
+          value: card.left - before,
+          target: 0,
+          unit: 'MB',
+          detail: `loaded ${(card.held - before).toFixed(0)} MB`,
+        },
+        {
+          name: `${what}, tests of the card at the second start`,
+          value: again.tests,
+          target: 0,
+          unit: 'tests',
+          detail: `load ${again.load.toFixed(1)} s, at the first start ${card.load.toFixed(1)} s with ${card.tests}`,
+        },
+      ];
+      for (const row of rows) console.log(summary(row));
+    } finally {
+      rmSync(home, { recursive: true });
+    }
+  }
+}
+
+interface Ran {
+  device: string;
+  /** Of the load, with a test of the device where there is one. */
+  load: number;
+  seconds: number;
+  /** Outcomes that were written to devices.json by this start. */
+  tests: number;
+  /** MB of the card while it is loaded. */
+  held: number;
+  /** The same after an unload, while the gateway goes on. */
+  left: number;
+  same(other: Ran): number;
+  texts: string[];
+}
+
+async function run(home: string, model: string, prefer: string): Promise<Ran> {
+  const known = tested(home);
+  const gateway = await launchGateway({ home, environment: { ASRPRO_DEVICE_PREFER: prefer } });
+  try {
+    let begin = performance.now();
+    const loaded = await postJson(gateway.url, '/v1/settings/model', { model_id: model });
+    if (loaded.status !== 200) throw new Error(loaded.text);
+    const load = (performance.now() - begin) / 1000;
+    const { device } = (await call(gateway.url, '/v1/settings/model')).json;
+    const files = corpus('librispeech').map(({ file }) => file);
+    const sent = Array.from({ length: FILES }, (_, at) => files[at % files.length]!);
+    // The first warms up: kernels are chosen and memory is taken.
+    await post(gateway.url, sent[0]!, { model });
+    begin = performance.now();
+    const texts = await Promise.all(sent.map((file) => post(gateway.url, file, { model })));
+    const seconds = (performance.now() - begin) / 1000;
+    const held = await cardMegabytes();
+    await call(gateway.url, '/v1/settings/model', { method: 'DELETE' });
+    const left = await cardMegabytes();
+    const same = (other: Ran): number => texts.filter((text, at) => text === other.texts[at]).length;
+    return { device, load, seconds, tests: tested(home) - known, held, left, texts, same };
+  } finally {
+    await gateway.stop();
+  }
+}
+
+function tested(home: string): number {
+  const file = path.join(home, 'cache', 'devices.json');
+  return existsSync(file) ? Object.keys(JSON.parse(readFileSync(file, 'utf8')) as object).length : 0;
+}
+
+/** Of all cards, by the driver; 0 where there is none. */
+async function cardMegabytes(): Promise<number> {
+  const args = ['--query-gpu=memory.used', '--format=csv,noheader,nounits'];
+  const { stdout, failed } = await execa('nvidia-smi', args, { reject: false });
+  return failed ? 0 : stdout.split('\n').reduce((sum, line) => sum + Number(line), 0);
+}

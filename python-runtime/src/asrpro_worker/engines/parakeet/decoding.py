@@ -1,0 +1,71 @@
+"""Greedy decoding of several pieces in step, each with its own choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import mlx.core as mx
+
+from asrpro_worker.engines.choosing import log_probability
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asrpro_worker.engines.choosing import Choice, Found
+    from asrpro_worker.engines.parakeet.files import ParakeetDirectory
+    from asrpro_worker.engines.parakeet.network import Network
+
+
+@dataclass
+class _Row:
+    """Where one piece stands. `emitted`: tokens in this frame."""
+
+    heard: Any
+    choice: Choice
+    at: int = 0
+    emitted: int = 0
+    found: Found = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        return self.at >= len(self.heard)
+
+
+def transduce(
+    network: Network, directory: ParakeetDirectory, encoded: Sequence[Any], choices: Sequence[Choice]
+) -> list[Found]:
+    """The tokens of each piece. TDT says how many frames a token lasts, and RNNT does not."""
+    blank = len(directory.vocabulary)
+    rows = [_Row(network.joined(one), choice) for one, choice in zip(encoded, choices, strict=True)]
+    mx.eval([row.heard for row in rows])
+    last = [blank] * len(rows)
+    said, state = network.predict(last, network.start(len(rows)))
+    while not all(row.done for row in rows):
+        heard = mx.stack([row.heard[min(row.at, len(row.heard) - 1)] for row in rows])
+        spoke = [False] * len(rows)
+        for index, (row, scores) in enumerate(zip(rows, network.joint(heard, said), strict=True)):
+            if row.done:
+                continue
+            step = directory.durations[int(scores[blank + 1 :].argmax())] if directory.durations else -1
+            token, _ = row.choice.token(scores[: blank + 1])
+            if token != blank:
+                row.choice.said(token)
+                end = row.at + max(1, step) if step >= 0 else None
+                row.found.append((token, row.at, end, log_probability(scores[: blank + 1], token)))
+                row.emitted += 1
+                last[index], spoke[index] = token, True
+            if step > 0:
+                row.at, row.emitted = row.at + step, 0
+            elif token == blank or row.emitted == directory.most:
+                row.at, row.emitted = row.at + 1, 0
+        if any(spoke):
+            fresh, following = network.predict(last, state)
+            # A blank is no text: its row stays as it was.
+            chosen = mx.array(spoke)[:, None]
+            said = mx.where(chosen, fresh, said)
+            state = [
+                (mx.where(chosen, output, before), mx.where(chosen, cell, memory))
+                for (output, cell), (before, memory) in zip(following, state, strict=True)
+            ]
+    return [row.found for row in rows]
