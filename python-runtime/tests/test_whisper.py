@@ -283,15 +283,15 @@ def test_the_languages_of_the_request_are_the_only_ones(engine: Whisper, pcm: Pc
 def test_speech_that_a_text_leaves_out_is_decoded_again(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
     backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
     letters = np.random.default_rng(0).integers(33, 120, 400).tolist()
-    lengths = iter([3, 30, 400])
-    monkeypatch.setattr("asrpro_worker.cuts.speech_probabilities", lambda *_: iter([np.full(780, 0.9, np.float32)]))
-    # What is said of 25 s lies in the first two.
+    lengths = iter([3, 40, 220])
+    monkeypatch.setattr("asrpro_worker.cuts.speech_probabilities", lambda *_: iter([np.full(437, 0.9, np.float32)]))
+    # What is said of 14 s lies in the first two.
     monkeypatch.setattr(backend, "align", lambda encoded, *_: [Aligned([0, 40, 80, 100], [0.9] * 3) for _ in encoded])
     monkeypatch.setattr(
         backend, "generate", lambda encoded, *_: [Generated(letters[: next(lengths)], -0.5, 0.0) for _ in encoded]
     )
-    pcm.append(noise(25))
+    pcm.append(noise(14))
     _, segments = hear(engine, pcm, job(language="en", segment_timestamps=False))
     assert [segment.start for segment in segments] == [0.0, pytest.approx(2.0, abs=1.1)]
-    assert segments[-1].end == pytest.approx(25.0, abs=0.1)
+    assert segments[-1].end == pytest.approx(14.0, abs=0.1)
     assert next(lengths, None) is None

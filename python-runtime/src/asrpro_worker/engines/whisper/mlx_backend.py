@@ -117,14 +117,14 @@ class MlxBackend:
             for one, text, count in zip(encoded, texts, frames, strict=True)
         ]
 
-    def detect_language(self, encoded: list[Encoded]) -> list[tuple[str, float]]:
+    def detect_language(self, encoded: list[Encoded]) -> list[dict[str, float]]:
         """See Backend."""
         state = self._model.listen(mx.concatenate(encoded))
         output = self._model.decode(np.full((len(encoded), 1), self._begin, np.int32), state)
         known: list[int] = self._model.config["lang_ids"]
         likely = np.array(mx.softmax(self._model.logits(output)[:, 0, mx.array(known)], axis=-1))
-        best = likely.argmax(axis=1)
-        return [(self._vocabulary[known[at]][2:-2], finite(row[at])) for at, row in zip(best, likely, strict=True)]
+        names = [self._vocabulary[token][2:-2] for token in known]
+        return [{names[at]: finite(row[at]) for at in np.argsort(-row)} for row in likely]
 
     def _silence(self, output: Any, prompt: list[int]) -> list[float]:
         """How probable the model finds it that nobody speaks, asked where the text's commands begin."""
