@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # A text with fewer letters for each second of speech may have left something out: measured 15.7 and more where it had
 # not, 14 and less where it had. It has where so many seconds of speech lie in one of its tokens: 1.2 and less, 2.1 and
 # more.
-_FEW_LETTERS = 15.0
+_FEW_LETTERS = 18.0
 _LOST = 1.8
 # It has, too, where an utterance of so many seconds has hardly a token to each of them.
 _UTTERANCE = 0.6
