@@ -1,4 +1,4 @@
-"""Sounds that are no speech, by themselves and behind speech: nothing is invented, and nothing that was said is lost."""
+"""Sounds that are no speech, alone and behind speech: nothing is invented, and nothing that was said is lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def sound(name: str) -> NDArray[np.float32]:
         "quiet noise": hiss * 1e-3,
         "offset": np.full(len(at), 0.3),
     }[name]
-    return np.clip(made, -1, 1).astype(np.float32)
+    heard: NDArray[np.float32] = np.clip(made, -1, 1).astype(np.float32)
+    return heard
 
 
 def chords(at: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -82,6 +83,8 @@ def test_speech_before_a_sound_is_all_that_is_heard(
     engine: Whisper, pcm: Pcm, speech: NDArray[np.float32], name: str
 ) -> None:
     words = text(engine, pcm, speech, sound(name))
-    assert words[:5] == ["And", "so,", "my", "fellow", "Americans,"] or words[:4] == ["And", "so", "my", "fellow"], words
+    assert words[:5] == ["And", "so,", "my", "fellow", "Americans,"] or words[:4] == ["And", "so", "my", "fellow"], (
+        words
+    )
     assert 20 <= len(words) <= 24, words
     assert words[-1] == "country.", words
