@@ -86,8 +86,9 @@ def test_a_search_finds_what_ctranslate2_finds(
     (wanted, probable, named), (tokens, logprobs, languages) = found
     assert tokens == wanted
     assert logprobs == pytest.approx(probable, abs=1e-3)
-    assert [list(likely) for likely in languages] == [list(likely) for likely in named]
-    assert languages == [pytest.approx(likely, abs=1e-3) for likely in named]
+    assert [next(iter(one)) for one in languages] == [next(iter(one)) for one in named]
+    for ours, theirs in zip(languages, named, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-3)
 
 
 @pytest.mark.parametrize("options", [Options(5, 0.0, most_tokens=26), Options(5, 0.8, most_tokens=26)])

@@ -12,7 +12,7 @@ from in_process import at_work, hear, job, load, transcribe
 from sounds import NOISE, SILENCE, SPEECH, noise, write_wav
 
 from asrpro_worker.engines.whisper import decoding
-from asrpro_worker.engines.whisper.backend import Aligned, Generated
+from asrpro_worker.engines.whisper.backend import MOST_SAID, Aligned, Generated
 from asrpro_worker.engines.whisper.decoding import temperatures
 from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.errors import JobCancelledError, WorkerError
@@ -283,15 +283,62 @@ def test_the_languages_of_the_request_are_the_only_ones(engine: Whisper, pcm: Pc
 def test_speech_that_a_text_leaves_out_is_decoded_again(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
     backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
     letters = np.random.default_rng(0).integers(33, 120, 400).tolist()
-    lengths = iter([3, 30, 400])
-    monkeypatch.setattr("asrpro_worker.cuts.speech_probabilities", lambda *_: iter([np.full(780, 0.9, np.float32)]))
-    # What is said of 25 s lies in the first two.
+    lengths = iter([3, 40, 220])
+    monkeypatch.setattr("asrpro_worker.cuts.speech_probabilities", lambda *_: iter([np.full(437, 0.9, np.float32)]))
+    # What is said of 14 s lies in the first two.
     monkeypatch.setattr(backend, "align", lambda encoded, *_: [Aligned([0, 40, 80, 100], [0.9] * 3) for _ in encoded])
     monkeypatch.setattr(
         backend, "generate", lambda encoded, *_: [Generated(letters[: next(lengths)], -0.5, 0.0) for _ in encoded]
     )
-    pcm.append(noise(25))
+    pcm.append(noise(14))
     _, segments = hear(engine, pcm, job(language="en", segment_timestamps=False))
     assert [segment.start for segment in segments] == [0.0, pytest.approx(2.0, abs=1.1)]
-    assert segments[-1].end == pytest.approx(25.0, abs=0.1)
+    assert segments[-1].end == pytest.approx(14.0, abs=0.1)
     assert next(lengths, None) is None
+
+
+def test_a_piece_is_cut_where_its_language_changes(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
+    backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    tokens: Any = engine._decoder._tokens  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    # Three utterances of 4 s with pauses of 1 s; the last is German, and of the whole the model hears that alone.
+    likely = np.concatenate([np.full(125, 0.9), np.full(31, 0.1)] * 3).astype(np.float32)
+    monkeypatch.setattr("asrpro_worker.cuts.speech_probabilities", lambda *_: iter([likely]))
+    heard = iter(["de", "en", "en", "de", "en", "en", "en", "de"])
+    monkeypatch.setattr(
+        backend,
+        "detect_language",
+        lambda _: [{"en": 0.01, "de": 0.01, "fr": 0.01, next(heard): 0.97}],
+    )
+    prompts: list[int] = []
+    letters = np.random.default_rng(0).integers(33, 120, 200).tolist()
+
+    def told(_: list[Any], given: list[list[int]], __: Any) -> list[Generated]:
+        prompts.extend(prompt[1] for prompt in given)
+        return [Generated(letters, -0.1, 0.0) for _ in given]
+
+    monkeypatch.setattr(backend, "generate", told)
+    pcm.append(noise(15))
+    result, segments = hear(engine, pcm, job(segment_timestamps=False))
+    assert prompts == [tokens.start(language, "transcribe")[1] for language in ("en", "de")]
+    assert result.language == "en", "is spoken longest"
+    assert segments[1].start == pytest.approx(9.5, abs=0.6)
+    assert next(heard, None) is None
+
+
+def test_a_text_that_ctranslate2_has_cut_is_not_delivered(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
+    backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    monkeypatch.setattr(decoding, "_LEAST_PROBABLE", -1000.0)
+    monkeypatch.setattr(decoding, "_MOST_REPETITIVE", 1000.0)
+    plain = backend.generate
+    lengths: list[int] = []
+
+    def counting(*arguments: Any) -> list[Generated]:
+        made: list[Generated] = plain(*arguments)
+        lengths.extend(len(one.tokens) for one in made)
+        return made
+
+    monkeypatch.setattr(backend, "generate", counting)
+    pcm.append(noise(2.5))
+    _, segments = hear(engine, pcm, job(language="en", segment_timestamps=False))
+    assert lengths[0] == MOST_SAID, "a toy speaks until there is no more room"
+    assert len(segments) == 2, "both halves"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # A cut inside of a piece falls where a tenth of a second is the quietest.
 _QUIET = RATE // 10
+# Windows of 32 ms without speech that end an utterance.
+_PAUSE = 8
 
 
 @dataclass(eq=False)
@@ -64,6 +66,12 @@ class Piece:
         """Seconds of speech between two moments of the piece."""
         first, last = (int(min(moment * RATE / WINDOW, len(self.likely))) for moment in (start, end))
         return float((self.likely[first:last] >= SPEECH).sum()) * WINDOW / RATE
+
+    def utterances(self) -> list[tuple[float, float]]:
+        """Stretches of speech with pauses between them, as moments of the piece."""
+        spoken = np.flatnonzero(self.likely >= SPEECH)
+        groups = np.split(spoken, np.flatnonzero(np.diff(spoken) > _PAUSE) + 1) if len(spoken) else []
+        return [(float(group[0] * WINDOW / RATE), float((group[-1] + 1) * WINDOW / RATE)) for group in groups]
 
     def halves(self) -> list[Piece]:
         """Two pieces, cut in the quietest place of the middle third."""

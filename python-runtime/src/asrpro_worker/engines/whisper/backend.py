@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 MOST_TOKENS = 448
 """What the decoder of every Whisper holds, prompt and text together."""
 
+MOST_SAID = MOST_TOKENS // 2
+"""Of the text alone: CTranslate2 stops there without a word, and no Whisper was trained on more."""
+
 Encoded = Any
-"""One piece behind the encoder, in the backend's own form."""
+"""One piece behind the encoder: an array of the backend's own, of shape (1, frames of 20 ms, width), or a part."""
 
 
 @dataclass(frozen=True)

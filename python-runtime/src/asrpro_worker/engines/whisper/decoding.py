@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING
 
 from asrpro_worker.engines.measures import compression_ratio
 from asrpro_worker.engines.whisper.alignment import sentences, spoken_words
-from asrpro_worker.engines.whisper.backend import MOST_TOKENS, Generated, Options
+from asrpro_worker.engines.whisper.backend import MOST_SAID, MOST_TOKENS, Generated, Options
 from asrpro_worker.engines.whisper.features import FRAMES, HOP, LogMel, frames_needed
+from asrpro_worker.engines.whisper.keywords import names_more
+from asrpro_worker.engines.whisper.languages import by_language
+from asrpro_worker.engines.whisper.omissions import at_hole, at_unsaid, is_sparse
 from asrpro_worker.engines.whisper.prompt import context
 from asrpro_worker.messages import Segment
 from asrpro_worker.pcm import RATE
@@ -38,17 +42,6 @@ _SURE = 0.5
 _SURELY = 0.8
 # Seconds of speech that tell a language.
 _LONG_ENOUGH = 1.5
-# A text with fewer letters for each second of speech may have left something out: measured 15.7 and more where it had
-# not, 14 and less where it had. It has where so many seconds of speech lie in one of its tokens: 1.2 and less, 2.1 and
-# more.
-_FEW_LETTERS = 15.0
-_LOST = 1.8
-# A character of the scripts behind this one stands for a syllable or a word, and for so many letters.
-_SYLLABLES = "\u2e80"
-_LETTERS = 3
-# So often a piece is cut where something is left out, and so far from there a pause is looked for.
-_MOST_CUTS = 4
-_NEAR = 1.0
 # Seconds in one frame of an alignment.
 _ALIGNED = 0.02
 # Samples in one frame of `seek`, 10 ms, and the shortest piece that is cut in two.
@@ -90,34 +83,36 @@ class Decoder:
             piece.attempt = piece.attempt or self._begin(piece)
         new = [piece for piece in pieces if _encoded(piece) is None]
         self._encode(new, alive)
-        self._find_languages([piece for piece in new if not piece.attempt.found], alive)
-        outcomes: dict[Piece, Outcome] = {}
+        unknown = [piece for piece in new if not piece.attempt.found]
+        outcomes: dict[Piece, Outcome] = dict(self._find_languages(unknown, alive))
+        whole = [piece for piece in pieces if piece not in outcomes]
         accepted: list[tuple[Piece, Generated, float]] = []
         failed: list[Piece] = []
-        for piece, generated in self._generate(pieces, alive):
+        for piece, generated in self._generate(whole, alive):
             attempt: _Attempt = piece.attempt
             temperature = attempt.ladder.pop(0)
             attempt.texts.append((generated, temperature))
-            full = len(generated.tokens) >= MOST_TOKENS - len(self._prompt(piece))
-            if self._holds(generated) and full and len(piece.samples) >= _DIVISIBLE:
-                outcomes[piece] = piece.halves()
-            elif self._holds(generated):
-                accepted.append((piece, generated, temperature))
-            elif attempt.ladder or attempt.window < FRAMES:
+            if not self._holds(generated) and (attempt.ladder or attempt.window < FRAMES):
                 outcomes[piece] = [piece]
                 failed.append(piece)
+                continue
+            if not self._holds(generated):
+                generated, temperature = self._best(attempt)  # noqa: PLW2901 - instead of the last
+            if self._is_full(piece, generated) and len(piece.samples) >= _DIVISIBLE:
+                outcomes[piece] = piece.halves()
             else:
-                accepted.append((piece, *self._best(attempt)))
+                accepted.append((piece, generated, temperature))
         self._ask_again(failed, alive)
         for piece in failed:
             self._widen(piece)
-        outcomes.update(self._believed(accepted, alive))
+        outcomes.update(self._believed(list(self._with_keywords(accepted, alive)), alive))
         return [outcomes[piece] for piece in pieces]
 
     def _begin(self, piece: Piece) -> _Attempt:
         request = piece.job.request
         frames = frames_needed(len(piece.samples)) if self._facts.any_length else FRAMES
-        return _Attempt(frames, piece.language, context(self._tokens, request), temperatures(request.temperature))
+        before = context(self._tokens, request, keywords=False)
+        return _Attempt(frames, piece.language, before, temperatures(request.temperature))
 
     def _encode(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
         """In one call what is as long, and what fits into it."""
@@ -129,14 +124,17 @@ class Decoder:
                 for piece, output in zip(part, encoded, strict=True):
                     piece.attempt.encoded = output
 
-    def _find_languages(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
-        """A piece is in the language of its file, unless it is surely in another."""
+    def _find_languages(self, pieces: list[Piece], alive: Callable[[], None]) -> Iterator[tuple[Piece, list[Piece]]]:
+        """A piece is in the language of its file, unless it is surely in another; those of several come in parts."""
         for piece, (language, probability) in self._detected(pieces, alive):
             attempt: _Attempt = piece.attempt
             attempt.found = True
-            surely = probability > _SURELY and piece.spoken() > _LONG_ENOUGH
-            if attempt.language is None or (surely and language != attempt.language):
+            sure = (_SURE if piece.cuts else _SURELY) < probability and piece.spoken() > _LONG_ENOUGH
+            if attempt.language is None or (sure and language != attempt.language):
                 attempt.language, attempt.probability = language, probability
+            parts = by_language(piece, functools.partial(self._likely, piece))
+            if len(parts) > 1:
+                yield piece, parts
 
     def _ask_again(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
         """A text may fail because its piece is in another language than the beginning of the file."""
@@ -151,15 +149,20 @@ class Decoder:
         """The most probable language of pieces whose job was not given one."""
         if not self._facts.multilingual:
             return
-        for group in _alike([piece for piece in pieces if piece.job.request.language is None], _window):
-            alive()
-            for piece, found in zip(
-                group, self._backend.detect_language([_encoded(one) for one in group]), strict=True
-            ):
-                allowed = piece.job.request.languages or found
-                among = {language: found[language] for language in found if language in allowed} or found
-                language = max(among, key=among.__getitem__)
-                yield piece, (language, among[language] / (sum(among.values()) or 1.0))
+        for piece in pieces:
+            if piece.job.request.language is None:
+                alive()
+                likely = self._likely(piece, slice(None))
+                language = max(likely, key=likely.__getitem__)
+                yield piece, (language, likely[language])
+
+    def _likely(self, piece: Piece, frames: slice) -> dict[str, float]:
+        """The probabilities of the languages that the request allows, in a part of the encoder's output."""
+        [found] = self._backend.detect_language([_encoded(piece)[:, frames]])
+        allowed = piece.job.request.languages or found
+        among = {language: found[language] for language in found if language in allowed} or found
+        total = sum(among.values()) or 1.0
+        return {language: probability / total for language, probability in among.items()}
 
     def _widen(self, piece: Piece) -> None:
         """Little silence behind a piece may be what confuses the model: it is heard again in a whole window."""
@@ -188,6 +191,31 @@ class Decoder:
             made = self._backend.generate([_encoded(piece) for piece in group], prompts, options(group[0]))
             yield from zip(group, made, strict=True)
 
+    def _with_keywords(
+        self, accepted: list[tuple[Piece, Generated, float]], alive: Callable[[], None]
+    ) -> Iterator[tuple[Piece, Generated, float]]:
+        """Decoded once more with the keywords before it; the text is taken where it is better."""
+        asked = [piece for piece, made, _ in accepted if piece.job.request.hotwords and not _invented(made)]
+        for piece in asked:
+            request = piece.job.request
+            piece.attempt.context = context(self._tokens, request)
+            piece.attempt.ladder = temperatures(request.temperature)[:1]
+        named = dict(self._generate(asked, alive))
+        for piece, made, temperature in accepted:
+            text = named.get(piece, made)
+            if text.tokens == made.tokens:
+                yield piece, text, temperature
+                continue
+            said, plain = (self._tokens.decode(one.tokens) for one in (text, made))
+            gain, keywords = text.logprob - made.logprob, piece.job.request.hotwords
+            believed = self._holds(text) and not self._is_full(piece, text)
+            better = believed and names_more(said, plain, keywords, gain)
+            yield (piece, text, piece.attempt.ladder[0]) if better else (piece, made, temperature)
+
+    def _is_full(self, piece: Piece, generated: Generated) -> bool:
+        """Is there no room for more? The text may have been cut."""
+        return len(generated.tokens) >= min(MOST_SAID, MOST_TOKENS - len(self._prompt(piece)))
+
     def _repeats(self, generated: Generated) -> bool:
         return compression_ratio(self._tokens.decode(generated.tokens).strip()) > _MOST_REPETITIVE
 
@@ -208,12 +236,12 @@ class Decoder:
         texts = {
             piece: self._without_loops(self._text_tokens(made)) for piece, made, _ in accepted if not _invented(made)
         }
-        sparse = [piece for piece, text in texts.items() if self._is_sparse(piece, text)]
+        sparse = [piece for piece, text in texts.items() if is_sparse(piece, self._tokens.decode(text))]
         timed = [piece for piece, text in texts.items() if text and (piece in sparse or piece.job.request.wants_times)]
         aligned = self._align({piece: texts[piece] for piece in timed}, alive)
         for piece, generated, temperature in accepted:
             attempt: _Attempt = piece.attempt
-            parts = _parts(piece, aligned.get(piece)) if piece in sparse else []
+            parts = self._parts(piece, texts[piece], aligned.get(piece)) if piece in sparse else []
             if parts:
                 yield piece, parts
                 continue
@@ -232,12 +260,15 @@ class Decoder:
             text = shorter
         return text
 
-    def _is_sparse(self, piece: Piece, text: list[int]) -> bool:
-        if piece.cuts >= _MOST_CUTS or piece.job.request.task == "translate":
-            return False
-        said = self._tokens.decode(text).strip()
-        letters = len(said) + (_LETTERS - 1) * sum(letter >= _SYLLABLES for letter in said)
-        return piece.spoken() > _LOST and letters < _FEW_LETTERS * piece.spoken()
+    def _parts(self, piece: Piece, text: list[int], aligned: Aligned | None) -> list[Piece]:
+        """Two pieces, cut where the text of the whole leaves something out; none where it leaves out nothing."""
+        moments = [start * _ALIGNED for start in aligned.starts] if aligned else []
+        words = [
+            moment
+            for token, moment in zip(text, moments, strict=False)
+            if any(map(str.isalnum, self._tokens.decode([token])))
+        ]
+        return at_hole(piece, moments) or at_unsaid(piece, words)
 
     def _align(self, texts: dict[Piece, list[int]], alive: Callable[[], None]) -> dict[Piece, Aligned | None]:
         """In one call what has the same commands."""
@@ -302,20 +333,6 @@ def once(text: list[int]) -> list[int]:
                 best, longest = (start + length, start + length + count), count
             start += count
     return text[: best[0]] + text[best[1] :]
-
-
-def _parts(piece: Piece, aligned: Aligned | None) -> list[Piece]:
-    """Two pieces, cut where the text of the whole leaves out most; none where it leaves out nothing."""
-    length = len(piece.samples) / RATE
-    moments = [0.0, *(start * _ALIGNED for start in aligned.starts), length] if aligned else [0.0, length]
-    holes = [(piece.spoken(start, end), start, end) for start, end in itertools.pairwise(moments)]
-    lost, start, end = max(holes)
-    if lost < _LOST:
-        return []
-    if end - start > length - _NEAR:
-        return piece.halves()
-    edge = min(start, end, key=lambda moment: abs(moment - length / 2))
-    return piece.cut(max(0.0, edge - _NEAR), min(length, edge + _NEAR))
 
 
 def _alike(pieces: list[Piece], key: Callable[[Piece], Hashable]) -> list[list[Piece]]:

@@ -123,10 +123,8 @@ class MlxBackend:
         output = self._model.decode(np.full((len(encoded), 1), self._begin, np.int32), state)
         known: list[int] = self._model.config["lang_ids"]
         likely = np.array(mx.softmax(self._model.logits(output)[:, 0, mx.array(known)], axis=-1))
-        return [
-            {self._vocabulary[known[at]][2:-2]: finite(row[at]) for at in np.argsort(-row, kind="stable")}
-            for row in likely
-        ]
+        names = [self._vocabulary[token][2:-2] for token in known]
+        return [{names[at]: finite(row[at]) for at in np.argsort(-row)} for row in likely]
 
     def _silence(self, output: Any, prompt: list[int]) -> list[float]:
         """How probable the model finds it that nobody speaks, asked where the text's commands begin."""

@@ -15,14 +15,14 @@ BUDGET = 223
 _COMMAND = re.compile(r"<\|.*?\|>")
 
 
-def context(tokens: Tokens, request: Transcribe) -> list[int]:
+def context(tokens: Tokens, request: Transcribe, *, keywords: bool = True) -> list[int]:
     """The tokens of keywords and prompt, at most BUDGET, whole words only; none where neither is given.
 
     Of keywords the first count, and where there is a prompt too they have half of the budget; of a prompt its end.
     """
     prompt = _plain(request.prompt or "").split()
-    keywords = [word for word in map(_plain, request.hotwords) if word]
-    named = _first(tokens, keywords, BUDGET // 2 if prompt else BUDGET)
+    words = [word for word in map(_plain, request.hotwords) if word] if keywords else []
+    named = _first(tokens, words, BUDGET // 2 if prompt else BUDGET)
     return named + _last(tokens, prompt, BUDGET - len(named))
 
 

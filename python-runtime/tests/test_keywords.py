@@ -1,0 +1,64 @@
+"""Keywords change a text where it resembles them, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from in_process import hear, job, load
+from real_whisper import WHISPER
+from sounds import AUDIO, manifest
+
+from asrpro_worker.audio import decode
+from asrpro_worker.engines.whisper.engine import Whisper
+from asrpro_worker.engines.whisper.keywords import names_more
+from asrpro_worker.pcm import Pcm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = manifest("names")
+# Nobody says these.
+UNRELATED = [
+    f"{name} {kind}" for name in ("Borvane", "Quistel", "Dramodin") for kind in ("GmbH", "Valley", "Pro", "Street")
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "gain", "better"),
+    [
+        ("I met Siobhan there.", 0.1, True),
+        ("I met SIOBHAN there.", -0.2, True),
+        ("I met Siobhan there.", -0.5, False),
+        ("I met her there.", 0.5, False),
+        ("I met Siobhan, Quispe, Papadopoulos there.", 0.5, False),
+        ("I met Quispe there.", 0.5, False),
+    ],
+)
+def test_a_text_with_keywords_is_taken_where_it_says_one_that_was_nearly_heard(
+    text: str, gain: float, *, better: bool
+) -> None:
+    keywords = ["Siobhan", "Quispe", "Papadopoulos"]
+    assert names_more(text, "I met Shavon there.", keywords, gain) == better
+
+
+def test_names_are_written_as_asked_and_unrelated_keywords_change_no_text(tmp_path: Path) -> None:
+    engine = Whisper()
+    load(engine, WHISPER)
+
+    def text(row: dict[str, str], keywords: list[str]) -> str:
+        fields: dict[str, Any] = {"hotwords": keywords, "segment_timestamps": False}
+        with decode(str(AUDIO / "names" / row["file"]), lambda _: None) as sound, Pcm(tmp_path) as pcm:
+            pcm.append((sound.read(0, sound.samples) * 32767).astype(np.int16))
+            _, segments = hear(engine, pcm, job(**fields))
+        return "".join(segment.text for segment in segments)
+
+    known, plain = 0, 0
+    for row in NAMES[:10]:
+        without = text(row, [])
+        names = row["names"].split(",")
+        known += sum(name in text(row, names) for name in names)
+        plain += sum(name in without for name in names)
+        assert text(row, UNRELATED) == without
+    assert known >= plain + 4, (known, plain)
