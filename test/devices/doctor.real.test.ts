@@ -44,6 +44,7 @@ test('without a GPU: one line for each device, with the reason, and everything e
   expect(report.engines).toMatchObject([
     { name: 'core', state: 'ok', detail: expect.stringContaining('faster-whisper 1') },
     { name: 'nemo', state: 'absent', detail: expect.stringMatching(/asrpro setup nemo.* It takes 2,\d+ MB/) },
+    { name: 'cluster', state: 'absent', detail: expect.stringContaining('asrpro setup cluster') },
   ]);
   expect(report.models!.map(({ name, state }) => [name, state])).toContainEqual(['whisper-base', 'ok']);
   expect(report.disk!.map(({ state }) => state)).toEqual(['ok', 'ok', 'ok']);
@@ -57,7 +58,7 @@ test('on a bare machine it says what to install, as lines for people too, and en
   expect(report.models).toMatchObject([{ name: 'whisper-base', state: 'broken' }]);
   const text = await runCli(home, ['doctor'], { PATH: process.env.PATH });
   expect(text.out).toMatch(
-    /^Python\n {2}ok 3\.\d+\.\d+ .*\nEngines\n {2}no core .*\n {2}- {2}nemo .*\nDevices\n {2}ok cpu /,
+    /^Python\n {2}ok 3\.\d+\.\d+ .*\nEngines\n {2}no core .*\n {2}- {2}nemo .*\n {2}- {2}cluster .*\nDevices\n {2}ok cpu /,
   );
   expect(text.err).toContain('asrpro setup core');
 });
