@@ -90,6 +90,15 @@ def test_cancel_of_a_running_and_of_a_waiting_job(worker: WorkerProcess, whisper
     assert worker.transcribe(SILENCE, vad_filter=True)[-1]["type"] == "result", "and it works on"
 
 
+def test_a_request_that_cannot_be_read_is_answered(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
+    worker.load(whisper)
+    sound = write_wav(spool / "a", noise(1))
+    answer = worker.transcribe(sound, segment_timestamps=None)[-1]
+    assert (answer["type"], answer["subject"], answer["code"]) == ("error", "job-1", "internal_error")
+    assert "segment_timestamps" in answer["message"]
+    assert worker.transcribe(sound)[-1]["type"] == "result"
+
+
 def test_cancel_of_an_unknown_job_is_nothing(worker: WorkerProcess, whisper: Path) -> None:
     worker.send("cancel", job="never heard of")
     assert worker.load(whisper)["type"] == "loaded"

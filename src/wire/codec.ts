@@ -7,7 +7,8 @@ export class ProtocolError extends Error {
 }
 
 export function encodeMessage(message: GatewayMessage | WorkerMessage): Uint8Array {
-  return encode(message);
+  // The worker knows no `undefined`: as null it would be a value of a key that is left out.
+  return encode(message, { ignoreUndefined: true });
 }
 
 /** Throws ProtocolError, naming the first thing that is wrong. */

@@ -31,6 +31,12 @@ describe('golden messages, shared with the Python side', () => {
   });
 });
 
+it('a field that is left out is left out on the wire, and not null', () => {
+  const { segment_timestamps: _left, ...message } = json('transcribe');
+  const sent = decode(encodeMessage({ ...message, segment_timestamps: undefined }));
+  expect(sent).not.toHaveProperty('segment_timestamps');
+});
+
 describe('a frame that is no message', () => {
   it.each([
     ['no msgpack', new Uint8Array([0xc1])],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import TYPE_CHECKING
 
 import zmq
-from msgspec.msgpack import encode
+from msgspec import DecodeError, Struct, ValidationError
+from msgspec.msgpack import decode, encode
 
-from asrpro_worker.messages import decode_gateway
+from asrpro_worker.messages import Failure, decode_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,13 @@ _LINGER_MS = 1000
 # Answered by libzmq's own thread, so a busy engine does not starve them.
 _HEARTBEAT_MS = 5000
 _STOP = b""
+
+
+class _Asked(Struct):
+    """What any message says about who waits for its answer."""
+
+    job: str | None = None
+    request: str | None = None
 
 
 class Transport:
@@ -77,8 +86,16 @@ class Transport:
             message = decode_gateway(frames[-1])
         except ValueError as error:
             log.error("The gateway sent something that is no message: %s", error)  # noqa: TRY400 - the text says it all
+            self._refuse(frames[-1], str(error))
             return
         self._receive(message)
+
+    def _refuse(self, frame: bytes, reason: str) -> None:
+        """Whoever waits for the answer must not wait for ever: a job did, for a null where a bool belongs."""
+        with contextlib.suppress(ValidationError, DecodeError):
+            asked = decode(frame, type=_Asked)
+            if subject := asked.job or asked.request:
+                self.send(Failure(subject, "internal_error", f"The worker cannot read the request: {reason}", None))
 
 
 def _connect(context: zmq.Context[zmq.Socket[bytes]], bootstrap: Bootstrap) -> zmq.Socket[bytes]:
