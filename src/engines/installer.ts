@@ -1,13 +1,14 @@
-import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { freeBytes, makeFolder, megabytes, onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { pythonEnvironment } from '../python-environment.ts';
 import { broughtPython, fetchUv, findUv, type UvProgram } from './bring-uv.ts';
-import { interpreterIn, MARKER, type Marker } from './environment.ts';
+import { interpreterIn, MARKER } from './environment.ts';
 import { findPython, type Python } from './find-python.ts';
 import { asUvSettings, indexSettings } from './index-settings.ts';
 import { installError, lastWords } from './install-error.ts';
+import { type Ask, describe, removePackages, torchBuild } from './installed-packages.ts';
 import { CPU_TORCH_INDEX, type Lock } from './lock.ts';
 import { isNoexec } from './noexec.ts';
 import { pipEnvironment, pipOf } from './pip.ts';
@@ -87,7 +88,7 @@ export async function installEnvironment(given: InstallerOptions): Promise<void>
     const clean = pythonEnvironment(options.environment);
     await smokeTest(interpreterIn(building), lock.imports, building, clean, signal);
     await onDisk(place, () => rmSync(path.join(building, TEMPORARY), { recursive: true, force: true }));
-    const marker = await describe(options);
+    const marker = await describe(asking(options), lock.shown, options.nvidia);
     await onDisk(place, () => {
       writeFileSync(path.join(building, MARKER), JSON.stringify(marker, null, 2));
       rmSync(folder, { recursive: true, force: true });
@@ -286,7 +287,7 @@ function fromFolder(wheels: string | null): string[] {
 /** The lock is complete, so no dependency is looked for: what it does not name is not installed. */
 async function installFiles(options: Running, tool: PackageTool): Promise<void> {
   const { building, lock, nvidia } = options;
-  const torch = (): Promise<'none' | 'cpu' | 'cuda'> => torchBuild(options);
+  const torch = (): ReturnType<typeof torchBuild> => torchBuild(asking(options));
   for (const { path: list, role } of lock.files) {
     if (role === 'cpu-torch') {
       if (!nvidia) await tryCpuTorch(options, tool, list, async () => (await torch()) !== 'none');
@@ -294,7 +295,7 @@ async function installFiles(options: Running, tool: PackageTool): Promise<void> 
     }
     if (role === 'nvidia') {
       if (!nvidia) continue;
-      await remove(options, lock.replaced);
+      await removePackages(asking(options), lock.replaced);
     }
     if (role === 'torch' && (await torch()) !== 'none') continue;
     if (role === 'cuda') {
@@ -303,20 +304,6 @@ async function installFiles(options: Running, tool: PackageTool): Promise<void> 
     }
     await runInstaller(options, tool, [...tool.args, list]);
   }
-}
-
-/** Two builds of one package share a folder: installed over each other, they would be a mixture. */
-async function remove(options: Running, distributions: readonly string[]): Promise<void> {
-  const code = [
-    'import importlib.metadata as m, os, sys',
-    'for name in sys.argv[1:]:',
-    ' files = [os.path.realpath(f.locate()) for f in m.distribution(name).files or []]',
-    ' for file in files:',
-    '  if os.path.isfile(file): os.remove(file)',
-    ' for folder in sorted({os.path.dirname(f) for f in files}, reverse=True):',
-    '  if os.path.isdir(folder) and not os.listdir(folder): os.rmdir(folder)',
-  ].join('\n');
-  await ask(options, [code, ...distributions]);
 }
 
 /**
@@ -339,14 +326,8 @@ async function tryCpuTorch(
   }
 }
 
-async function torchBuild(options: Running): Promise<'none' | 'cpu' | 'cuda'> {
-  const code = [
-    'import importlib.metadata as m',
-    'try: needs = m.requires("torch") or []',
-    'except m.PackageNotFoundError: print("none")',
-    'else: print("cuda" if any("nvidia" in r or "cuda" in r for r in needs) else "cpu")',
-  ].join('\n');
-  return (await ask(options, [code])).trim() as 'none' | 'cpu' | 'cuda';
+function asking(options: Running): Ask {
+  return (script) => ask(options, script);
 }
 
 /** What a script says in the new environment. */
@@ -403,27 +384,4 @@ async function failure(options: Running, tool: string, ended: Ended): Promise<As
 function temporary(building: string): NodeJS.ProcessEnv {
   const folder = path.join(building, TEMPORARY);
   return { TMPDIR: folder, TEMP: folder, TMP: folder };
-}
-
-async function describe(options: Running): Promise<Marker> {
-  const code = [
-    'import importlib.metadata as m, json, os, sys, sysconfig',
-    'root = sysconfig.get_path("purelib")',
-    'size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(sys.prefix) for f in fs if not os.path.islink(os.path.join(d, f)))',
-    'print(json.dumps({"root": root, "prefix": sys.prefix, "size": size, "packages": {n: m.version(n) for n in sys.argv[1:] if any(m.distributions(name=n))}}))',
-  ].join('\n');
-  const { root, prefix, size, packages } = JSON.parse(await ask(options, [code, ...options.lock.shown])) as {
-    root: string;
-    prefix: string;
-    size: number;
-    packages: Record<string, string>;
-  };
-  const libraries = path.join(root, 'nvidia');
-  const folders = existsSync(libraries) ? readdirSync(libraries).map((name) => path.join(libraries, name, 'lib')) : [];
-  return {
-    packages,
-    sizeBytes: size,
-    nvidia: options.nvidia,
-    libraryFolders: folders.filter((folder) => existsSync(folder)).map((folder) => path.relative(prefix, folder)),
-  };
 }
