@@ -68,7 +68,7 @@ def test_real_speech_has_the_text_and_the_words_of_ctranslate2() -> None:
         for word, same in zip(found.words or [], wanted.words or [], strict=True):
             assert word.word == same.word
             assert (word.start, word.end) == pytest.approx((same.start, same.end), abs=0.041)
-            assert word.probability == pytest.approx(same.probability, abs=0.06)
+            assert word.probability == pytest.approx(same.probability, abs=0.15)
 
 
 @pytest.mark.parametrize("beam_size", [1, 5])
