@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ _RATE = 60.0
 @dataclass
 class _Application:
     order: Order
+    version: str = field(default_factory=lambda: uuid.uuid4().hex)
     # By job of Ray: the driver in each gateway's worker, and its actor that has the model's files.
     users: dict[str, Any] = field(default_factory=dict)
     replicas: int = 0
@@ -153,7 +155,9 @@ class Book:
                 entry.replicas = replicas
                 # Ray would listen for HTTP on every node, which nobody asks for and which takes 100 MB each.
                 serve.start(proxy_location=ProxyLocation.Disabled)
-                target = serve.RunTarget(application(entry.order, replicas), name=name, route_prefix=None)
+                target = serve.RunTarget(
+                    application(entry.order, replicas, entry.version), name=name, route_prefix=None
+                )
                 serve.run_many([target], wait_for_applications_running=False)
 
     def _end(self, name: str) -> None:

@@ -130,8 +130,8 @@ def memory_of(pids: Sequence[int]) -> int:
     return total
 
 
-def application(order: Order, replicas: int) -> Application:
-    """The Serve application of an order. `replicas` counts where the order leaves it open."""
+def application(order: Order, replicas: int, version: str) -> Application:
+    """The Serve application of an order, of one `version` from start to end. `replicas` counts where the order leaves it open."""
     options: dict[str, Any] = {
         "ray_actor_options": {"num_cpus": 0, "num_gpus": order.gpus, "resources": {SLOT: 1}},
         "max_ongoing_requests": _ONGOING,
@@ -152,5 +152,5 @@ def application(order: Order, replicas: int) -> Application:
         options["num_replicas"] = replicas
     deployment = serve.deployment(name="replica", **options)(Replica)
     # Without it each change of the number counts as another program, for which Ray replaces every replica.
-    deployment._version = order.name  # noqa: SLF001 - Ray has no public way; its version is locked, and a test compares processes
+    deployment._version = version  # noqa: SLF001 - there is no public way, and Ray's version is locked
     return deployment.bind(order)
