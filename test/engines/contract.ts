@@ -201,6 +201,7 @@ export function contract(
       ray: 'whisper-small',
       'faster-whisper': 'whisper-small',
       'onnx-asr': 'whisper-small-onnx',
+      'parakeet-mlx': 'parakeet-tdt-0.6b-v2-mlx',
       nemo: 'parakeet-tdt-0.6b-v2',
     };
     const int8 = !model.startsWith('whisper') && engine === 'onnx-asr';

@@ -131,7 +131,10 @@ def memory_of(pids: Sequence[int]) -> int:
 
 
 def application(order: Order, replicas: int, version: str) -> Application:
-    """The Serve application of an order, of one `version` from start to end. `replicas` counts where the order leaves it open."""
+    """The Serve application of an order. `replicas` counts where the order leaves it open.
+
+    `version` stays the same from its start to its end.
+    """
     options: dict[str, Any] = {
         "ray_actor_options": {"num_cpus": 0, "num_gpus": order.gpus, "resources": {SLOT: 1}},
         "max_ongoing_requests": _ONGOING,
