@@ -94,7 +94,8 @@ class EngineProcess:
         lost = WorkerError("model_load_failed", "The engine's process ended while it loaded the model.")
         if not self._loaded.done():
             self._loaded.set_exception(lost)
-        elif not self._ended:
+        elif not self._ended and self._loaded.exception() is None:
+            # Where the load failed, the replica has yet to say why: it used to die before, and nobody heard the reason.
             self._died()
 
     def _hear(self, kind: str, *rest: Any) -> None:
