@@ -1,8 +1,8 @@
-"""Where somebody speaks, found block by block with the Silero VAD that faster-whisper ships.
+"""Finds speech with the Silero VAD that faster-whisper ships, one block of audio at a time.
 
-Over an hour at once it peaks above 1.1 GB; in blocks that hand their state on, the same probabilities need a few MB.
-Measured on 300 files: the highest probability of a file was 0.87 and more with speech in it, and 0.28 and less for
-silence, white noise and a tone. It runs at 400 to 900 times real time on one core.
+An hour in one call peaks above 1.1 GB; blocks that pass on the model's state give the same probabilities within a few
+MB. Measured on 300 files, the highest probability of a file was at least 0.87 with speech in it, and at most 0.28 for
+silence, white noise and a tone. The VAD runs at 400 to 900 times real time on one core.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
     from asrpro_worker.sound import Sound
 
-# Samples that one probability stands for (32 ms), and those before them that the model looks at.
+# Samples per probability (32 ms), and the samples before them that the model sees as well.
 WINDOW = 512
 _CONTEXT = 64
-# Windows in one block: one minute.
+# Windows per block: one minute.
 _BLOCK = 1875
 
-# The model hears nothing in speech of -60 dB and below, and in some from -45 dB on: a quiet minute is made louder until
-# its loudest windows, so many, are as loud as this. Noise and tones stay what they are at any loudness.
-_LOUD = 0.03
-_LOUDEST = 8
+# The model finds no speech below -60 dB, and misses some below -45 dB. A quiet minute is therefore amplified until the
+# RMS of its 8th loudest window is _TARGET_RMS. Noise and tones get low probabilities at any level.
+_TARGET_RMS = 0.03
+_LOUDEST_WINDOWS = 8
 
 SPEECH = 0.4
-"""A window with at least this probability is speech."""
+"""Windows with at least this probability count as speech."""
 
 
 def speech_probabilities(sound: Sound, visit: Callable[[float], None]) -> Iterator[NDArray[np.float32]]:
-    """Probability of speech for each window of 512 samples, a block of shape (n,) at a time.
+    """Yield the probability of speech in each window of 512 samples, as one array of shape (n,) per block.
 
     `visit` is called before each block with its start in seconds, and may raise to stop.
     """
@@ -58,31 +58,31 @@ def speech_probabilities(sound: Sound, visit: Callable[[float], None]) -> Iterat
 
 
 def _audible(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    loudness = np.sqrt(np.square(windows).mean(axis=1))
-    level = np.partition(loudness, -_LOUDEST)[-_LOUDEST] if len(loudness) >= _LOUDEST else loudness.max()
-    return windows * np.float32(_LOUD / level) if 0 < level < _LOUD else windows
+    rms = np.sqrt(np.square(windows).mean(axis=1))
+    level = np.partition(rms, -_LOUDEST_WINDOWS)[-_LOUDEST_WINDOWS] if len(rms) >= _LOUDEST_WINDOWS else rms.max()
+    return windows * np.float32(_TARGET_RMS / level) if 0 < level < _TARGET_RMS else windows
 
 
 def vad_model() -> Path:
-    """The VAD's file in faster-whisper's package, which is not imported: that would load CTranslate2 as well."""
+    """The path of the VAD in the package faster-whisper, found without importing it: that would load CTranslate2."""
     spec = importlib.util.find_spec("faster_whisper")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("faster_whisper")
-    return next(iter(sorted((Path(spec.origin).parent / "assets").glob("silero_vad*.onnx"))))
+    return min((Path(spec.origin).parent / "assets").glob("silero_vad*.onnx"))
 
 
-def ready() -> None:
-    """Load the VAD, which the first file would wait for."""
+def preload() -> None:
+    """Load the VAD, so that the first file need not wait for it."""
     _session()
 
 
 @functools.cache
 def _session() -> onnxruntime.InferenceSession:
-    # 45 ms, which are spent beside the loading of the weights.
+    # The import takes 45 ms of CPU time; `preload` runs it while the weights are loaded.
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # One thread is the fastest for a model this small; without the arena its memory goes back after each block.
+    # One thread is the fastest for a model this small. Without the arena its memory is freed after each block.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     return onnxruntime.InferenceSession(vad_model(), sess_options=options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""Whisper by CTranslate2, on the CPU or an NVIDIA GPU."""
+"""Runs Whisper with CTranslate2, on the CPU or an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ctranslate2
 import numpy as np
 
 from asrpro_worker.engines.measures import finite
-from asrpro_worker.engines.whisper.backend import Aligned, BackendFacts, Generated
+from asrpro_worker.engines.whisper.backend import CANDIDATES, SEED, Aligned, BackendFacts, Generated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,22 +21,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Texts that are drawn for a temperature, of which the most probable is taken: faster-whisper's number.
-_DRAWN = 5
-# More threads than this in one call wait for each other; several calls then share the weights.
+# With more threads per call, the threads wait for each other; several calls at a time share the weights instead.
 _THREADS_PER_CALL = 4
-_SEED = 0
 
 
 class CTranslate2Backend:
-    """A model directory. The encoder's output lies in the machine's memory as an array of shape (1, 1500, width)."""
+    """Reads a model directory. The encoder's output is a NumPy array of shape (1, up to 1500, width)."""
 
     def __init__(self, path: Path, device: str, compute_type: str, threads: int) -> None:
         kind, _, index = device.partition(":")
         self._on_cpu = kind == "cpu"
         self._calls = max(1, threads // _THREADS_PER_CALL) if self._on_cpu else 1
-        # Counts for threads that have not drawn yet, and these are made with the model.
-        ctranslate2.set_random_seed(_SEED)
+        # Before the model, which creates its threads: each thread reads the seed only at its first sampling.
+        ctranslate2.set_random_seed(SEED)
         self._model = ctranslate2.models.Whisper(
             str(path),
             device=kind,
@@ -48,42 +45,39 @@ class CTranslate2Backend:
         self._pool = ThreadPoolExecutor(self._calls, thread_name_prefix="call")
 
     def facts(self) -> BackendFacts:
-        """See Backend.
-
-        On the CPU the encoder gains nothing from a batch, and its attention takes 70 MB a piece.
-        """
+        """See Backend. On the CPU the encoder gains nothing from a batch, and attention needs 70 MB per piece."""
         return BackendFacts(
             multilingual=self._model.is_multilingual,
             mels=self._model.n_mels,
             compute_type=self._model.compute_type,
-            together=self._calls if self._on_cpu else 8,
+            encoder_batch=self._calls if self._on_cpu else 8,
             any_length=True,
         )
 
     def encode(self, features: list[NDArray[np.float32]]) -> list[Encoded]:
         """See Backend."""
-        return self._shared(features, self._encode)
+        return self._in_parallel(features, self._encode)
 
     def generate(self, encoded: list[Encoded], prompts: list[list[int]], options: Options) -> list[Generated]:
         """See Backend."""
         search: dict[str, Any] = {"beam_size": options.beam_size}
         if options.temperature > 0:
-            search = {"beam_size": 1, "num_hypotheses": _DRAWN, "sampling_topk": 0}
+            search = {"beam_size": 1, "num_hypotheses": CANDIDATES, "sampling_topk": 0}
             search["sampling_temperature"] = options.temperature
 
         def generate(part: Sequence[tuple[Encoded, list[int]]]) -> list[Generated]:
             results = self._model.generate(
                 _joined([piece for piece, _ in part]),
                 [prompt for _, prompt in part],
-                max_length=options.most_tokens,
+                max_length=options.max_tokens,
                 return_scores=True,
                 return_no_speech_prob=True,
-                suppress_tokens=[-1, *options.silenced],
+                suppress_tokens=[-1, *options.suppressed],
                 **search,
             )
             return [_generated(result) for result in results]
 
-        return self._shared(list(zip(encoded, prompts, strict=True)), generate)
+        return self._in_parallel(list(zip(encoded, prompts, strict=True)), generate)
 
     def align(
         self, encoded: list[Encoded], start: list[int], texts: list[list[int]], frames: list[int]
@@ -100,13 +94,13 @@ class CTranslate2Backend:
     def _encode(self, features: Sequence[NDArray[np.float32]]) -> list[Encoded]:
         output = self._model.encode(ctranslate2.StorageView.from_array(np.stack(features)), to_cpu=True)
         if "bfloat16" in self._model.compute_type:
-            # numpy has no such numbers; CTranslate2 takes float32 and converts it
+            # NumPy has no bfloat16. CTranslate2 converts float32 input itself.
             output = output.to(ctranslate2.DataType.float32)
         whole = np.asarray(output)
         return [whole[at : at + 1].copy() for at in range(len(features))]
 
-    def _shared(self, items: list[T], call: Callable[[list[T]], list[Any]]) -> list[Any]:
-        """Dealt out to calls that run at the same time."""
+    def _in_parallel(self, items: list[T], call: Callable[[list[T]], list[Any]]) -> list[Any]:
+        """Distribute the items over calls that run at the same time."""
         parts = [items[at :: self._calls] for at in range(min(self._calls, len(items)))]
         if len(parts) == 1:
             return call(items)
@@ -122,16 +116,16 @@ def _joined(encoded: list[Encoded]) -> Any:
 
 def _generated(result: Any) -> Generated:
     tokens = [int(token) for token in result.sequences_ids[0]]
-    # The score is the mean of the tokens alone.
+    # The score is the mean over the tokens without the end token.
     logprob = float(result.scores[0]) * len(tokens) / (len(tokens) + 1)
     return Generated(tokens, finite(logprob, -100.0), finite(result.no_speech_prob))
 
 
 def _aligned(result: Any, count: int) -> Aligned | None:
-    """Dynamic time warping as pairs of token and frame; a token begins where it is first named."""
+    """The result of dynamic time warping, pairs of token and frame. A token begins at its first pair."""
     pairs = np.asarray(result.alignments, int).reshape(-1, 2)
-    named, first = np.unique(pairs[:, 0], return_index=True)
-    if len(named) < count + 1:
+    tokens, first = np.unique(pairs[:, 0], return_index=True)
+    if len(tokens) < count + 1:
         return None
     starts = pairs[first, 1].tolist()
     return Aligned(starts[: count + 1], [finite(probability) for probability in result.text_token_probs])
