@@ -78,7 +78,7 @@ def test_language_detection_needs_no_encoder_pass(
 ) -> None:
     brief(monkeypatch, engine)
     encoded = counted(monkeypatch, engine, "encode")
-    asked = counted(monkeypatch, engine, "detect_language")
+    detected = counted(monkeypatch, engine, "detect_language")
     audio = write_wav(spool / "upload", noise(seconds))
     for language in (None, "de"):
         encoded.clear()
@@ -86,7 +86,7 @@ def test_language_detection_needs_no_encoder_pass(
         assert pieces <= sum(encoded) <= pieces + 1
         assert result.language in ((language,) if language else ("en", "de", "fr"))
         assert result.language_probability == (None if language else pytest.approx(0.5, abs=0.5))
-    assert sum(asked) == sum(encoded), "once per piece, if no language is given"
+    assert sum(detected) == sum(encoded), "once per piece, if no language is given"
 
 
 def test_segments_are_in_order_and_join_to_the_text(
@@ -245,7 +245,7 @@ def test_english_models_report_english(english: Whisper) -> None:
 
 
 def test_shortened_models_do_not_translate(whisper: Path) -> None:
-    assert load(Whisper(), whisper, id="whisper-small").capabilities.tasks == ["transcribe"], "recognized by its two layers"
+    assert load(Whisper(), whisper, id="whisper-small").capabilities.tasks == ["transcribe"], "two layers"
 
 
 @pytest.mark.parametrize(

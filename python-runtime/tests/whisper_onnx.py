@@ -43,7 +43,7 @@ def read_ct2(path: Path) -> Weights:
 
 
 class Graph:
-    """Collects nodes and weights. The branches of an If share weights; `prefix` makes the names of their nodes unique."""
+    """Collects nodes and weights. Branches of an If share weights; `prefix` keeps the names of their nodes unique."""
 
     def __init__(self, weights: Weights, ct2: Weights, *, int8: bool, prefix: str = "") -> None:
         self.weights, self.ct2, self.int8, self.prefix = weights, ct2, int8, prefix
@@ -75,7 +75,7 @@ class Graph:
         """x @ weight. In int8, the weight is quantized per output channel, and x per tensor at run time."""
         if not self.int8:
             return self("MatMul", x, self.const(name, weight))
-        # Symmetric, but stored as uint8 around 128, because u8 x s8 saturates on CPUs without VNNI and u8 x u8 does not.
+        # Symmetric, but stored as uint8 around 128: u8 x s8 saturates on CPUs without VNNI, u8 x u8 does not.
         scale = np.abs(weight).max(0).clip(1e-8) / 127
         self.const(name, (np.round(weight / scale) + 128).astype(np.uint8))
         xq, x_scale, x_zero = self("DynamicQuantizeLinear", x, outs=3)

@@ -167,7 +167,7 @@ class _TrackWriter:
         """Write the rest, and silence up to the end of the video if that is longer than the audio."""
         self.flush()
         if self._samples:
-            self._append_silence(self._clock.silence_behind(self._position))
+            self._append_silence(self._clock.silence_after(self._position))
 
     def _append_silence(self, silence: float) -> None:
         if silence > 0:

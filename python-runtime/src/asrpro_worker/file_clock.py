@@ -67,7 +67,7 @@ class FileClock:
         if packet.pts is not None and packet.stream.type in ("audio", "video") and packet.time_base is not None:
             self._others_end = max(self._others_end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
 
-    def silence_behind(self, position: float) -> float:
+    def silence_after(self, position: float) -> float:
         """Seconds of silence from `position`, the end of the sound, to the end of the other tracks."""
         if not self._timed or self._start is None or self._others_end - self._start > self._end:
             return 0.0

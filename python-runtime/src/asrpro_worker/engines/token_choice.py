@@ -65,7 +65,7 @@ class Choice:
             return repeated
         return best, bonus
 
-    def said(self, token: int) -> None:
+    def advance(self, token: int) -> None:
         """Record that the token became text."""
         if self._phrases is not None:
             self._places = self._phrases.after(self._places, token)
@@ -115,7 +115,7 @@ def collapse(frames: NDArray[np.float32], choice: Choice, blank: int) -> Found:
             found[-1] = (token, found[-1][1], None, found[-1][3] + logprob)
             continue
         found.append((token, at, None, logprob))
-        choice.said(token)
+        choice.advance(token)
         last = (token, bonus)
     return found
 

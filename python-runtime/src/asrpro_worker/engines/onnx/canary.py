@@ -54,15 +54,15 @@ class Canary:
         phrases = Phrases(request.hotwords, asr._vocab) if request.hotwords else None
         # The end token is always chosen if it is the most probable, like blank in other models.
         choice = Choice(phrases, self._commands, asr._eos_token_id)
-        memory, said, logprobs = self._empty_memory, [], []
+        memory, written, logprobs = self._empty_memory, [], []
         for _ in range(tokens.shape[1], asr._max_sequence_length):
             scores, memory = asr._decode(tokens, heard, mask, memory)
             token, _ = choice.token(scores[0, -1])
             if token == asr._eos_token_id:
                 break
-            choice.said(token)
-            said.append(token)
+            choice.advance(token)
+            written.append(token)
             text = asr._vocab[token]
             logprobs.append(TokenLogprob(text, finite(float(scores[0, -1, token]), -100.0), list(text.encode())))
             tokens = np.append(tokens, [[token]], axis=1)
-        return whole_piece(piece, asr._decode_tokens(said, None, None).text.strip(), logprobs)
+        return whole_piece(piece, asr._decode_tokens(written, None, None).text.strip(), logprobs)

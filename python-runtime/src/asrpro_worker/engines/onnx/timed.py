@@ -72,7 +72,7 @@ def _decode(asr: Any, frames: NDArray[np.float32], choice: Choice) -> Found:
         if token != asr._blank_idx:
             state = following
             tokens.append(token)
-            choice.said(token)
+            choice.advance(token)
             # TDT reports how many frames a token lasts, 0 if the next one is in the same frame. RNNT reports -1.
             end = at + max(1, step) if step >= 0 else None
             found.append((token, at, end, log_probability(scores, token)))

@@ -112,7 +112,7 @@ class OnnxWhisper:
             following = []
             for row, choice, last in zip(scores[:, -1], choices, tokens[:, -1], strict=True):
                 token = asr._eos_token_id if last == asr._eos_token_id else choice.token(row)[0]
-                choice.said(token)
+                choice.advance(token)
                 following.append(token)
             tokens = np.hstack((tokens, np.array(following, np.int64)[:, None]))
             if all(token == asr._eos_token_id for token in following):

@@ -50,7 +50,7 @@ def transduce(
             step = directory.durations[int(scores[blank + 1 :].argmax())] if directory.durations else -1
             token, _ = row.choice.token(scores[: blank + 1])
             if token != blank:
-                row.choice.said(token)
+                row.choice.advance(token)
                 end = row.at + max(1, step) if step >= 0 else None
                 row.found.append((token, row.at, end, log_probability(scores[: blank + 1], token)))
                 row.emitted += 1

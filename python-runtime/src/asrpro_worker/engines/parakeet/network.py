@@ -95,9 +95,9 @@ class Network:
             following.append((x, cell))
         return self._linear(x, "joint.pred"), following
 
-    def joint(self, heard: Any, said: Any) -> NDArray[np.float32]:
+    def joint(self, encoded: Any, predicted: Any) -> NDArray[np.float32]:
         """Scores of tokens, blank and durations, with a row for each piece."""
-        return np.array(self._linear(self._activation(heard + said), self._out))
+        return np.array(self._linear(self._activation(encoded + predicted), self._out))
 
     def _subsampled(self, x: Any) -> Any:
         name = "encoder.pre_encode.conv"

@@ -242,8 +242,8 @@ def _median(x: Any) -> Any:
     length = x.shape[-1]
     if length <= half:
         return x
-    before, behind = mx.arange(half, 0, -1), mx.arange(length - 2, length - 2 - half, -1)
-    padded = mx.concatenate([x[..., before], x, x[..., behind]], axis=-1)
+    before, after = mx.arange(half, 0, -1), mx.arange(length - 2, length - 2 - half, -1)
+    padded = mx.concatenate([x[..., before], x, x[..., after]], axis=-1)
     windows = mx.stack([padded[..., at : at + length] for at in range(_MEDIAN_FRAMES)], axis=-1)
     return mx.sort(windows, axis=-1)[..., half]
 

@@ -32,8 +32,8 @@ def is_sparse(piece: Piece, text: str) -> bool:
     """True if the text has so few letters per second of speech that it may omit something."""
     if piece.cuts >= _MAX_CUTS or piece.job.request.task == "translate":
         return False
-    said = text.strip()
-    letters = len(said) + (_LETTERS_PER_SYLLABLE - 1) * sum(letter >= _FIRST_SYLLABLE for letter in said)
+    text = text.strip()
+    letters = len(text) + (_LETTERS_PER_SYLLABLE - 1) * sum(letter >= _FIRST_SYLLABLE for letter in text)
     return piece.spoken() > _MAX_TOKEN_SPEECH and letters < _MIN_LETTERS_PER_SECOND * piece.spoken()
 
 
