@@ -14,12 +14,14 @@ from toy_parakeets import make_parakeet
 from asrpro_worker.engines.onnx.timed import recognize
 from asrpro_worker.engines.phrases import FIRST, Phrases, spellings
 from asrpro_worker.engines.scripts import foreign
-from asrpro_worker.engines.token_choice import Choice, Chosen
+from asrpro_worker.engines.token_choice import Choice
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from asrpro_worker.engines.token_times import Token
 
 KINDS = ("tdt", "rnnt", "ctc")
 NONE = np.array([], np.int64)
@@ -32,11 +34,11 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return onnx_asr.load_model(f"nemo-conformer-{request.param}", directory)
 
 
-def plain(model: Any) -> list[list[Chosen]]:
+def plain(model: Any) -> list[list[Token]]:
     return recognize(model.asr, SOUNDS, [Choice(None, NONE, model.asr._blank_idx) for _ in SOUNDS])
 
 
-def boosted(model: Any, phrases: list[str], index: int) -> list[list[Chosen]]:
+def boosted(model: Any, phrases: list[str], index: int) -> list[list[Token]]:
     choices = [
         Choice(Phrases(phrases, model.asr._vocab) if at == index else None, NONE, model.asr._blank_idx)
         for at in range(len(SOUNDS))

@@ -7,13 +7,14 @@ onnx-community, quantized to int8, so that the ONNX engine can be tested with re
 from __future__ import annotations
 
 import json
-import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
+
+from asrpro_worker.engines.whisper.model_bin import read_model_bin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,23 +24,8 @@ Weights = dict[str, Any]
 
 def read_ct2(path: Path) -> Weights:
     """All variables of a CTranslate2 model.bin by name, floats as float32."""
-    with path.open("rb") as f:
-
-        def take(fmt: str) -> tuple[Any, ...]:
-            return struct.unpack(f"<{fmt}", f.read(struct.calcsize(f"<{fmt}")))
-
-        def string() -> str:
-            return f.read(take("H")[0]).rstrip(b"\0").decode()
-
-        (version,), spec, (_revision, count) = take("I"), string(), take("II")
-        assert (version >= 4, spec) == (True, "WhisperSpec")
-        out: Weights = {}
-        for _ in range(count):
-            name, dims, (dtype, size) = string(), take(f"{take('B')[0]}I"), take("BI")
-            assert not name.endswith("weight_scale"), "quantized weights; float16 or float32 is needed"
-            array = np.frombuffer(f.read(size), ("f4", "i1", "i2", "i4", "f2")[dtype]).reshape(dims)
-            out[name] = array.astype(np.float32) if dtype in (0, 4) else array
-    return out
+    variables = read_model_bin(path).items()
+    return {name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in variables}
 
 
 class Graph:

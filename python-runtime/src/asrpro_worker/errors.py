@@ -36,10 +36,16 @@ _OUT_OF_MEMORY = (
 )
 
 
-def as_worker_error(error: Exception) -> WorkerError:
-    """Turn any exception into an answer. The text of an unknown exception goes to the log only."""
+def known_error(error: Exception) -> WorkerError | None:
+    """The answer for an exception that means the same in every engine, else None."""
     if isinstance(error, WorkerError):
         return error
     if isinstance(error, MemoryError) or any(text in str(error).lower() for text in _OUT_OF_MEMORY):
         return WorkerError("out_of_memory", "The worker ran out of memory; choose a smaller model or compute type.")
-    return WorkerError("internal_error", "The engine failed on this request; the log has the details.")
+    return None
+
+
+def as_worker_error(error: Exception) -> WorkerError:
+    """Turn any exception into an answer. The text of an unknown exception goes to the log only."""
+    unknown = WorkerError("internal_error", "The engine failed on this request; the log has the details.")
+    return known_error(error) or unknown

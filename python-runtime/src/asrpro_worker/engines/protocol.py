@@ -70,7 +70,7 @@ class Remote(Protocol):
         ...
 
 
-# Engine name to its module, which exports `create`.
+# Engine name to its module, whose `create()` returns the engine without a model.
 _MODULES = {
     "faster-whisper": "asrpro_worker.engines.whisper.engine",
     "onnx-asr": "asrpro_worker.engines.onnx.engine",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,19 +14,6 @@ if TYPE_CHECKING:
 
     from asrpro_worker.engines.phrases import Places
     from asrpro_worker.piece import Piece
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A token, its start and end in seconds, and the log-probability that the model gave it.
-
-    `end` is None if the model does not report one.
-    """
-
-    text: str
-    start: float
-    end: float | None
-    logprob: float
 
 
 class Choice:

@@ -1,4 +1,4 @@
-"""Builds segments and words from tokens that have a start time but not always an end time."""
+"""Builds segments and words from tokens with times; not every token has an end."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from msgspec.structs import replace
 
 from asrpro_worker.engines.measures import ends_sentence, finite, split_after, untimed
 from asrpro_worker.messages import Segment, TokenLogprob, Word
+from asrpro_worker.piece import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from asrpro_worker.engines.token_choice import Chosen
+    from asrpro_worker.engines.token_choice import Found
     from asrpro_worker.messages import Transcribe
-    from asrpro_worker.piece import Piece
+    from asrpro_worker.piece import Outcome, Piece
 
 # A token without an end lasts until the next one, at most this long. Our choice: a little more than a slow syllable.
 _TOKEN_SECONDS = 0.4
@@ -27,7 +28,7 @@ _STRAY_SPACE = re.compile(r"\A\s|\s\B|(\s)\b")
 
 @dataclass(frozen=True)
 class Token:
-    """A part of a word, with the space before it. `start` and `end` in seconds; `end` is None if unknown."""
+    """A part of a word, with the space before it. Times in seconds; `end` is None if the model reports none."""
 
     text: str
     start: float
@@ -71,13 +72,27 @@ def segment(tokens: Sequence[Token], end: float, seek: int, request: Transcribe)
     )
 
 
-def timed_segments(piece: Piece, heard: list[Chosen]) -> Iterator[Segment]:
-    """One segment for each sentence of a piece's tokens."""
-    tokens = []
-    for one in heard:
-        start, end = piece.file_times(one.start, one.start if one.end is None else one.end)
-        tokens.append(Token(one.text, start, finite(one.logprob, -100.0), None if one.end is None else end))
-    found = list(sentences(tokens))
+def with_times(found: Found, vocabulary: Mapping[int, str], frame_seconds: float) -> list[Token]:
+    """The tokens that a greedy decoder found, with times in the piece."""
+    return [
+        Token(vocabulary[token], start * frame_seconds, logprob, None if end is None else end * frame_seconds)
+        for token, start, end, logprob in found
+    ]
+
+
+def timed_outcomes(pieces: Iterable[Piece], tokens: Iterable[list[Token]]) -> list[Outcome]:
+    """The outcome of each piece: one segment for each sentence of its tokens."""
+    return [
+        Heard(list(_timed_segments(piece, found)), piece.language) for piece, found in zip(pieces, tokens, strict=True)
+    ]
+
+
+def _timed_segments(piece: Piece, tokens: list[Token]) -> Iterator[Segment]:
+    in_file = []
+    for token in tokens:
+        start, end = piece.file_times(token.start, token.start if token.end is None else token.end)
+        in_file.append(Token(token.text, start, finite(token.logprob, -100.0), None if token.end is None else end))
+    found = list(sentences(in_file))
     for index, sentence in enumerate(found):
         limit = found[index + 1][0].start if index + 1 < len(found) else piece.end
         yield segment(sentence, limit, piece.seek, piece.job.request)

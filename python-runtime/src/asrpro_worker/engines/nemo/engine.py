@@ -159,6 +159,4 @@ def _capabilities(*, hotwords: bool) -> Capabilities:
     )
 
 
-def create() -> Nemo:
-    """Create the engine without a model."""
-    return Nemo()
+create = Nemo

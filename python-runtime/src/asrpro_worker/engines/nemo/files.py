@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from asrpro_worker.engines.model_files import broken, require_file
-from asrpro_worker.errors import WorkerError, as_worker_error
+from asrpro_worker.errors import WorkerError, known_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,8 +114,7 @@ def _parts(config: Any) -> Iterator[str]:
 
 def load_error(error: Exception, file: Path) -> WorkerError:
     """The answer for an error of NeMo or PyTorch, for a file that passed the checks."""
-    known = as_worker_error(error)
-    if known.code != "internal_error":
+    if known := known_error(error):
         return known
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         size = file.stat().st_size / 1e9

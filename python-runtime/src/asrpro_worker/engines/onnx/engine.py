@@ -85,9 +85,7 @@ class OnnxAsr:
         return devices.probe(device)
 
 
-def create() -> OnnxAsr:
-    """Create the engine without a model."""
-    return OnnxAsr()
+create = OnnxAsr
 
 
 def _reader(asr: Any, directory: OnnxDirectory) -> Timed | OnnxWhisper | Canary:

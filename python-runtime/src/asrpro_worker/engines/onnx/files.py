@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asrpro_worker.engines.model_files import broken, require_directory, require_file, require_object
-from asrpro_worker.errors import WorkerError, as_worker_error
+from asrpro_worker.errors import WorkerError, known_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -130,8 +130,7 @@ def _codes(tokens: Iterable[str]) -> list[str]:
 
 def load_error(error: Exception) -> WorkerError:
     """The answer for an error of onnxruntime or onnx-asr, for a directory that passed the checks."""
-    known = as_worker_error(error)
-    if known.code != "internal_error":
+    if known := known_error(error):
         return known
     text = str(error)
     lowered = text.lower()

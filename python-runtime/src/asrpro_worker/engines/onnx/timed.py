@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx_asr.asr import _AsrWithTransducerDecoding
 
-from asrpro_worker.engines.token_choice import Choices, Chosen, collapse, log_probability
-from asrpro_worker.engines.token_times import timed_segments
-from asrpro_worker.piece import Heard
+from asrpro_worker.engines.token_choice import Choices, collapse, log_probability
+from asrpro_worker.engines.token_times import timed_outcomes, with_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from asrpro_worker.engines.token_choice import Choice, Found
+    from asrpro_worker.engines.token_times import Token
     from asrpro_worker.piece import Outcome, Piece
 
 
@@ -36,14 +36,11 @@ class Timed:
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
         """See Engine.decode."""
         alive()
-        heard = recognize(self._asr, [piece.samples for piece in pieces], [self._choices.of(piece) for piece in pieces])
-        return [
-            Heard(list(timed_segments(piece, chosen)), piece.language)
-            for piece, chosen in zip(pieces, heard, strict=True)
-        ]
+        choices = [self._choices.of(piece) for piece in pieces]
+        return timed_outcomes(pieces, recognize(self._asr, [piece.samples for piece in pieces], choices))
 
 
-def recognize(asr: Any, sounds: Sequence[NDArray[np.float32]], choices: Sequence[Choice]) -> list[list[Chosen]]:
+def recognize(asr: Any, sounds: Sequence[NDArray[np.float32]], choices: Sequence[Choice]) -> list[list[Token]]:
     """The tokens of each sound (16 kHz, float32), each with its own choice."""
     lengths = np.array([len(sound) for sound in sounds], np.int64)
     padded = np.zeros((len(sounds), lengths.max()), np.float32)
@@ -52,10 +49,7 @@ def recognize(asr: Any, sounds: Sequence[NDArray[np.float32]], choices: Sequence
     encoded, counts = asr._encode(*asr._preprocessor(padded, lengths))
     seconds = asr.window_step * asr._subsampling_factor
     return [
-        [
-            Chosen(asr._vocab[token], start * seconds, None if end is None else end * seconds, logprob)
-            for token, start, end, logprob in _decode(asr, frames[:count], choice)
-        ]
+        with_times(_decode(asr, frames[:count], choice), asr._vocab, seconds)
         for frames, count, choice in zip(encoded, counts, choices, strict=True)
     ]
 

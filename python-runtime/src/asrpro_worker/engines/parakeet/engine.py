@@ -77,6 +77,4 @@ class ParakeetMlx:
         return devices.probe(device)
 
 
-def create() -> ParakeetMlx:
-    """Create the engine without a model."""
-    return ParakeetMlx()
+create = ParakeetMlx

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from asrpro_worker.engines.model_files import broken, require_directory, require_file, require_object
-from asrpro_worker.errors import WorkerError, as_worker_error
+from asrpro_worker.errors import WorkerError, known_error
 from asrpro_worker.pcm import RATE
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def check_directory(path: str) -> ParakeetDirectory:
 
 def load_error(error: Exception) -> WorkerError:
     """The answer for an error of MLX, for a directory that passed the checks."""
-    known = as_worker_error(error)
-    if known.code != "internal_error":
+    if known := known_error(error):
         return known
     text = str(error)
     if "[metal" in text.lower():

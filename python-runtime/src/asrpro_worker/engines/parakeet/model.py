@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
-from asrpro_worker.engines.token_choice import Choice, Choices, Chosen, collapse
+from asrpro_worker.engines.token_choice import Choices, collapse
 from asrpro_worker.engines.parakeet.decoding import transduce
 from asrpro_worker.engines.parakeet.features import LogMel
 from asrpro_worker.engines.parakeet.network import Network
-from asrpro_worker.engines.token_times import timed_segments
-from asrpro_worker.piece import Heard
+from asrpro_worker.engines.token_times import timed_outcomes, with_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from asrpro_worker.engines.token_choice import Found
+    from asrpro_worker.engines.token_choice import Choice, Found
+    from asrpro_worker.engines.token_times import Token
     from asrpro_worker.engines.parakeet.files import ParakeetDirectory
     from asrpro_worker.piece import Outcome, Piece
 
@@ -40,18 +40,14 @@ class Parakeet:
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
         """See Engine.decode."""
         choices = [self._choices.of(piece) for piece in pieces]
-        heard = self.recognize([piece.samples for piece in pieces], choices, alive)
-        return [
-            Heard(list(timed_segments(piece, chosen)), piece.language)
-            for piece, chosen in zip(pieces, heard, strict=True)
-        ]
+        return timed_outcomes(pieces, self.recognize([piece.samples for piece in pieces], choices, alive))
 
     def recognize(
         self,
         sounds: Sequence[NDArray[np.float32]],
         choices: Sequence[Choice],
         alive: Callable[[], None] = lambda: None,
-    ) -> list[list[Chosen]]:
+    ) -> list[list[Token]]:
         """The tokens of each sound (16 kHz, float32), each with its own choice."""
         encoded = []
         for sound in sounds:
@@ -60,13 +56,7 @@ class Parakeet:
             mx.eval(encoded[-1])
         alive()
         seconds = self._features.frame_seconds * self._network.subsampling
-        return [
-            [
-                Chosen(self._directory.vocabulary[token], start * seconds, None if end is None else end * seconds, prob)
-                for token, start, end, prob in found
-            ]
-            for found in self._decode(encoded, choices)
-        ]
+        return [with_times(found, self._directory.vocabulary, seconds) for found in self._decode(encoded, choices)]
 
     def _decode(self, encoded: list[Any], choices: Sequence[Choice]) -> list[Found]:
         if self._directory.transducer:

@@ -91,9 +91,7 @@ class Whisper:
         return devices.probe(device)
 
 
-def create() -> Whisper:
-    """Create the engine without a model."""
-    return Whisper()
+create = Whisper
 
 
 def _backend(path: Path, device: str, compute_type: str, threads: int) -> Backend:

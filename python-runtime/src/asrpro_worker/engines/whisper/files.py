@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asrpro_worker.engines.model_files import broken, require_directory, require_file, require_json, require_object
-from asrpro_worker.errors import WorkerError, as_worker_error
+from asrpro_worker.errors import WorkerError, known_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,10 +91,9 @@ def _check_vocabulary(file: Path) -> None:
 
 def load_error(error: Exception) -> WorkerError:
     """The answer for an error of CTranslate2 or the tokenizer, for a directory that passed the checks."""
-    text = str(error)
-    known = as_worker_error(error)
-    if known.code != "internal_error":
+    if known := known_error(error):
         return known
+    text = str(error)
     lowered = text.lower()
     if any(sign in lowered for sign in ("cublas", "cudnn", "cuda", "libcu", "[metal")):
         reason = text.splitlines()[0]
