@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 import numpy as np
 
 from asrpro_worker.engines.measures import finite
-from asrpro_worker.engines.whisper.backend import CANDIDATES, SEED, Aligned, BackendFacts, Generated
+from asrpro_worker.engines.whisper.backend import Aligned, BackendFacts, Generated
 from asrpro_worker.engines.whisper.mlx_model import WhisperModel
+from asrpro_worker.engines.whisper.mlx_search import Search, beam_candidates, sampled_candidates
 from asrpro_worker.engines.whisper.warping import first_frames
 
 if TYPE_CHECKING:
@@ -21,21 +21,13 @@ if TYPE_CHECKING:
 
     from asrpro_worker.engines.whisper.backend import Encoded, Options
     from asrpro_worker.engines.whisper.mlx_model import State
+    from asrpro_worker.engines.whisper.mlx_search import Candidate
 
 # Frames in the median filter over the attention: Whisper's number.
 _MEDIAN_FRAMES = 7
 _ENCODER_BATCH = 8
 # MLX caches freed memory. Without a limit, a long file would use up all memory.
 _CACHE_BYTES = 512 * 1024 * 1024
-
-
-@dataclass
-class _Search:
-    """The unfinished and the finished texts of one piece, with the sums of their log-probabilities."""
-
-    texts: list[list[int]]
-    sums: list[float]
-    ended: list[tuple[list[int], float]] = field(default_factory=list)
 
 
 class MlxBackend:
@@ -68,39 +60,32 @@ class MlxBackend:
         """See Backend. Beam search with CTranslate2's rules, or sampling."""
         if not encoded:
             return []
-        width = CANDIDATES if options.temperature > 0 else options.beam_size
         state = self._model.listen(mx.concatenate(encoded))
         output = self._model.decode(np.array(prompts, np.int32), state)
         no_speech = self._no_speech(output, prompts[0])
         scores = self._scores(self._model.logits(output[:, -1:])[:, 0], options, first=True)
-        count = len(encoded)
-        # The first step continues one text per piece, all later steps continue `width` texts.
-        searches = [_Search([[]], [0.0]) for _ in range(count)]
-        open_pieces = list(range(count))
+        searches = [Search() for _ in encoded]
+        unfinished = searches
         steps = options.max_tokens - len(prompts[0])
-        advance = self._advance_samples if options.temperature > 0 else self._advance_beams
         for step in range(steps):
+            candidates = _candidates(scores, unfinished, options, step)
             rows: list[int] = []
-            unfinished: list[int] = []
+            kept: list[int] = []
             at = 0
-            chosen = self._choose(scores, [searches[piece] for piece in open_pieces], options, step)
-            for place, piece in enumerate(open_pieces):
-                search = searches[piece]
+            for place, (search, found) in enumerate(zip(unfinished, candidates, strict=True)):
                 size = len(search.texts)
-                kept = advance(search, chosen[place], width, last=step + 1 == steps)
+                continued = self._advance(search, found, options, last=step + 1 == steps)
                 if search.texts:
-                    unfinished.append(place)
-                    rows += [at + row for row in kept]
+                    kept.append(place)
+                    rows += [at + row for row in continued]
                 at += size
-            open_pieces = [open_pieces[place] for place in unfinished]
-            if not open_pieces:
+            unfinished = [unfinished[place] for place in kept]
+            if not unfinished:
                 break
-            state.rows(unfinished, rows)
-            tokens = np.array([[text[-1]] for piece in open_pieces for text in searches[piece].texts], np.int32)
+            state.rows(kept, rows)
+            tokens = np.array([[text[-1]] for search in unfinished for text in search.texts], np.int32)
             scores = self._scores(self._model.logits(self._model.decode(tokens, state))[:, 0], options, first=False)
-        # With broken weights no text may have ended.
-        empty: list[tuple[list[int], float]] = [([], -np.inf)]
-        best = [max(search.ended or empty, key=lambda text: text[1] / max(1, len(text[0]))) for search in searches]
+        best = [search.best() for search in searches]
         return [
             Generated(tokens, finite(total / (len(tokens) + 1), -100.0), finite(probability))
             for (tokens, total), probability in zip(best, no_speech, strict=True)
@@ -140,85 +125,10 @@ class MlxBackend:
         masked = logits + mx.array(mask)
         return masked - mx.logsumexp(masked, axis=-1, keepdims=True)
 
-    def _choose(
-        self, scores: Any, searches: list[_Search], options: Options, step: int
-    ) -> list[list[tuple[int, int, float]]]:
-        """The best candidates of each piece: the row of the text to continue, the token and the new sum."""
-        rows, vocabulary = scores.shape
-        each = rows // len(searches)
-        grouped = scores.reshape(len(searches), each, vocabulary)
+    def _advance(self, search: Search, found: list[Candidate], options: Options, *, last: bool) -> list[int]:
         if options.temperature > 0:
-            # The noise depends on the step only, so a piece gets the same samples whatever pieces are in its batch.
-            key = mx.random.key(SEED + 1000 * round(1000 * options.temperature) + step)
-            noisy = grouped / options.temperature + mx.random.gumbel((CANDIDATES, vocabulary), key=key)
-            tokens = mx.argmax(noisy, axis=-1)
-            logprobs = mx.take_along_axis(mx.broadcast_to(grouped, noisy.shape), tokens[..., None], axis=-1)[..., 0]
-            mx.eval(tokens, logprobs)
-            return [
-                [
-                    (row if each > 1 else 0, int(token), search.sums[row if each > 1 else 0] + float(score))
-                    for row, (token, score) in enumerate(zip(*pair, strict=True))
-                ]
-                for search, pair in zip(searches, zip(np.array(tokens), np.array(logprobs), strict=True), strict=True)
-            ]
-        count = 2 * options.beam_size if options.beam_size > 1 else 1
-        sums = mx.array(np.array([search.sums for search in searches], np.float32))
-        flat = (grouped + sums[..., None]).reshape(len(searches), -1)
-        best = (
-            mx.argpartition(-flat, count - 1, axis=-1)[:, :count]
-            if count > 1
-            else mx.argmax(flat, -1, keepdims=True)
-        )
-        totals = np.array(mx.take_along_axis(flat, best, axis=-1))
-        places = np.array(best)
-        chosen = []
-        for found, total in zip(places, totals, strict=True):
-            order = np.argsort(-total, kind="stable")
-            chosen.append(
-                [(int(found[at]) // vocabulary, int(found[at]) % vocabulary, float(total[at])) for at in order]
-            )
-        return chosen
-
-    def _advance_beams(
-        self, search: _Search, chosen: list[tuple[int, int, float]], width: int, *, last: bool
-    ) -> list[int]:
-        """Add the candidates to the texts of a beam search; returns the rows of the texts that continue, if any."""
-        texts: list[list[int]] = []
-        sums: list[float] = []
-        rows: list[int] = []
-        for place, (row, token, total) in enumerate(chosen):
-            if token == self._end:
-                if place < width:
-                    search.ended.append((search.texts[row], total))
-            elif len(texts) < width and np.isfinite(total):
-                texts.append([*search.texts[row], token])
-                sums.append(total)
-                rows.append(row)
-        if len(search.ended) >= width or last or not texts:
-            search.ended += list(zip(texts, sums, strict=True)) if len(search.ended) < width else []
-            texts, sums, rows = [], [], []
-        search.texts, search.sums = texts, sums
-        return rows
-
-    def _advance_samples(
-        self, search: _Search, chosen: list[tuple[int, int, float]], width: int, *, last: bool
-    ) -> list[int]:
-        """Add a sampled token to each text; returns the rows. A text that has ended keeps its row until all have."""
-        texts, sums = [], []
-        for row, token, total in chosen[:width]:
-            text = search.texts[row]
-            done = bool(text) and text[-1] == self._end
-            texts.append(text if done else [*text, token])
-            sums.append(search.sums[row] if done else total)
-        rows = [row for row, _, _ in chosen]
-        if last or all(text[-1] == self._end for text in texts):
-            search.ended = [
-                ([token for token in text if token != self._end], total)
-                for text, total in zip(texts, sums, strict=True)
-            ]
-            texts, sums, rows = [], [], []
-        search.texts, search.sums = texts, sums
-        return rows
+            return search.add_samples(found, self._end, last=last)
+        return search.add_beams(found, options.beam_size, self._end, last=last)
 
     def _align(self, state: State, start: list[int], text: list[int], frames: int) -> Aligned | None:
         if not text or frames < 1:
@@ -234,6 +144,12 @@ class MlxBackend:
         smooth = _median((weights - mean) / deviation).mean(axis=0)
         cost = -np.array(smooth[len(start) : -1])
         return Aligned(first_frames(cost), [finite(one) for one in np.array(probabilities).tolist()])
+
+
+def _candidates(scores: Any, searches: list[Search], options: Options, step: int) -> list[list[Candidate]]:
+    if options.temperature > 0:
+        return sampled_candidates(scores, searches, options.temperature, step)
+    return beam_candidates(scores, searches, options.beam_size)
 
 
 def _median(x: Any) -> Any:
