@@ -93,28 +93,15 @@ def _decode_link(pcm: Pcm, file: BinaryIO, start: int, end: int, progress: Calla
 
 
 def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[float], None]) -> Fraction:
-    def alive() -> None:
-        progress(pcm.duration)
-
-    def skipped() -> None:
-        pcm.skipped_packets += 1
-        alive()
-
-    clock = FileClock(container, MAX_SECONDS)
-
-    def other_track(packet: Any) -> None:
-        clock.note_packet(packet)
-        alive()
-
-    writer = _TrackWriter(pcm, clock)
-    for frame in frames(container, track, skipped, other_track):
+    writer = _TrackWriter(pcm, FileClock(container, MAX_SECONDS), progress)
+    for frame in frames(container, track, writer.skipped, writer.other_track):
         if not writer.accepts(frame):
-            skipped()
+            writer.skipped()
         elif writer.push(frame):
             if pcm.duration > MAX_SECONDS:
                 message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
                 raise WorkerError("audio_too_long", message, "file")
-            alive()
+            progress(pcm.duration)
     writer.end()
     return writer.seconds
 
@@ -125,9 +112,10 @@ class _TrackWriter:
     A change of format, layout or sample rate within the track creates a new resampler.
     """
 
-    def __init__(self, pcm: Pcm, clock: FileClock) -> None:
+    def __init__(self, pcm: Pcm, clock: FileClock, progress: Callable[[float], None]) -> None:
         self._pcm = pcm
         self._clock = clock
+        self._progress = progress
         self._source: tuple[str, str, int, int] | None = None
         self._resampler: Resampler | None = None
         self._samples: Counter[int] = Counter()
@@ -139,6 +127,16 @@ class _TrackWriter:
     def seconds(self) -> Fraction:
         """Exact seconds of sound, without inserted silence."""
         return sum((Fraction(count, rate) for rate, count in self._samples.items()), Fraction(0))
+
+    def skipped(self) -> None:
+        """Count a packet that cannot be decoded."""
+        self._pcm.skipped_packets += 1
+        self._progress(self._pcm.duration)
+
+    def other_track(self, packet: Any) -> None:
+        """Take the time of a packet of another track."""
+        self._clock.note_packet(packet)
+        self._progress(self._pcm.duration)
 
     @staticmethod
     def accepts(frame: AudioFrame) -> bool:

@@ -35,14 +35,18 @@ _MIN_LOGPROB = -1.0
 _NO_SPEECH = 0.6
 # An improbable text with a higher no-speech probability than this is dropped as invented.
 _DOUBTFUL_NO_SPEECH = 0.3
-# The probability at which a piece gets another language than its job: after its text failed, or its job's language
-# being known from earlier pieces, without a failure.
+# A piece gets another language than its job from this probability on: if its text failed or if it is a part of a split
+# piece, and in all other cases.
 _MIN_LANGUAGE = 0.5
 _MIN_OTHER_LANGUAGE = 0.8
 # Seconds of speech needed to detect another language.
 _MIN_LANGUAGE_SECONDS = 1.5
 # The shortest piece that is split in two, in samples.
 _MIN_DIVISIBLE = 2 * RATE
+
+
+_Accepted = tuple["Piece", Generated, float]
+"""A piece with its text and the temperature of the text."""
 
 
 @dataclass
@@ -86,7 +90,7 @@ class Decoder:
         unknown = [piece for piece in new if not piece.attempt.detected]
         outcomes: dict[Piece, Outcome] = dict(self._detect_languages(unknown, alive))
         whole = [piece for piece in pieces if piece not in outcomes]
-        accepted: list[tuple[Piece, Generated, float]] = []
+        accepted: list[_Accepted] = []
         failed: list[Piece] = []
         for piece, generated in self._generate(whole, alive):
             attempt: _Attempt = piece.attempt
@@ -197,9 +201,7 @@ class Decoder:
             texts = self._backend.generate([_encoded(piece) for piece in group], prompts, options(group[0]))
             yield from zip(group, texts, strict=True)
 
-    def _with_keywords(
-        self, accepted: list[tuple[Piece, Generated, float]], alive: Callable[[], None]
-    ) -> Iterator[tuple[Piece, Generated, float]]:
+    def _with_keywords(self, accepted: list[_Accepted], alive: Callable[[], None]) -> Iterator[_Accepted]:
         """Decode pieces with keywords again, with the keywords in the prompt; the better of the two texts is used."""
         pieces = [piece for piece, plain, _ in accepted if piece.job.request.hotwords and not _is_invented(plain)]
         for piece in pieces:
@@ -233,9 +235,7 @@ class Decoder:
         varied = [text for text in attempt.texts if not self._repeats(text[0])]
         return max(varied or attempt.texts, key=lambda text: text[0].logprob)
 
-    def _outcomes(
-        self, accepted: list[tuple[Piece, Generated, float]], alive: Callable[[], None]
-    ) -> Iterator[tuple[Piece, Outcome]]:
+    def _outcomes(self, accepted: list[_Accepted], alive: Callable[[], None]) -> Iterator[tuple[Piece, Outcome]]:
         """The text of each piece, or its parts if the text omits some of the speech."""
         texts = {
             piece: self._without_loops(self._text_tokens(generated))
@@ -294,8 +294,8 @@ class Decoder:
     def _segments(
         self, piece: Piece, generated: Generated, temperature: float, aligned: Aligned | None
     ) -> list[Segment]:
-        """One segment per sentence if times are known, else one for the whole piece."""
-        ids = self._text_tokens(generated)
+        """One segment per sentence if times are known, else one for the whole piece. The tokens are only text."""
+        ids = generated.tokens
         text = self._tokens.decode(ids)
         if not text.strip():
             return []
