@@ -52,12 +52,10 @@ class _JobQueue:
 class Batcher:
     """Jobs `join`, `submit` pieces and `leave`, each on its own thread; one thread calls `work`.
 
-    Every other batch is reserved for first pieces of jobs: a short file is answered when that batch ends, and more
-    pieces would make it longer. The other batches are filled in turn, the job that has waited longest first. A job gets
-    one place in its first batch, up to two in its second and up to four in its third.
-
-    `max_pieces` fit into a batch. `wake` is called when there may be work. `in_flight` says how many batches may be
-    decoded at the same time; from two on each has a thread, and `work` does not wait for it.
+    Every other batch is reserved for first pieces of jobs, so that short files are answered early. The others are filled
+    in turn, the longest waiting job first; a job gets 1 place in its first batch, up to 2 in its second, then 4.
+    `wake` is called when there may be work. `in_flight`: how many batches may be decoded at the same time; from two on
+    each has a thread, and `work` does not wait for it.
     """
 
     def __init__(

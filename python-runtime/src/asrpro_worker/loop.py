@@ -53,13 +53,11 @@ _MAX_JOBS = 256
 
 
 class Loop:
-    """The worker's message loop.
+    """Runs the engine on the thread that calls `run`, which must be the main thread for NeMo.
 
-    The engine runs on the thread that calls `run`, which must be the main thread for NeMo. Each job has its own thread,
-    which decodes the file, cuts it into pieces and answers. `receive` may be called from any thread and never blocks.
-
-    `open_engine` imports the engine. It is called once, before the first message is handled, so that the import
-    overlaps with the end of the previous worker.
+    Each job has its own thread, which decodes the file, cuts it into pieces and answers. `receive` may be called from
+    any thread and never blocks. `open_engine` is called once, before the first message is handled, so that the engine's
+    import overlaps with the end of the previous worker.
     """
 
     def __init__(self, open_engine: Callable[[], Engine], send: Callable[[WorkerMessage], None]) -> None:

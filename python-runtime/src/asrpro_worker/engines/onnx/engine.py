@@ -31,7 +31,7 @@ _BATCHABLE = (None, "fp16")
 
 
 class OnnxAsr:
-    """Whisper exports accept at most the 30 s of a piece, and Parakeet exports fail beyond 400 s."""
+    """Runs ONNX exports. Whisper exports accept at most the 30 s of a piece, and Parakeet exports fail beyond 400 s."""
 
     def __init__(self) -> None:
         self._reader: Timed | OnnxWhisper | Canary | None = None
