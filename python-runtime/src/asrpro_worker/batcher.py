@@ -52,8 +52,8 @@ class _JobQueue:
 class Batcher:
     """Jobs `join`, `submit` pieces and `leave`, each on its own thread; one thread calls `work`.
 
-    Every other batch is reserved for first pieces of jobs, so that short files are answered early. The others are filled
-    in turn, the longest waiting job first; a job gets 1 place in its first batch, up to 2 in its second, then 4.
+    Every other batch is reserved for first pieces of jobs, so short files are answered early. The others are filled in
+    turn, the longest waiting job first; a job gets 1 place in its first batch, up to 2 in its second, then up to 4.
     `wake` is called when there may be work. `in_flight`: how many batches may be decoded at the same time; from two on
     each has a thread, and `work` does not wait for it.
     """
