@@ -120,7 +120,10 @@ def hum() -> NDArray[np.float32]:
 MIXTURES: dict[str, Callable[[NDArray[np.float32]], tuple[list[NDArray[np.floating]], list[str] | None]]] = {
     "a cancelling pair, each with its own noise": lambda s: ([s + hiss(0.02), hiss(0.02, 1) - s], None),
     "a cancelling pair with common hum": lambda s: ([s + hum(), hum() - s], None),
-    "a cancelling pair with a drifting offset": lambda s: ([s + np.linspace(0, 0.4, len(s)), np.linspace(0, 0.4, len(s)) - s], None),
+    "a cancelling pair with a drifting offset": lambda s: (
+        [s + np.linspace(0, 0.4, len(s)), np.linspace(0, 0.4, len(s)) - s],
+        None,
+    ),
     "inverted in parts": lambda s: ([s, s * np.where(np.arange(len(s)) // 40_000 % 2, 1, -1)], None),
     "inverted and delayed": lambda s: ([s, -np.roll(s, 16)], None),
     "delayed": lambda s: ([s, np.roll(s, 160)], None),

@@ -20,7 +20,9 @@ def test_every_file_of_a_model_is_read_ahead(tmp_path: Path, monkeypatch: pytest
     advices: list[int] = []
     # Not every system has these two.
     monkeypatch.setattr(os, "POSIX_FADV_WILLNEED", 3, raising=False)
-    monkeypatch.setattr(os, "posix_fadvise", lambda _file, _start, _length, advice: advices.append(advice), raising=False)
+    monkeypatch.setattr(
+        os, "posix_fadvise", lambda _file, _start, _length, advice: advices.append(advice), raising=False
+    )
     for model in (tmp_path, tmp_path / "model.bin", tmp_path / "absent"):
         thread = read_ahead(str(model))
         assert thread is not None

@@ -164,7 +164,9 @@ def test_only_letters_of_the_language_or_of_keywords_are_chosen(model: Any) -> N
     forbidden = np.array(foreign(vocabulary.items(), ["ru"]), np.int64)
     restricted = recognize(model.asr, SOUNDS, [Choice(None, forbidden, model.asr._blank_idx) for _ in SOUNDS])
     assert any(letter in "abcdefghijklmnopqrstuvwxyz" for one in plain(model)[2] for letter in one.text)
-    assert not any(letter in "abcdefghijklmnopqrstuvwxyz" for sound in restricted for one in sound for letter in one.text)
+    assert not any(
+        letter in "abcdefghijklmnopqrstuvwxyz" for sound in restricted for one in sound for letter in one.text
+    )
     scores = np.zeros(len(vocabulary), np.float32)
     token = next(index for index, text in vocabulary.items() if text == " d")
     scores[token] = 3.0

@@ -176,7 +176,9 @@ def test_speech_is_heard_with_vad(engine: Whisper) -> None:
     assert transcribe(engine, SPEECH, vad_filter=True)[1]
 
 
-def test_progress_is_reported_before_each_temperature(engine: Whisper, pcm: Pcm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_before_each_temperature(
+    engine: Whisper, pcm: Pcm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("asrpro_worker.job._PROGRESS_INTERVAL", 0)
     monkeypatch.setattr(decoding, "_TEMPERATURES", (0.0, 0.2, 0.4))
     monkeypatch.setattr(decoding, "_MIN_LOGPROB", 1.0)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asrpro_worker.engines.token_choice import Choice
 from asrpro_worker.engines.measures import finite
 from asrpro_worker.engines.onnx.whole_piece import whole_piece
 from asrpro_worker.engines.phrases import Phrases
+from asrpro_worker.engines.token_choice import Choice
 from asrpro_worker.messages import TokenLogprob
 
 if TYPE_CHECKING:

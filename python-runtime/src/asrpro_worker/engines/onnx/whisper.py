@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from onnx_asr.utils import pad_list
 
-from asrpro_worker.engines.token_choice import Choice
 from asrpro_worker.engines.onnx.whole_piece import whole_piece
 from asrpro_worker.engines.phrases import Phrases
+from asrpro_worker.engines.token_choice import Choice
 from asrpro_worker.engines.whisper.backend import MAX_TOKENS
 from asrpro_worker.engines.whisper.prompt import context
 from asrpro_worker.piece import grouped

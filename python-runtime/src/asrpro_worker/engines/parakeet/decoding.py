@@ -12,9 +12,9 @@ from asrpro_worker.engines.token_choice import log_probability
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from asrpro_worker.engines.token_choice import Choice, Found
     from asrpro_worker.engines.parakeet.files import ParakeetDirectory
     from asrpro_worker.engines.parakeet.network import Network
+    from asrpro_worker.engines.token_choice import Choice, Found
 
 
 @dataclass

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
-from asrpro_worker.engines.token_choice import Choices, collapse
 from asrpro_worker.engines.parakeet.decoding import transduce
 from asrpro_worker.engines.parakeet.features import LogMel
 from asrpro_worker.engines.parakeet.network import Network
+from asrpro_worker.engines.token_choice import Choices, collapse
 from asrpro_worker.engines.token_times import timed_outcomes, with_times
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from asrpro_worker.engines.parakeet.files import ParakeetDirectory
     from asrpro_worker.engines.token_choice import Choice, Found
     from asrpro_worker.engines.token_times import Token
-    from asrpro_worker.engines.parakeet.files import ParakeetDirectory
     from asrpro_worker.piece import Outcome, Piece
 
 

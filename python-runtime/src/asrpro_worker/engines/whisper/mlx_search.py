@@ -96,7 +96,5 @@ def sampled_candidates(scores: Any, searches: Sequence[Search], temperature: flo
     rows = range(CANDIDATES) if grouped.shape[1] > 1 else [0] * CANDIDATES
     return [
         [(row, token, search.sums[row] + score) for row, token, score in zip(rows, chosen, found, strict=True)]
-        for search, chosen, found in zip(
-            searches, np.array(tokens).tolist(), np.array(logprobs).tolist(), strict=True
-        )
+        for search, chosen, found in zip(searches, np.array(tokens).tolist(), np.array(logprobs).tolist(), strict=True)
     ]
