@@ -80,7 +80,8 @@ def test_the_text_equals_that_of_the_library(directory: Path, engine: OnnxAsr) -
     (segment,) = ours.segments
     assert segment.text.strip() == theirs.text.strip()
     assert [entry.token for entry in segment.logprobs or []] == theirs.tokens
-    np.testing.assert_allclose([entry.logprob for entry in segment.logprobs or []], theirs.logprobs, atol=1e-5)
+    logprobs = [entry.logprob for entry in segment.logprobs or []]
+    np.testing.assert_allclose(np.array(logprobs), np.array(theirs.logprobs), atol=1e-5)
 
 
 def test_the_text_of_a_piece_does_not_depend_on_the_other_pieces(engine: OnnxAsr) -> None:

@@ -174,7 +174,7 @@ def test_only_letters_of_the_language_or_of_keywords_are_chosen(model: Any) -> N
 
 
 def test_a_tdt_token_has_the_duration_of_the_model(tmp_path: Path) -> None:
-    asr = onnx_asr.load_model("nemo-conformer-tdt", make_parakeet(tmp_path)).asr
+    asr: Any = onnx_asr.load_model("nemo-conformer-tdt", make_parakeet(tmp_path)).asr
     (heard,) = recognize(asr, SOUNDS[2:], [Choice(None, NONE, asr._blank_idx)])
     durations = {round(((one.end or 0) - one.start) / 0.08) for one in heard}
     assert durations <= {1, 2, 3, 4}

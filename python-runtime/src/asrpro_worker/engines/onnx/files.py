@@ -86,6 +86,7 @@ def check_directory(path: str, quantization: str | None) -> OnnxDirectory:
     if name == _WHISPER:
         require_object(require_file(directory, vocabulary))
         tokens = require_object(require_file(directory, "added_tokens.json"))
+        # English-only models must not get a language, which raises their error rate from 12 to 80 %.
         if config.get("vocab_size") != _ENGLISH_WHISPER_VOCABULARY:
             languages = _codes(tokens)
     else:
