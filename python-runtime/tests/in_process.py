@@ -81,7 +81,7 @@ def hear(engine: Engine, sound: Sound, running: Job, batcher: Batcher | None = N
 def at_work(engine: Engine, size: int) -> Iterator[Batcher]:
     """A batcher, and a thread that works for it until the block ends."""
     woken: queue.SimpleQueue[str] = queue.SimpleQueue()
-    batcher = Batcher(engine, size, lambda: woken.put("work"))
+    batcher = Batcher(engine, size, lambda: woken.put("work"), _facts[id(engine)].in_flight)
 
     def work() -> None:
         while woken.get():

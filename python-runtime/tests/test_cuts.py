@@ -60,13 +60,16 @@ def test_no_speech_gives_nothing(path: Path) -> None:
 
 
 def _hum(at: NDArray[np.float64]) -> NDArray[np.float64]:
-    return sum((np.sin(2 * np.pi * 50 * k * at) / k for k in range(1, 8)), np.zeros_like(at))
+    harmonics = np.arange(1, 8)[:, None]
+    hum: NDArray[np.float64] = (np.sin(2 * np.pi * 50 * harmonics * at) / harmonics).sum(axis=0)
+    return hum
 
 
 def _brown_noise(at: NDArray[np.float64]) -> NDArray[np.float64]:
     walk = np.cumsum(np.random.default_rng(1).normal(size=len(at)))
     slow = walk - np.convolve(walk, np.ones(400) / 400, "same")
-    return 0.5 * slow / slow.std()
+    brown: NDArray[np.float64] = 0.5 * slow / slow.std()
+    return brown
 
 
 @pytest.mark.parametrize("length", [20, 60, 90])

@@ -148,9 +148,9 @@ class Loop:
         )
 
     def _jobs_at_a_time(self, facts: Facts) -> int:
-        if facts.in_flight() > 1:
-            return min(_MOST_JOBS, facts.batch * facts.in_flight())
-        return 1 if facts.threads == 1 else max(2 * facts.batch, _JOBS)
+        if facts.threads == 1 and facts.in_flight() == 1:
+            return 1
+        return min(_MOST_JOBS, max(2 * facts.batch * facts.in_flight(), _JOBS))
 
     def _probe(self, message: Probe) -> Devices:
         engine = self._require_engine()

@@ -38,9 +38,10 @@ _LOUDEST = 8
 SPEECH = 0.4
 """A window with at least this probability is speech."""
 
-# After some seconds of a tone, hum, noise or music the model's state makes it miss the speech that follows: up to 5 s of
-# it (20 s of ten sounds before 20 recordings: 12.4 s of speech lost in all, 0.2 s with a fresh state). So where speech
-# begins after a pause of _QUIET windows, the windows before it are heard again, _BACK at a time, without the old state.
+# After some seconds of a tone, hum, noise or music the model misses up to 5 s of the speech that follows. With 20 s of ten
+# such sounds before 20 recordings, 12.4 s of speech were lost; with a fresh state from shortly before the onset, 0.1 s.
+# So where speech begins after _QUIET windows without any, the windows before it are heard again with a fresh state,
+# _BACK at a time.
 _QUIET = 125
 _BACK = 62
 _MOST_STEPS_BACK = 4
@@ -99,7 +100,10 @@ class _Detector:
         return taken
 
     def _hear_again(self, onset: int) -> None:
-        """Speech was found at `onset`: go on from a little before it, and further back as long as speech is found there."""
+        """Go on with a fresh state from shortly before `onset`, where speech was found after a pause.
+
+        The windows before that are heard too, as long as each look back finds an earlier onset.
+        """
         stop = len(self._likely)
         for step in range(_MOST_STEPS_BACK):
             start = max(0, self._quiet_from, onset - _BACK)

@@ -22,7 +22,7 @@ def one_at_a_time() -> int:
 class Facts:
     """What is in force after loading. `threads` in all; `batch` pieces at most go into one `decode`.
 
-    `in_flight`: calls of `decode` that may run at a time. From two on they come from threads of their own.
+    `in_flight`: calls of `decode` that may run at a time. If one, it runs on the main thread, else each on its own.
     """
 
     device: str
@@ -35,7 +35,7 @@ class Facts:
 
 
 class Engine(Protocol):
-    """One engine with at most one model, for the life of the process. All calls come from the main thread."""
+    """One engine with at most one model, for the life of the process. `load` and `probe` are called on the main thread."""
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
         """Load from local files only and run one inference.

@@ -21,7 +21,7 @@ Encoded = Any
 
 @dataclass(frozen=True)
 class BackendFacts:
-    """What is in force. `together` pieces are best encoded in one call.
+    """What is in force. `together` pieces are best encoded in one call, and `calls` may run at a time.
 
     `any_length`: the encoder takes windows shorter than 30 s, at less cost.
     """
@@ -30,6 +30,7 @@ class BackendFacts:
     mels: int
     compute_type: str
     together: int
+    calls: int = 1
     any_length: bool = False
 
 
