@@ -38,8 +38,8 @@ _LOUDEST = 8
 SPEECH = 0.4
 """A window with at least this probability is speech."""
 
-# After some seconds of a tone, hum, noise or music the model misses up to 5 s of the speech that follows. With 20 s of ten
-# such sounds before 20 recordings, 12.4 s of speech were lost; with a fresh state from shortly before the onset, 0.1 s.
+# After some seconds of a tone, hum, noise or music the model misses up to 5 s of the speech that follows. With 20 s of
+# ten such sounds before 20 recordings, 12.4 s of speech were lost, and 0.1 s with a fresh state.
 # So where speech begins after _QUIET windows without any, the windows before it are heard again with a fresh state,
 # _BACK at a time.
 _QUIET = 125

@@ -35,7 +35,7 @@ class Facts:
 
 
 class Engine(Protocol):
-    """One engine with at most one model, for the life of the process. `load` and `probe` are called on the main thread."""
+    """One engine with at most one model, for the life of the process. `load` and `probe` come from the main thread."""
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
         """Load from local files only and run one inference.
