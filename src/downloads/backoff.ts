@@ -1,23 +1,23 @@
-/** Of the hub's own clients: five tries, from one second to eight. */
 export interface Backoff {
-  /** Failures in a row, without a byte in between, after which a file is given up. */
+  /** Consecutive failures without a single byte after which the download of a file fails. */
   tries: number;
   firstMs: number;
   longestMs: number;
-  /** No byte for so long is a failure. The whole may take as long as it takes. */
+  /** A transfer without a byte for this long has failed. There is no limit for the whole transfer. */
   stallMs: number;
 }
 
+/** As in the hub's own clients: five tries, with pauses from one to eight seconds. */
 export const defaultBackoff: Backoff = { tries: 5, firstMs: 1_000, longestMs: 8_000, stallMs: 30_000 };
 
-/** A server that asks for a longer pause than this, in seconds, gets no further request now. */
+/** If a server asks for a longer pause than this, in seconds, the download fails instead of waiting. */
 const LONGEST_ASKED_SECONDS = 300;
 
 /**
- * How long to wait before the next try, in milliseconds; null: no further try.
+ * The pause before the next try, in milliseconds; null: do not retry.
  *
- * @param failures in a row, this one included.
- * @param askedSeconds what the server asked for.
+ * @param failures consecutive failures, including this one.
+ * @param askedSeconds the pause that the server asked for.
  * @param random 0 to 1.
  */
 export function pauseBefore(
@@ -32,8 +32,8 @@ export function pauseBefore(
 }
 
 /**
- * The pause that a 429 or 503 asks for, in seconds: the hub's `RateLimit: "resolvers";r=0;t=123`, else `Retry-After` as
- * seconds or date.
+ * The pause that a 429 or 503 asks for, in seconds: from the hub's `RateLimit: "resolvers";r=0;t=123`, else from
+ * `Retry-After`, as seconds or as a date.
  */
 export function askedPause(headers: Record<string, string | string[] | undefined>, now: number): number | null {
   const limit = /(?:^|;)\s*t=(\d+)/.exec(String(headers.ratelimit ?? ''))?.[1];

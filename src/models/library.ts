@@ -19,17 +19,17 @@ export interface LibraryOptions {
   engineStatus(id: EnvironmentId): Promise<{ reason: string | null }>;
 }
 
-/** No id and no alias is longer: those of folders have the length of a file name, those of the hub twice that. */
+/** No id or alias is longer: a folder's is as long as a file name, a hub repository's twice that. */
 const LONGEST_NAME = 512;
 
-/** A model whose id is known before the disk is looked at. */
+/** A model whose id is known without reading the disk. */
 interface Named {
   id: string;
   aliases: readonly string[];
   row(): Promise<Model>;
 }
 
-/** One list of everything: the catalogue, what the user configured, what lies in folders and in the hub's cache. */
+/** One list of all models: the catalogue, the configured ones, and those in search folders and in the hub's cache. */
 export function createModelLibrary(options: LibraryOptions): ModelLibrary {
   const { config, paths, log, environment, engineStatus } = options;
   const { searchDirectories, useHuggingFaceCache, custom } = config.models;
@@ -41,7 +41,7 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
     models,
     at: (place) => discovery.at(place),
     shared: (name) => (useHuggingFaceCache ? discovery.repository(name) : null),
-    /** What keeps a model with all its files from being used. */
+    /** Whether a model with all its files can be used, and if not, why. */
     async usable(engine, place) {
       const failed = place === null ? null : failures.reason(place);
       const never = onCluster ? null : neverHere(engine, environment);
@@ -80,7 +80,7 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
     }
   }
 
-  /** Models that were found; of one family of names, or all. Only these are looked at. */
+  /** Models found on this machine: all, or those of one family of names. Reads only the files of these. */
   async function* found(family?: string): AsyncGenerator<Model> {
     const taken = new Set(named().flatMap(({ id, aliases }) => [id, ...aliases]));
     for (const { name, source, look } of candidates()) {
@@ -137,13 +137,13 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
     noteLoad: (model, failure) => failures.note(model, failure),
     problems: () => discovery.problems,
   };
-  // What is wrong with a folder is said at the start, not when somebody misses a model.
+  // Report a bad folder at the start, not when the user misses a model.
   discovery.check(models);
   for (const folder of searchDirectories) discovery.inFolder(path.resolve(folder));
   return library;
 }
 
-/** A name that can stand in a path: lower case letters, digits, dots, dashes. */
+/** A name that can be part of a path: lower-case letters, digits, dots, dashes and underscores. */
 function idOf(name: string): string {
   return (
     name
@@ -153,7 +153,7 @@ function idOf(name: string): string {
   );
 }
 
-/** The name, with a number where another model has it. */
+/** The name, with a number appended where another model already has it. */
 function freeName(name: string, taken: Set<string>): string {
   let free = name;
   for (let number = 2; taken.has(free); number += 1) free = `${name}-${number}`;
@@ -161,7 +161,7 @@ function freeName(name: string, taken: Set<string>): string {
   return free;
 }
 
-/** Names that `freeName` may give to the same models: `large-2` may be a second `large`. */
+/** The name without the numbers that `freeName` may have appended: `large-2` may be the second `large`. */
 function familyOf(name: string): string {
   return name.replace(/(-\d+)+$/, '');
 }

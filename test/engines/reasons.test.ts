@@ -55,7 +55,7 @@ test.each([
   ],
   [
     "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/home/me/x'\nCheck the permissions.\n",
-    /^folder_unusable: .*no right/,
+    /^folder_unusable: .*permission denied/,
   ],
   [
     'error: externally-managed-environment\n\n× This environment is externally managed\n╰─> To install Python packages system-wide, try apt install',
