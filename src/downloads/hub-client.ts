@@ -80,6 +80,6 @@ function isRefusal({ response: { statusCode, headers } }: HTTPError): boolean {
 }
 
 function downgraded({ host }: URL): AsrproError {
-  const message = `The model hub redirects from https to unencrypted http (${host}).`;
+  const message = `The model hub redirects from https to http (${host}), which is not encrypted.`;
   return new AsrproError('download_failed', message, { hint: 'Check `download.endpoint` and the proxy.' });
 }
