@@ -207,7 +207,7 @@ async function installWithUv(options: Running, uv: UvProgram): Promise<void> {
   );
   const tool = { tool: 'uv', file: uv.file, environment: settings.environment } as const;
   const managed = python === null ? managedPython(uv, engines, settings.environment) : null;
-  if (managed !== null) onProgress('downloading Python', 0);
+  if (managed !== null) onProgress('fetching Python', 0);
   const venv = [
     'venv',
     '--no-project',

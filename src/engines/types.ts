@@ -23,7 +23,7 @@ export interface EngineStatus {
 export interface InstallStatus extends JobStatus {
   engine: EnvironmentId;
   status: 'queued' | 'installing' | 'verifying' | 'installed' | 'failed' | 'cancelled';
-  /** The current step, for people: "downloading ctranslate2". */
+  /** The current step, for people: "fetching ctranslate2". */
   step: string | null;
   /** Packages done and in total; the total is null before it is known. */
   packagesDone: number;
