@@ -39,7 +39,7 @@ export function createEngines(options: EnginesOptions): Engines {
   /** Packages for NVIDIA GPUs exist only for Linux. */
   const nvidia = options.nvidia && process.platform === 'linux';
   const jobs = new Jobs<InstallStatus>({ log, stopped: { step: null }, failure: 'engine_install_failed' });
-  /** Claims of this process, by folder. */
+  /** Held by this process, by folder. */
   const uses = new Map<string, Promise<Claim | null>>();
   const locks = new Map<EnvironmentId, Lock>();
   /** Reads a lock on first use, so that no start waits for half a megabyte of names and hashes. */
@@ -74,15 +74,15 @@ export function createEngines(options: EnginesOptions): Engines {
   async function install(id: EnvironmentId, job: Job<InstallStatus>, reinstall: boolean, wheels: string | null) {
     const { signal } = job;
     const folder = folderOf(id);
-    const allDone = { packagesDone: job.status.packagesTotal ?? 0 };
+    const total = { packagesDone: job.status.packagesTotal ?? 0 };
     const { enginesPlace, installEnvironment } = await import('./installer.ts');
     if (wheels !== null) (await import('./wheel-folder.ts')).requireMatching(wheels, id, lockOf(id));
     const place = enginesPlace(paths.engines);
     await makeFolder(paths.engines, place);
-    const onWait = (): void => job.change({ step: 'waiting for another asrpro process that installs it' });
+    const onWait = (): void => job.change({ step: 'waiting for another asrpro that installs it' });
     const claim = await onDisk(place, () => take(path.join(paths.engines, `${id}.claim`), { signal, onWait }));
     try {
-      if (!reinstall && isComplete(id)) return allDone;
+      if (!reinstall && isComplete(id)) return total;
       // Before the installation, to free their space.
       await removeUnused(paths.engines, id, folder);
       // A new folder each time: the installer of a gateway that was killed may still be writing to the old one.
@@ -98,7 +98,7 @@ export function createEngines(options: EnginesOptions): Engines {
       claim.release();
     }
     log.info({ engine: id }, 'engine installed');
-    return allDone;
+    return total;
   }
 
   /** Claims the environment while this process runs, so that no other process removes it as unused. */
