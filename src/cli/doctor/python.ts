@@ -23,7 +23,7 @@ export const python: Section = {
       if (config.worker.python !== null) return [broken];
       const { findUv } = await import('../../engines/bring-uv.ts');
       const uv = await findUv(paths.engines, environment);
-      const remedy = uv === null ? '`asrpro setup` fetches uv, which' : '`asrpro setup` uses uv, which';
+      const remedy = uv === null ? '`asrpro setup` gets uv, which' : '`asrpro setup` uses uv, which';
       return [{ name: 'none', state: 'absent', detail: `${message} ${remedy} downloads a Python.` }];
     }
   },
