@@ -15,7 +15,10 @@ interface Build {
 const ADDONS = 'node_modules/zeromq/build';
 const libc = { linux: 'glibc', darwin: 'libc', win32: 'msvc' };
 
-/** The files of zeromq for the target: its JavaScript, the newest addon that the target's Node can load, and what its loader reads. */
+/**
+ * The files of zeromq for the target: its JavaScript, the newest addon that the target's Node can load, and what its
+ * loader reads.
+ */
 export function addonFiles(target: Target): string[] {
   const require = createRequire(import.meta.url);
   require('zeromq');

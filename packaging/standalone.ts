@@ -68,7 +68,10 @@ export async function makeStandalone(
   return output;
 }
 
-/** Licences of the npm packages, of libsodium, which is compiled into zeromq's addon but not named in its package, and of Node. */
+/**
+ * Licences of the npm packages, of libsodium, which is compiled into zeromq's addon but not named in its package, and of
+ * Node.
+ */
 async function licencesOfAll(files: string[]): Promise<string> {
   const sodium = readFileSync(path.join(import.meta.dirname, 'libsodium-license.txt'), 'utf8');
   return joined([licencesOf(files), sodium, `Node.js ${nodeVersion}\n\n${await nodeLicence()}`]);

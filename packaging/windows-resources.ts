@@ -14,7 +14,9 @@ export interface Shown {
   copyright: string;
 }
 
-/** Adds a resource and replaces Node's name and icon. Drops Node's signature, which is valid only for the unchanged file. */
+/**
+ * Adds a resource and replaces Node's name and icon. Drops Node's signature, which is valid only for the unchanged file.
+ */
 export function withResources(image: Buffer, resource: { name: string; content: Buffer }, shown: Shown): Buffer {
   const executable = NtExecutable.from(image, { ignoreCert: true });
   const resources = NtExecutableResource.from(executable);

@@ -94,7 +94,10 @@ export async function requireFolder(place: Place): Promise<void> {
   });
 }
 
-/** A folder that ASRPRO_HOME or the platform chose. Its path is in the messages: only the person who starts asrpro reads them. */
+/**
+ * A folder that ASRPRO_HOME or the platform chose. Its path is in the messages: only the person who starts asrpro reads
+ * them.
+ */
 export function homePlace(folder: string, { ASRPRO_HOME }: NodeJS.ProcessEnv): Place {
   const source = ASRPRO_HOME ? ' (from ASRPRO_HOME)' : '';
   return { name: `the folder ${folder}${source}`, folder, remedy: 'set ASRPRO_HOME to a folder that you may write' };

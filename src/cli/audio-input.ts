@@ -105,7 +105,10 @@ function nameInBytes(argument: string): Buffer | null {
   }
 }
 
-/** Opens a pipe without blocking: a read from a pipe without a writer would block a thread, and so the end of this process. */
+/**
+ * Opens a pipe without blocking: a read from a pipe without a writer would block a thread, and so the end of this
+ * process.
+ */
 function openPipe(name: string | Buffer): Readable {
   const fd = openSync(name, constants.O_RDONLY | constants.O_NONBLOCK);
   return new Socket({ fd, readable: true, writable: false });

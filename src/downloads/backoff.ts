@@ -14,11 +14,8 @@ export const defaultBackoff: Backoff = { tries: 5, firstMs: 1_000, longestMs: 8_
 const LONGEST_ASKED_SECONDS = 300;
 
 /**
- * The pause before the next try, in milliseconds; null: do not retry.
- *
- * @param failures consecutive failures, including this one.
- * @param askedSeconds the pause that the server asked for.
- * @param random 0 to 1.
+ * The pause before the next try, in milliseconds; null: do not retry. `failures` counts consecutive failures, including
+ * this one; `askedSeconds` is the pause that the server asked for; `random` is 0 to 1.
  */
 export function pauseBefore(
   failures: number,

@@ -29,7 +29,10 @@ export interface DownloadsOptions {
 /** Tries at the hub for a model that also has a mirror. */
 const TRIES_BEFORE_MIRROR = 2;
 
-/** One download per model, shared by all callers in this process. Other processes wait for it and then find the model installed. */
+/**
+ * One download per model, shared by all callers in this process. Other processes wait for it and then find the model
+ * installed.
+ */
 export function createDownloads(options: DownloadsOptions): Downloads {
   const { config, paths, log, library, environment } = options;
   const stopped = { bytesPerSecond: null, secondsLeft: null, file: null };

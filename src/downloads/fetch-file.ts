@@ -130,7 +130,10 @@ function unzipped(stream: Readable): Readable {
   return content;
 }
 
-/** Checks that the answer continues the partial file. Starts over if the server sends the whole file; throws if it sends another file. */
+/**
+ * Checks that the answer continues the partial file. Starts over if the server sends the whole file; throws if it sends
+ * another file.
+ */
 async function acceptAnswer(
   fetch: FileFetch,
   partial: PartialFile,

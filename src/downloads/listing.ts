@@ -60,7 +60,10 @@ function parse(body: string): unknown {
   }
 }
 
-/** Gets the revision and all sizes and hashes with one request. Throws got's errors, and `download_failed` for a bad listing. */
+/**
+ * Gets the revision and all sizes and hashes with one request. Throws got's errors, and `download_failed` for a bad
+ * listing.
+ */
 export async function askListing(
   { got, endpoint }: HubClient,
   model: DownloadSource,

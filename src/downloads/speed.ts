@@ -1,7 +1,10 @@
 /** The rate is averaged over this time, in milliseconds. */
 const WINDOW_MS = 5_000;
 
-/** Bytes per second over the last seconds. Bytes kept from an earlier try must not count: note the first sample after them. */
+/**
+ * Bytes per second over the last seconds. Bytes kept from an earlier try must not count: note the first sample after
+ * them.
+ */
 export class Speed {
   readonly #samples: { at: number; bytes: number }[] = [];
 

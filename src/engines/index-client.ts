@@ -109,7 +109,10 @@ function createClient(environment: NodeJS.ProcessEnv, insecureHosts: readonly st
   });
 }
 
-/** Looks the file up in an index, which answers with JSON (PEP 691) or, as most private indexes do, with a page of links (PEP 503). */
+/**
+ * Looks the file up in an index, which answers with JSON (PEP 691) or, as most private indexes do, with a page of links
+ * (PEP 503).
+ */
 async function linkTo(client: Got, page: string, { file }: WheelSpec): Promise<string | null> {
   const accept = 'application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1';
   const { body, headers, url } = await client(page, { headers: { accept } });

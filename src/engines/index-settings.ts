@@ -64,7 +64,10 @@ export async function indexSettings(given: NodeJS.ProcessEnv): Promise<IndexSett
   };
 }
 
-/** The settings as keys of a uv.toml, since uv does not read pip's. All packages are locked by hash, so any index may serve them. */
+/**
+ * The settings as keys of a uv.toml, since uv does not read pip's. All packages are locked by hash, so any index may
+ * serve them.
+ */
 export function asUvSettings({ indexes, findLinks, insecureHosts }: IndexSettings): Record<string, unknown> {
   const [main, ...extra] = indexes;
   return {

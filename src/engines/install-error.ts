@@ -134,7 +134,10 @@ function hostIn(output: string): string {
   return host === undefined ? '' : ` (${host})`;
 }
 
-/** The line with the reason: pip's last `ERROR:`, uv's `error:` with its innermost cause, else the exception of a traceback. */
+/**
+ * The line with the reason: pip's last `ERROR:`, uv's `error:` with its innermost cause, else the exception of a
+ * traceback.
+ */
 export function reasonIn(output: string): string {
   const lines = output
     .split('\n')

@@ -143,7 +143,10 @@ function isPythonMissing({ code }: AsrproError): boolean {
   return code === 'python_not_found' || code === 'python_too_old';
 }
 
-/** Installs with pip and a Python of the machine. Without a suitable Python, fetches uv, unless the fetched uv has just failed. */
+/**
+ * Installs with pip and a Python of the machine. Without a suitable Python, fetches uv, unless the fetched uv has just
+ * failed.
+ */
 async function installWithoutUv(options: Running, failed: UvProgram | null): Promise<void> {
   const { building, configuredPython, environment, wheels, signal, onProgress } = options;
   let missing: AsrproError;

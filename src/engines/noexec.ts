@@ -9,7 +9,9 @@ export function isNoexec(folder: string): boolean {
   }
 }
 
-/** Options of the mount that contains a folder: the longest mount point, and of several the last, which hides the others. */
+/**
+ * Options of the mount that contains a folder: the longest mount point, and of several the last, which hides the others.
+ */
 export function optionsOf(folder: string, mountinfo: string): string[] {
   let best: { at: string; options: string[] } = { at: '', options: [] };
   for (const line of mountinfo.split('\n')) {

@@ -12,7 +12,10 @@ import { stampOf } from './remembered.ts';
 export class LoadFailures {
   readonly #byPlace = new Map<string, { stamp: string; reason: string }>();
 
-  /** `failure` is null after a successful load. Failures that are not about the files (memory, device, crash) are ignored. */
+  /**
+   * `failure` is null after a successful load. Failures that are not about the files (memory, device, crash) are
+   * ignored.
+   */
   note({ path: place }: Pick<Model, 'path'>, failure: AsrproError | null): void {
     if (place === null) return;
     if (failure === null) this.#byPlace.delete(place);

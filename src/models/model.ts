@@ -61,7 +61,10 @@ export interface ModelLibrary {
   find(reference: string): Promise<Model | undefined>;
   /** The model that `models.default` names; undefined when there is no such model. */
   default(): Promise<Model | undefined>;
-  /** Deletes the files of a model that asrpro downloaded. The caller unloads it first. Throws `model_not_found`, `model_not_deletable`. */
+  /**
+   * Deletes the files of a model that asrpro downloaded. The caller unloads it first. Throws `model_not_found`,
+   * `model_not_deletable`.
+   */
   remove(id: string): Promise<void>;
   /**
    * Records how a load ended; `failure` is null after a success. A model whose files the engine found damaged

@@ -191,7 +191,10 @@ function onnxWhisperKind(config: Record<string, unknown> | null): Pick<Recognise
   return whisperKind(counted ? familyOf({ encoder, decoder }) : 'whisper', isEnglish(vocabulary));
 }
 
-/** NeMo's configuration as JSON beside weights in MLX form. `model.safetensors` alone proves nothing: many programs use it. */
+/**
+ * NeMo's configuration as JSON beside weights in MLX form. `model.safetensors` alone proves nothing: many programs use
+ * it.
+ */
 function mlxFolder({ place: folder, names, config }: Folder): Recognised | null {
   const ofNemo = typeof config?.target === 'string' && config.target.startsWith('nemo.collections.asr.');
   if (!ofNemo || !names.includes('model.safetensors')) return null;

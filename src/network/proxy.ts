@@ -23,7 +23,10 @@ export function proxyFor(url: URL, environment: NodeJS.ProcessEnv): URL | null {
   });
 }
 
-/** Entries of NO_PROXY: a host with its subdomains (with or without a leading dot, `*.` or a port), an address, or a network (10.0.0.0/8). */
+/**
+ * Entries of NO_PROXY: a host with its subdomains (with or without a leading dot, `*.` or a port), an address, or a
+ * network (10.0.0.0/8).
+ */
 function isExcepted({ hostname, port, protocol }: URL, list: string): boolean {
   const host = bare(hostname);
   const ownPort = port || (protocol === 'https:' ? '443' : '80');
