@@ -11,20 +11,20 @@ export interface Backoff {
 export const defaultBackoff: Backoff = { tries: 5, firstMs: 1_000, longestMs: 8_000, stallMs: 30_000 };
 
 /** If a server asks for a longer pause than this, in seconds, the download fails instead of waiting. */
-const LONGEST_ASKED_SECONDS = 300;
+const LONGEST_RETRY_AFTER_SECONDS = 300;
 
 /**
  * The pause before the next try, in milliseconds; null: do not retry. `failures` counts consecutive failures, including
- * this one; `askedSeconds` is the pause that the server asked for; `random` is 0 to 1.
+ * this one; `retryAfterSeconds` is the pause that the server asked for; `random` is 0 to 1.
  */
 export function pauseBefore(
   failures: number,
-  askedSeconds: number | null,
+  retryAfterSeconds: number | null,
   { tries, firstMs, longestMs }: Backoff,
   random: number,
 ): number | null {
   if (failures >= tries) return null;
-  if (askedSeconds !== null) return askedSeconds > LONGEST_ASKED_SECONDS ? null : askedSeconds * 1000;
+  if (retryAfterSeconds !== null) return retryAfterSeconds > LONGEST_RETRY_AFTER_SECONDS ? null : retryAfterSeconds * 1000;
   return Math.min(longestMs, firstMs * 2 ** (failures - 1)) * (0.5 + random / 2);
 }
 
@@ -32,7 +32,7 @@ export function pauseBefore(
  * The pause that a 429 or 503 asks for, in seconds: from the hub's `RateLimit: "resolvers";r=0;t=123`, else from
  * `Retry-After`, as seconds or as a date.
  */
-export function askedPause(headers: Record<string, string | string[] | undefined>, now: number): number | null {
+export function retryAfterOf(headers: Record<string, string | string[] | undefined>, now: number): number | null {
   const limit = /(?:^|;)\s*t=(\d+)/.exec(String(headers.ratelimit ?? ''))?.[1];
   if (limit !== undefined) return Number(limit) + 1;
   const after = headers['retry-after'];

@@ -81,13 +81,13 @@ async function complete(fetch: FileFetch, partial: PartialFile): Promise<void> {
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       if (client.dropToken(thrown)) continue;
-      const tooFar = thrown instanceof HTTPError && thrown.response.statusCode === 416;
-      if (tooFar) await restart(fetch, partial);
-      const { error, again, askedSeconds } = hubFailure(thrown, expected.path, client);
-      if (!again && !tooFar) throw error;
+      const rangeRefused = thrown instanceof HTTPError && thrown.response.statusCode === 416;
+      if (rangeRefused) await restart(fetch, partial);
+      const { error, retry, retryAfterSeconds } = hubFailure(thrown, expected.path, client);
+      if (!retry && !rangeRefused) throw error;
       failures = partial.done > best ? 1 : failures + 1;
       best = Math.max(best, partial.done);
-      const wait = pauseBefore(failures, askedSeconds, backoff, Math.random());
+      const wait = pauseBefore(failures, retryAfterSeconds, backoff, Math.random());
       if (wait === null) throw error;
       await pause(wait, undefined, { signal });
     }

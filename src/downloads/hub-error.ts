@@ -2,15 +2,15 @@ import { HTTPError, RequestError } from 'got';
 import { errnoWords } from '../disk-error.ts';
 import { AsrproError, type ErrorCode } from '../errors.ts';
 import { certificateWords, connectionWords } from '../network/connection-words.ts';
-import { askedPause } from './backoff.ts';
+import { retryAfterOf } from './backoff.ts';
 import type { HubClient } from './hub-client.ts';
 
 /** A failed request to the hub, and whether a retry can help. */
 export interface HubFailure {
   error: AsrproError;
   /** Retry, after the pause that the server asked for, if any. */
-  again: boolean;
-  askedSeconds: number | null;
+  retry: boolean;
+  retryAfterSeconds: number | null;
 }
 
 const RETRIED = new Set([408, 429, 500, 502, 503, 504]);
@@ -20,16 +20,16 @@ const RETRIED = new Set([408, 429, 500, 502, 503, 504]);
  * type (disk-error.ts) and are passed through.
  */
 export function hubFailure(thrown: unknown, what: string, client?: HubClient): HubFailure {
-  const ours = thrown instanceof AsrproError ? thrown : (thrown as Error | undefined)?.cause;
-  if (ours instanceof AsrproError) return { error: ours, again: ours.code === 'hub_unreachable', askedSeconds: null };
+  const known = thrown instanceof AsrproError ? thrown : (thrown as Error | undefined)?.cause;
+  if (known instanceof AsrproError) return { error: known, retry: known.code === 'hub_unreachable', retryAfterSeconds: null };
   if (thrown instanceof HTTPError) return statusFailure(thrown, what, client?.refusedToken ?? null);
-  if (isCut(thrown)) return { error: cutShort(what, thrown), again: true, askedSeconds: null };
+  if (isCut(thrown)) return { error: cutShort(what, thrown), retry: true, retryAfterSeconds: null };
   if (thrown instanceof RequestError) {
     const error = connectionError(thrown);
-    return { error, again: error.kind.retryable, askedSeconds: null };
+    return { error, retry: error.kind.retryable, retryAfterSeconds: null };
   }
   const error = new AsrproError('download_failed', `The download of '${what}' failed.`, { cause: thrown });
-  return { error, again: false, askedSeconds: null };
+  return { error, retry: false, retryAfterSeconds: null };
 }
 
 const KEPT = 'Try again; asrpro keeps what has arrived.';
@@ -90,11 +90,11 @@ function connectionError(thrown: RequestError): AsrproError {
 
 function statusFailure(thrown: HTTPError, what: string, refused: string | null): HubFailure {
   const { statusCode: status, headers } = thrown.response;
-  const askedSeconds = askedPause(headers, Date.now());
+  const retryAfterSeconds = retryAfterOf(headers, Date.now());
   const [code, message, hint] = meaning(status, String(headers['x-error-code'] ?? ''), what);
   const token = refused === null ? '' : ` The hub has refused the token in ${refused}.`;
   const error = new AsrproError(code, `${message}${token}`, { hint, cause: thrown });
-  return { error, again: RETRIED.has(status), askedSeconds };
+  return { error, retry: RETRIED.has(status), retryAfterSeconds };
 }
 
 function meaning(status: number, code: string, what: string): [ErrorCode, string, string] {

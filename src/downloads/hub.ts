@@ -8,7 +8,7 @@ import { type Backoff, pauseBefore } from './backoff.ts';
 import { fetchFile, partialPath } from './fetch-file.ts';
 import type { HubClient } from './hub-client.ts';
 import { hubFailure } from './hub-error.ts';
-import { askListing, type Expected, type Listing, pinnedListing } from './listing.ts';
+import { type Expected, type Listing, pinnedListing, requestListing } from './listing.ts';
 import type { Progress } from './progress.ts';
 import type { DownloadSource } from './source.ts';
 
@@ -34,13 +34,13 @@ export async function listFiles({ client, source, signal, backoff }: HubFetch): 
   for (const [index, repo] of repos.entries()) {
     for (let failures = 0; ; ) {
       try {
-        return await askListing(client, source, repo, signal);
+        return await requestListing(client, source, repo, signal);
       } catch (thrown) {
         signal.throwIfAborted();
         if (client.dropToken(thrown)) continue;
-        const { error, again, askedSeconds } = hubFailure(thrown, repo, client);
+        const { error, retry, retryAfterSeconds } = hubFailure(thrown, repo, client);
         failures += 1;
-        const wait = again ? pauseBefore(failures, askedSeconds, backoff, Math.random()) : null;
+        const wait = retry ? pauseBefore(failures, retryAfterSeconds, backoff, Math.random()) : null;
         if (wait !== null) await pause(wait, undefined, { signal });
         else if (error.code === 'hub_not_found' && index + 1 < repos.length) break;
         else throw error;

@@ -64,7 +64,7 @@ function parse(body: string): unknown {
  * Gets the revision and all sizes and hashes with one request. Throws got's errors, and `download_failed` for a bad
  * listing.
  */
-export async function askListing(
+export async function requestListing(
   { got, endpoint }: HubClient,
   model: DownloadSource,
   repo: string,

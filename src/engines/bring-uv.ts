@@ -6,7 +6,7 @@ import { removeIfUnused } from '../claims/unused.ts';
 import { onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { fetchWheel } from './index-client.ts';
-import { answersAsUv } from './uv.ts';
+import { isWorkingUv } from './uv.ts';
 import { isExecutable, packedUv } from './uv-packed.ts';
 import { hostUvWheel, UV_VERSION } from './uv-wheel.ts';
 import { zipMember } from './zip.ts';
@@ -30,11 +30,11 @@ export async function findUv(
       ? [{ file: path.join(path.dirname(process.execPath), PROGRAM), origin: 'shipped' } as const]
       : []),
     { file: 'uv', origin: 'user' },
-    { file: keptIn(engines), origin: 'fetched' },
+    { file: fetchedUv(engines), origin: 'fetched' },
   ];
   for (const uv of candidates) {
     if (path.isAbsolute(uv.file) && !existsSync(uv.file)) continue;
-    if (await answersAsUv(uv.file, environment, signal)) return uv;
+    if (await isWorkingUv(uv.file, environment, signal)) return uv;
   }
   return null;
 }
@@ -67,11 +67,11 @@ export interface FetchUv {
  * sentence, `disk_full`, `folder_unusable`, `engine_install_cancelled`.
  */
 export async function fetchUv({ engines, place, environment, signal, onStep }: FetchUv): Promise<UvProgram> {
-  const uv: UvProgram = { file: keptIn(engines), origin: 'fetched' };
+  const uv: UvProgram = { file: fetchedUv(engines), origin: 'fetched' };
   const claim = await onDisk(place, () => take(path.join(engines, 'uv.claim'), { signal }));
   try {
     // Another installation may have fetched it while this one waited.
-    if (existsSync(uv.file) && (await answersAsUv(uv.file, environment, signal))) return uv;
+    if (existsSync(uv.file) && (await isWorkingUv(uv.file, environment, signal))) return uv;
     const content = await programFor({ environment, signal, onStep });
     await onDisk(place, () => {
       const folder = path.dirname(uv.file);
@@ -89,13 +89,13 @@ export async function fetchUv({ engines, place, environment, signal, onStep }: F
   } finally {
     claim.release();
   }
-  if (await answersAsUv(uv.file, environment, signal)) return uv;
+  if (await isWorkingUv(uv.file, environment, signal)) return uv;
   throw new AsrproError('engine_install_failed', 'the fetched uv does not run on this machine', {
     hint: 'A virus scanner may have blocked it.',
   });
 }
 
-function keptIn(engines: string): string {
+function fetchedUv(engines: string): string {
   return path.join(engines, `uv-${UV_VERSION}`, PROGRAM);
 }
 

@@ -36,10 +36,10 @@ export async function pipEnvironment(
   const { stdout, failed } = await runProgram(python, ['-c', READ], { environment: reading, signal, limitMs: READ_MS });
   const configured = failed ? {} : variables(stdout, command);
   const clean = pythonEnvironment({ ...configured, ...environment });
-  const named = ['PIP_CERT', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'].some((name) => clean[name]);
+  const hasCertificates = ['PIP_CERT', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'].some((name) => clean[name]);
   return {
     ...clean,
-    ...(named ? {} : { PIP_CERT: writeTrusted(path.join(folder, 'certificates.pem'), environment) }),
+    ...(hasCertificates ? {} : { PIP_CERT: writeTrusted(path.join(folder, 'certificates.pem'), environment) }),
     PIP_CONFIG_FILE: process.platform === 'win32' ? 'nul' : '/dev/null',
     PIP_DISABLE_PIP_VERSION_CHECK: '1',
     PIP_NO_INPUT: '1',

@@ -7,7 +7,7 @@ import { runProgram } from './run-program.ts';
 /** Time limit for uv to print its version, in milliseconds; a slower one counts as missing. */
 const VERSION_MS = 15_000;
 
-export async function answersAsUv(
+export async function isWorkingUv(
   file: string,
   environment: NodeJS.ProcessEnv,
   signal?: AbortSignal,

@@ -66,7 +66,7 @@ export function totalSize(files: readonly CatalogueFile[]): number | null {
 /** Other names of a catalogue model: its hub name and common short names. */
 export function aliasesOf({ id, repo }: CatalogueModel): string[] {
   const short = id.startsWith('whisper-') && !id.endsWith('-onnx') ? [id.slice('whisper-'.length)] : [];
-  const named: Record<string, string[]> = {
+  const shortNames: Record<string, string[]> = {
     'whisper-large-v3': ['large'],
     'whisper-large-v3-turbo': ['turbo', 'whisper-turbo'],
     'distil-whisper-large-v3': ['distil-large-v3'],
@@ -74,7 +74,7 @@ export function aliasesOf({ id, repo }: CatalogueModel): string[] {
     'distil-whisper-medium.en': ['distil-medium.en'],
     'distil-whisper-small.en': ['distil-small.en'],
   };
-  return [...short, ...(named[id] ?? []), repo];
+  return [...short, ...(shortNames[id] ?? []), repo];
 }
 
 /** Repositories that have the model's files. */

@@ -23,7 +23,7 @@ export interface LibraryOptions {
 const LONGEST_NAME = 512;
 
 /** A model whose id is known without reading the disk. */
-interface Named {
+interface ListedModel {
   id: string;
   aliases: readonly string[];
   row(): Promise<Model>;
@@ -50,8 +50,8 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
     },
   };
 
-  let list: readonly Named[] | undefined;
-  const named = (): readonly Named[] => {
+  let list: readonly ListedModel[] | undefined;
+  const listed = (): readonly ListedModel[] => {
     list ??= [
       ...catalogueModels().map((entry) => ({
         id: entry.id,
@@ -82,7 +82,7 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
 
   /** Models found on this machine: all, or those of one family of names. Reads only the files of these. */
   async function* found(family?: string): AsyncGenerator<Model> {
-    const taken = new Set(named().flatMap(({ id, aliases }) => [id, ...aliases]));
+    const taken = new Set(listed().flatMap(({ id, aliases }) => [id, ...aliases]));
     for (const { name, source, look } of candidates()) {
       if (family !== undefined && familyOf(name) !== family) continue;
       const recognised = look();
@@ -98,22 +98,22 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
 
   const library: ModelLibrary = {
     async list() {
-      const rows = await Promise.all(named().map(({ row }) => row()));
+      const rows = await Promise.all(listed().map(({ row }) => row()));
       for await (const model of found()) rows.push(model);
       return rows;
     },
     async anyReady() {
-      for (const { row } of named()) if ((await row()).ready) return true;
+      for (const { row } of listed()) if ((await row()).ready) return true;
       for await (const { ready } of found()) if (ready) return true;
       return false;
     },
     async find(reference) {
       if (reference.length > LONGEST_NAME) return undefined;
       const lower = reference.toLowerCase();
-      const exact = named().find(({ id }) => id === reference);
+      const exact = listed().find(({ id }) => id === reference);
       if (exact !== undefined) return await exact.row();
       if (OPENAI_NAMES.includes(reference)) return await library.default();
-      const other = named().find(({ id, aliases }) => id === lower || aliases.includes(reference));
+      const other = listed().find(({ id, aliases }) => id === lower || aliases.includes(reference));
       if (other !== undefined) return await other.row();
       return (await findAmongFound(reference)) ?? (lower === reference ? undefined : await findAmongFound(lower));
     },

@@ -97,12 +97,12 @@ export function recognise(place: string): Recognised | null {
  * listed with that reason. It is undefined where there is no config.json: then the folder is not a model.
  */
 function onnxKind(inside: string[], config: Record<string, unknown> | null | undefined): OnnxKind | null {
-  const isThere = ({ graphs }: OnnxKind): boolean =>
+  const isComplete = ({ graphs }: OnnxKind): boolean =>
     graphs.every((graph) => inside.some((name) => graphPattern(graph).test(name)));
-  if (config === null) return ONNX_KINDS.findLast((kind) => kind.type !== CTC && isThere(kind)) ?? null;
+  if (config === null) return ONNX_KINDS.findLast((kind) => kind.type !== CTC && isComplete(kind)) ?? null;
   if (!inside.some((name) => name === 'onnx' || name.endsWith('.onnx'))) return null;
   const kinds = ONNX_KINDS.filter(({ type }) => config?.model_type === type);
-  return kinds.find(isThere) ?? kinds[0] ?? null;
+  return kinds.find(isComplete) ?? kinds[0] ?? null;
 }
 
 function graphPattern(graph: string): RegExp {
