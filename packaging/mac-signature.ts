@@ -9,7 +9,7 @@ import { MachO } from './macho.ts';
 const PAGE_BITS = 12;
 const HASH_BYTES = 32;
 const SUPER_BLOB = { magic: 0xfade0cc0, bytes: 20 };
-/** Since version 0x20400 the directory says which part of the file is the main program. */
+/** Since version 0x20400 the directory states which part of the file is the main program. */
 const DIRECTORY = { magic: 0xfade0c02, version: 0x20400, bytes: 88 };
 const AD_HOC = 0x2;
 const SHA256 = 2;

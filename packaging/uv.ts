@@ -25,7 +25,7 @@ export async function uvOf({ platform, arch, triple }: Target): Promise<string> 
 export async function uvLicence(target: Target): Promise<string> {
   const wheel = readFileSync(await uvOf(target));
   const text = await zipMember(wheel, (name) => name.endsWith('/licenses/LICENSE-MIT'));
-  if (text === null) throw new Error(`the wheel of uv ${UV_VERSION} holds no licence`);
+  if (text === null) throw new Error(`the wheel of uv ${UV_VERSION} contains no licence`);
   return `uv ${UV_VERSION}\n\n${text.toString('utf8')}`;
 }
 

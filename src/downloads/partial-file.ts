@@ -145,7 +145,7 @@ export class PartialFile {
 }
 
 /**
- * Frees the memory of a chunk at once. V8 sees only a small object for each chunk, so it lets them grow to tens of
+ * Frees the memory of a chunk at once. V8 sees only a small object for each chunk, so it lets chunks pile up to tens of
  * megabytes and then scans its whole heap repeatedly (measured on Node 20). Skips a chunk that shares its memory.
  */
 function freeMemory({ buffer, byteLength }: Uint8Array): void {

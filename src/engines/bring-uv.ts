@@ -106,6 +106,6 @@ async function programFor({ environment, signal, onStep }: Pick<FetchUv, 'enviro
   onStep(packed === null ? 'fetching' : 'unpacking');
   const wheel = packed ?? (await fetchWheel({ project: 'uv', file, sha256 }, environment, signal));
   const content = await zipMember(wheel, (name) => name.endsWith(`.data/scripts/${PROGRAM}`));
-  if (content === null) throw new Error(`${file} holds no ${PROGRAM}.`);
+  if (content === null) throw new Error(`${file} contains no ${PROGRAM}.`);
   return content;
 }

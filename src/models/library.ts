@@ -74,9 +74,9 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
       }
     }
     if (!useHuggingFaceCache) return;
-    const ours = new Set(catalogueModels().flatMap(reposOf));
+    const catalogueRepos = new Set(catalogueModels().flatMap(reposOf));
     for (const one of discovery.inHubCache()) {
-      if (!ours.has(one.name)) yield { ...one, source: 'huggingface-cache' };
+      if (!catalogueRepos.has(one.name)) yield { ...one, source: 'huggingface-cache' };
     }
   }
 
