@@ -154,8 +154,8 @@ export function createEngines(options: EnginesOptions): Engines {
     async pip() {
       const { pythonWithPip } = await import('./pip.ts');
       if (status(firstEnvironment).installed) await use(firstEnvironment);
-      const installed = status(firstEnvironment).python;
-      return { python: await pythonWithPip(installed, config.worker.python, environment) };
+      const ours = status(firstEnvironment).python;
+      return { python: await pythonWithPip(ours, config.worker.python, environment) };
     },
     async close() {
       await jobs.close();

@@ -155,15 +155,6 @@ test('a token that the hub refuses keeps nobody from a public model', async () =
   expect(hub.asked.filter(({ authorization }) => authorization !== undefined)).toHaveLength(1);
 });
 
-test('the token file is found below a home that is written with ~, as the cache is', async () => {
-  await using hub = await startFaultHub(files);
-  const home = temporaryHome();
-  mkdirSync(path.join(home, 'hf'));
-  writeFileSync(path.join(home, 'hf', 'token'), 'hf_of_the_user\n');
-  await download(hub.url, { HOME: home, USERPROFILE: home, HF_HOME: '~/hf' }, home);
-  expect(hub.asked[0]!.authorization).toBe('Bearer hf_of_the_user');
-});
-
 test('where the model needs a token, the refused one is named with its source', async () => {
   await using hub = await startFaultHub(files);
   hub.refusesTokens = true;

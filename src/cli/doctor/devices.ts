@@ -1,6 +1,5 @@
 import type { Device } from '../../devices/types.ts';
-import { megabytes } from '../megabytes.ts';
-import type { Section } from './section.ts';
+import { megabytes, type Section } from './section.ts';
 
 /** One line for each device, tested by a real inference with each engine. */
 export const devices: Section = {

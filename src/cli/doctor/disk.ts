@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { modelsDirectory } from '../../config/paths.ts';
-import { megabytes } from '../megabytes.ts';
-import type { Finding, Section } from './section.ts';
+import { type Finding, megabytes, type Section } from './section.ts';
 
 /** With less free space than this, in bytes, the default model and an upload do not fit. */
 const LOW = 500_000_000;

@@ -1,6 +1,5 @@
 import { neededEnvironment } from '../../engine-table.ts';
-import { megabytes } from '../megabytes.ts';
-import type { Section } from './section.ts';
+import { megabytes, type Section } from './section.ts';
 
 /** The environment that a first transcription needs counts as broken when it is missing; the others are optional. */
 export const engines: Section = {

@@ -2,6 +2,8 @@ import type { Services } from '../../app.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { CommandContext } from '../command.ts';
 
+export { megabytes } from '../megabytes.ts';
+
 /** One line of the report. */
 export interface Finding {
   name: string;
