@@ -20,9 +20,13 @@ export const cluster: Command = {
     head: { type: 'boolean', description: 'start: this is the first machine; the others connect to it.' },
     slots: {
       type: 'string',
-      description: 'N. start: replicas to run here at once; default one per GPU, else one. 0: only a gateway runs here.',
+      description:
+        'N. start: replicas to run here at once; default one per GPU, else one. 0: only a gateway runs here.',
     },
-    wait: { type: 'boolean', description: 'start: keep running until stopped, then leave; for containers and services.' },
+    wait: {
+      type: 'boolean',
+      description: 'start: keep running until stopped, then leave; for containers and services.',
+    },
     port: {
       type: 'string',
       description: `PORT. start: port of the head; the other ports of the node follow it. Default ${HEAD_PORT}.`,

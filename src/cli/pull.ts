@@ -9,7 +9,10 @@ export const pull: Command = {
   summary: 'download a model',
   usage: 'pull ID [--verify]',
   options: {
-    verify: { type: 'boolean', description: 'Check the files of an installed model and download the wrong ones again.' },
+    verify: {
+      type: 'boolean',
+      description: 'Check the files of an installed model and download the wrong ones again.',
+    },
   },
   async run(context) {
     const reference = modelArgument(context);

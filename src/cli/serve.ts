@@ -25,7 +25,10 @@ export const serve: Command = {
       description: 'ID of a model to load before the ready line; `last`: the model that was selected last.',
     },
     setup: { type: 'boolean', description: 'Install a missing engine and the default model first.' },
-    'watch-stdin': { type: 'boolean', description: 'Stop when stdin ends, so that asrpro ends with the app that started it.' },
+    'watch-stdin': {
+      type: 'boolean',
+      description: 'Stop when stdin ends, so that asrpro ends with the app that started it.',
+    },
     mock: { type: 'boolean', description: "Use a built-in fake worker without Python, for an app's own tests." },
     'mock-pace': { type: 'string', description: 'SECONDS between two segments of `mock-slow`; default 1.' },
   },

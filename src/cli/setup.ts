@@ -12,7 +12,10 @@ export const setup: Command = {
   usage: `setup [${environmentIds.join('|')}] [--reinstall] [--offline DIR | --download DIR]`,
   options: {
     reinstall: { type: 'boolean', description: 'Install the engine again even if it looks intact.' },
-    offline: { type: 'string', description: 'DIR. Install from a folder that --download has filled; needs no network.' },
+    offline: {
+      type: 'string',
+      description: 'DIR. Install from a folder that --download has filled; needs no network.',
+    },
     download: {
       type: 'string',
       description: 'DIR. Download the packages for another machine of this kind and install nothing.',

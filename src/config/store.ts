@@ -34,9 +34,13 @@ export async function setConfigValue(
     const store = await openStore(file, false);
     store.store = { ...store.store, ...changed };
   } catch (cause) {
-    throw new AsrproError('folder_unusable', `The configuration file ${file} cannot be written: ${errnoWords(cause)}.`, {
-      cause,
-    });
+    throw new AsrproError(
+      'folder_unusable',
+      `The configuration file ${file} cannot be written: ${errnoWords(cause)}.`,
+      {
+        cause,
+      },
+    );
   }
 }
 

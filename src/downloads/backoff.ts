@@ -24,7 +24,8 @@ export function pauseBefore(
   random: number,
 ): number | null {
   if (failures >= tries) return null;
-  if (retryAfterSeconds !== null) return retryAfterSeconds > LONGEST_RETRY_AFTER_SECONDS ? null : retryAfterSeconds * 1000;
+  if (retryAfterSeconds !== null)
+    return retryAfterSeconds > LONGEST_RETRY_AFTER_SECONDS ? null : retryAfterSeconds * 1000;
   return Math.min(longestMs, firstMs * 2 ** (failures - 1)) * (0.5 + random / 2);
 }
 

@@ -21,7 +21,8 @@ const RETRIED = new Set([408, 429, 500, 502, 503, 504]);
  */
 export function hubFailure(thrown: unknown, what: string, client?: HubClient): HubFailure {
   const known = thrown instanceof AsrproError ? thrown : (thrown as Error | undefined)?.cause;
-  if (known instanceof AsrproError) return { error: known, retry: known.code === 'hub_unreachable', retryAfterSeconds: null };
+  if (known instanceof AsrproError)
+    return { error: known, retry: known.code === 'hub_unreachable', retryAfterSeconds: null };
   if (thrown instanceof HTTPError) return statusFailure(thrown, what, client?.refusedToken ?? null);
   if (isCut(thrown)) return { error: cutShort(what, thrown), retry: true, retryAfterSeconds: null };
   if (thrown instanceof RequestError) {
@@ -116,7 +117,8 @@ function meaning(status: number, code: string, what: string): [ErrorCode, string
   if (status === 403) return ['hub_forbidden', `The hub denies access to '${what}'.`, 'Use another HF_TOKEN.'];
   if (status === 407)
     return ['proxy_failed', 'The proxy asks for a user name and password.', 'Set them in HTTPS_PROXY.'];
-  if (status === 429) return ['hub_rate_limited', 'The hub limits the rate of requests.', 'Try again in a few minutes.'];
+  if (status === 429)
+    return ['hub_rate_limited', 'The hub limits the rate of requests.', 'Try again in a few minutes.'];
   if (status >= 500) return ['hub_unreachable', `The hub answered '${what}' with ${status}.`, 'Try again later.'];
   return ['download_failed', `The hub answered '${what}' with ${status}.`, 'The log has the details.'];
 }

@@ -173,7 +173,9 @@ function libraryPath(
 ): Record<string, string> {
   if (libraryFolders.length === 0 || process.platform !== 'linux') return {};
   const folders = libraryFolders.map((relative) => path.join(folder, relative));
-  return { LD_LIBRARY_PATH: [...folders, ...(environment.LD_LIBRARY_PATH ? [environment.LD_LIBRARY_PATH] : [])].join(':') };
+  return {
+    LD_LIBRARY_PATH: [...folders, ...(environment.LD_LIBRARY_PATH ? [environment.LD_LIBRARY_PATH] : [])].join(':'),
+  };
 }
 
 function requireSystem(id: EnvironmentId): void {

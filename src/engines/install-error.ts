@@ -62,7 +62,11 @@ export function installError(ended: Ended, { tool, building, place, platform }: 
     return failed(`The package index${index} cannot be reached through the proxy.`, hint, ended);
   }
   if (says(/\b(401|403) (Client Error|Unauthorized|Forbidden)|401 Error|403 Error/i)) {
-    return failed(`The package index${index} requires a login, or refuses the one it got.`, `Check ${settings}.`, ended);
+    return failed(
+      `The package index${index} requires a login, or refuses the one it got.`,
+      `Check ${settings}.`,
+      ended,
+    );
   }
   const network =
     /NewConnectionError|NameResolutionError|Failed to establish|Name or service not known|Temporary failure in name|nodename nor servname|getaddrinfo failed|ConnectTimeout|ReadTimeout|timed out|dns error|error sending request|Connection (refused|reset|aborted)|Max retries exceeded|SSLError|RemoteDisconnected|IncompleteRead|Network is unreachable|No route to host|network connectivity is disabled/i;

@@ -265,10 +265,14 @@ async function makeEnvironment(options: Running, python: Python): Promise<Pick<P
   }
   const version = python.version.slice(0, 2).join('.');
   const debian = /apt(?:-get)? install (\S+)/.exec(created.output)?.[1] ?? `python${version}-venv`;
-  throw new AsrproError('engine_install_failed', `Python ${version} of this system cannot create virtual environments.`, {
-    hint: `Install the missing package, on Debian and Ubuntu with \`sudo apt install ${debian}\`, or install \`uv\`.`,
-    cause: lastWords(created),
-  });
+  throw new AsrproError(
+    'engine_install_failed',
+    `Python ${version} of this system cannot create virtual environments.`,
+    {
+      hint: `Install the missing package, on Debian and Ubuntu with \`sudo apt install ${debian}\`, or install \`uv\`.`,
+      cause: lastWords(created),
+    },
+  );
 }
 
 function fromFolder(wheels: string | null): string[] {
@@ -309,7 +313,10 @@ async function tryCpuTorch(
   isInstalled: () => Promise<boolean>,
 ): Promise<void> {
   const shortTimeouts = { PIP_RETRIES: '1', PIP_DEFAULT_TIMEOUT: '15', UV_HTTP_TIMEOUT: '15' };
-  for (const [more, settings] of [[[], {}] as const, [['--extra-index-url', CPU_TORCH_INDEX], shortTimeouts] as const]) {
+  for (const [more, settings] of [
+    [[], {}] as const,
+    [['--extra-index-url', CPU_TORCH_INDEX], shortTimeouts] as const,
+  ]) {
     const attempt = { ...tool, environment: { ...tool.environment, ...settings } };
     await runInstaller(options, attempt, [...tool.args, list, ...more]).catch((error: AsrproError) => {
       if (error.code !== 'engine_install_failed') throw error;

@@ -59,7 +59,9 @@ export function importError(ended: Ended, building: string): AsrproError {
     const library = found(/([\w.+-]+\.so[\w.]*): cannot open shared object file/);
     if (library !== undefined) {
       const name = PACKAGES[library];
-      const install = name ? `Install it: \`apt install ${name}\` on Debian and Ubuntu.` : 'Install the package that contains it.';
+      const install = name
+        ? `Install it: \`apt install ${name}\` on Debian and Ubuntu.`
+        : 'Install the package that contains it.';
       return [`the library ${library} is missing on this machine`, install];
     }
     if (/cannot enable executable stack/.test(output)) {
