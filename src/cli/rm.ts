@@ -23,7 +23,8 @@ export const rm: Command = {
     if (leftovers) await downloads.cancel(id, { keep: false });
     else await library.remove(id);
     if (context.terminal.json) context.terminal.out.write(`${JSON.stringify({ id, deleted: true })}\n`);
-    else context.terminal.out.write(`Deleted ${leftovers ? `the unfinished download of ${id}` : `the model ${id}`}.\n`);
+    else
+      context.terminal.out.write(`${leftovers ? `The unfinished download of ${id}` : `The model ${id}`} is deleted.\n`);
   },
 };
 
