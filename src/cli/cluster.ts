@@ -14,26 +14,22 @@ const actions: Record<string, { arguments: number; run(context: CommandContext):
 
 export const cluster: Command = {
   name: 'cluster',
-  summary: 'join this machine to a Ray cluster, show the cluster, leave it (Linux)',
+  summary: 'make this machine a node of a Ray cluster, look at the cluster, leave it (Linux)',
   usage: 'cluster start --head|HEAD:PORT [--slots N] [--wait] | status [--address HEAD:PORT] | stop',
   options: {
-    head: { type: 'boolean', description: 'start: this is the first machine; the others connect to it.' },
+    head: { type: 'boolean', description: 'start: the first machine, which the others are told of.' },
     slots: {
       type: 'string',
-      description:
-        'N. start: replicas to run here at once; default one per GPU, else one. 0: only a gateway runs here.',
+      description: 'N. start: replicas that run here at once; one a GPU, else one. 0: for a gateway alone.',
     },
-    wait: {
-      type: 'boolean',
-      description: 'start: keep running until stopped, then leave; for containers and services.',
-    },
+    wait: { type: 'boolean', description: 'start: stay until stopped, then leave; for containers and services.' },
     port: {
       type: 'string',
-      description: `PORT. start: port of the head; the other ports of the node follow it. Default ${HEAD_PORT}.`,
+      description: `PORT. start: the head's, with the other ports of the node after it; ${HEAD_PORT} when not given.`,
     },
-    ip: { type: 'string', description: 'ADDRESS. start: where the other machines reach this one.' },
-    'worker-ports': { type: 'string', description: 'FIRST-LAST. start: ports for the processes on this machine.' },
-    address: { type: 'string', description: 'HEAD:PORT. status: show another cluster than `cluster.address`.' },
+    ip: { type: 'string', description: 'ADDRESS. start: at which the others reach this machine.' },
+    'worker-ports': { type: 'string', description: 'FIRST-LAST. start: ports of what runs on this machine.' },
+    address: { type: 'string', description: 'HEAD:PORT. status: of another cluster than `cluster.address`.' },
   },
   async run(context) {
     const [name = '', ...args] = context.positionals;
@@ -67,11 +63,11 @@ async function start(context: CommandContext): Promise<void> {
 function startedLines({ head, address, slots, ports, token_file }: StartedNode): string {
   const lines = [
     `This machine is a node of the cluster at ${address}, with ${slots} ${slots === 1 ? 'slot' : 'slots'}.`,
-    'A client that reaches these ports and has the token can run any program here; open them only between the machines:',
+    'Whoever reaches these ports and has the token can run any program here; open them between the machines alone:',
     ...Object.entries(ports).map(([name, port]) => `  ${port.padEnd(12)} ${name}`),
   ];
   const others = [
-    `Copy ${token_file} to cluster/token in the data directory of every other machine, and run there:`,
+    `Copy ${token_file} to every other machine, to cluster/token of its data directory, and run there:`,
     `  asrpro cluster start ${address}`,
     `For a gateway: asrpro config set cluster.address ${address}`,
   ];
@@ -92,7 +88,7 @@ async function stop(context: CommandContext): Promise<void> {
   const ended = await stopNode(await nodeOptions(context));
   const { terminal } = context;
   if (terminal.json) terminal.out.write(`${JSON.stringify({ ended })}\n`);
-  else terminal.out.write(ended === 0 ? 'This machine was not a node.\n' : 'This machine has left the cluster.\n');
+  else terminal.out.write(ended === 0 ? 'This machine was no node.\n' : 'This machine has left the cluster.\n');
 }
 
 async function nodeOptions(context: CommandContext): Promise<NodeOptions> {
@@ -103,12 +99,12 @@ async function nodeOptions(context: CommandContext): Promise<NodeOptions> {
 
 function headAddress(text: string): string {
   if (isHeadAddress(text)) return text;
-  throw new AsrproError('usage', `${text} is not the address of a head.`, {
-    hint: 'Use HOST:PORT as the head printed it.',
+  throw new AsrproError('usage', `${text} is no address of a head.`, {
+    hint: 'It is HOST:PORT, as the head printed it.',
   });
 }
 
-/** The flag for the node's own command; nothing if it was not given. */
+/** The flag as the node's command takes it; nothing where it is not given. */
 function flag(flags: CommandContext['flags'], name: string, pattern: RegExp, what: string): string[] {
   const value = flags[name];
   if (value === undefined) return [];
