@@ -22,14 +22,17 @@ export interface DownloadsOptions {
   /** A Python that has pip. */
   pip(): Promise<{ python: string }>;
   environment: NodeJS.ProcessEnv;
-  /** Other times than those for the real hub. */
+  /** Replaces the pauses for the real hub. */
   backoff?: Backoff;
 }
 
-/** A source that has a mirror gets few tries, because the mirror is at hand. */
+/** Tries at the hub for a model that also has a mirror. */
 const TRIES_BEFORE_MIRROR = 2;
 
-/** One download per model, shared by all callers of this process; other processes wait and find it done. */
+/**
+ * One download per model, shared by all callers in this process. Other processes wait for it and then find the model
+ * installed.
+ */
 export function createDownloads(options: DownloadsOptions): Downloads {
   const { config, paths, log, library, environment } = options;
   const stopped = { bytesPerSecond: null, secondsLeft: null, file: null };
@@ -102,7 +105,7 @@ export function createDownloads(options: DownloadsOptions): Downloads {
       }
       if (leftovers) {
         await removeLeftovers(models, modelId).catch((error: unknown) => {
-          // It only waited for the other process, whose files these are.
+          // This download only waited for another process, which owns these files.
           if (!(wasRunning && error instanceof AsrproError && error.code === 'model_busy')) throw error;
         });
       }
@@ -153,7 +156,7 @@ function installedStatus(source: DownloadSource, models: string): DownloadStatus
   };
 }
 
-/** Another program has fetched it; there is nothing to do. */
+/** Another program has already downloaded the model into the shared cache. */
 function sharedStatus(source: DownloadSource, { sizeBytes }: Model): DownloadStatus {
   const bytes = sizeBytes ?? 0;
   const size = { bytesDone: bytes, bytesTotal: bytes, secondsLeft: 0 };

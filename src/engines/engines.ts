@@ -26,23 +26,23 @@ export interface EnginesOptions {
   config: Config;
   paths: Paths;
   log: Log;
-  /** Folder that holds `locks`. */
+  /** The folder that contains `locks`. */
   runtimeRoot: string;
   environment: NodeJS.ProcessEnv;
-  /** The machine has an NVIDIA driver: what its GPU needs is installed as well. */
+  /** The machine has an NVIDIA driver, so packages for its GPU are installed as well. */
   nvidia: boolean;
 }
 
-/** The Python environments: one installation at a time for each, whoever asks for it. */
+/** The Python environments. Each has at most one running installation, shared by all callers. */
 export function createEngines(options: EnginesOptions): Engines {
   const { config, paths, log, runtimeRoot, environment } = options;
-  /** For other systems than Linux there are no packages with what its GPU needs. */
+  /** Packages for NVIDIA GPUs exist only for Linux. */
   const nvidia = options.nvidia && process.platform === 'linux';
   const jobs = new Jobs<InstallStatus>({ log, stopped: { step: null }, failure: 'engine_install_failed' });
   /** Held by this process, by folder. */
   const uses = new Map<string, Promise<Claim | null>>();
   const locks = new Map<EnvironmentId, Lock>();
-  /** Read when first wanted: no start waits for half a megabyte of names and hashes. */
+  /** Reads a lock on first use, so that no start waits for half a megabyte of names and hashes. */
   const lockOf = (id: EnvironmentId): Lock => {
     const lock = locks.get(id) ?? readLock(runtimeRoot, id);
     locks.set(id, lock);
@@ -76,15 +76,16 @@ export function createEngines(options: EnginesOptions): Engines {
     const folder = folderOf(id);
     const total = { packagesDone: job.status.packagesTotal ?? 0 };
     const { enginesPlace, installEnvironment } = await import('./installer.ts');
-    if (wheels !== null) (await import('./wheel-folder.ts')).requireFitting(wheels, id, lockOf(id));
+    if (wheels !== null) (await import('./wheel-folder.ts')).requireMatching(wheels, id, lockOf(id));
     const place = enginesPlace(paths.engines);
     await makeFolder(paths.engines, place);
     const onWait = (): void => job.change({ step: 'waiting for another asrpro that installs it' });
     const claim = await onDisk(place, () => take(path.join(paths.engines, `${id}.claim`), { signal, onWait }));
     try {
       if (!reinstall && isComplete(id)) return total;
-      // First, for their space. And an installer may have outlived a gateway that was killed: this one works elsewhere.
+      // Before the installation, to free their space.
       await removeUnused(paths.engines, id, folder);
+      // A new folder each time: the installer of a gateway that was killed may still be writing to the old one.
       const fresh = `${folder}.${randomBytes(4).toString('hex')}`;
       await installEnvironment({
         ...{ lock: lockOf(id), folder: fresh, environment, nvidia, wheels, signal },
@@ -100,7 +101,7 @@ export function createEngines(options: EnginesOptions): Engines {
     return total;
   }
 
-  /** For as long as this process runs, nobody takes the environment for unused. */
+  /** Claims the environment while this process runs, so that no other process removes it as unused. */
   async function use(id: EnvironmentId): Promise<void> {
     const folder = folderOf(id);
     const held = uses.get(folder) ?? hold(path.join(folder, IN_USE)).catch(() => null);
@@ -164,15 +165,17 @@ export function createEngines(options: EnginesOptions): Engines {
   };
 }
 
-/** CTranslate2 opens cuBLAS through the loader, which reads this variable only at the start of the process. */
+/** CTranslate2 opens cuBLAS through the dynamic loader, which reads LD_LIBRARY_PATH only when the process starts. */
 function libraryPath(
   folder: string,
   libraryFolders: readonly string[],
   environment: NodeJS.ProcessEnv,
 ): Record<string, string> {
   if (libraryFolders.length === 0 || process.platform !== 'linux') return {};
-  const own = libraryFolders.map((relative) => path.join(folder, relative));
-  return { LD_LIBRARY_PATH: [...own, ...(environment.LD_LIBRARY_PATH ? [environment.LD_LIBRARY_PATH] : [])].join(':') };
+  const folders = libraryFolders.map((relative) => path.join(folder, relative));
+  return {
+    LD_LIBRARY_PATH: [...folders, ...(environment.LD_LIBRARY_PATH ? [environment.LD_LIBRARY_PATH] : [])].join(':'),
+  };
 }
 
 function requireSystem(id: EnvironmentId): void {
@@ -189,7 +192,7 @@ function pythonGone(id: EnvironmentId): string {
 }
 
 function withoutGpu(id: EnvironmentId): string {
-  return `It was installed before the NVIDIA driver: run \`asrpro setup ${id}\` or POST /v1/engines/${id}/install to add what the GPU needs.`;
+  return `It was installed before the NVIDIA driver: run \`asrpro setup ${id}\` or POST /v1/engines/${id}/install to add the packages for the GPU.`;
 }
 
 function queued(engine: EnvironmentId, lock: Lock): InstallStatus {

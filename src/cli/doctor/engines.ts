@@ -1,7 +1,7 @@
 import { neededEnvironment } from '../../engine-table.ts';
 import { megabytes, type Section } from './section.ts';
 
-/** What a first use needs is broken where it is missing; the others are for those who want them. */
+/** The environment that a first transcription needs counts as broken when it is missing; the others are optional. */
 export const engines: Section = {
   title: 'Engines',
   key: 'engines',
