@@ -15,7 +15,7 @@ const layers = [
   ['mock', 'cluster'],
   ['downloads', 'devices'],
   ['models', 'engines', 'worker'],
-  ['wire', 'jobs'],
+  ['wire', 'background-tasks'],
   ['log'],
   ['config', 'network'],
   ['certificates', 'disk-error', 'python-environment'],

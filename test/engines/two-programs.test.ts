@@ -76,7 +76,7 @@ test('an environment whose Python is gone says so, is refused, and is repaired b
     ...{ installed: false, broken: true, python: null },
     reason: expect.stringContaining('asrpro setup core --reinstall'),
   });
-  expect(await engines.job('core')).toBeUndefined();
+  expect(await engines.installation('core')).toBeUndefined();
   await expect(engines.interpreter('core')).rejects.toMatchObject({ code: 'engine_broken' });
   await installed(engines);
   expect(await engines.status('core')).toMatchObject({ installed: true, broken: false, reason: null });
@@ -128,7 +128,7 @@ test('who waits for the installation of another process says so, and is stopped 
   const [engines, closing] = [program(), program()];
   for (const one of [engines, closing]) {
     await one.install('core');
-    await vi.waitFor(async () => expect((await one.job('core'))!.step).toContain('waiting for another asrpro'));
+    await vi.waitFor(async () => expect((await one.installation('core'))!.step).toContain('waiting for another asrpro'));
   }
   expect(await engines.cancel('core')).toMatchObject({ status: 'cancelled', step: null, error: null });
   await closing.close();
@@ -154,7 +154,7 @@ test('a program that was killed while it installed leaves a claim that the next 
   await once(child.stdout, 'data');
   const engines = program();
   await engines.install('core');
-  await vi.waitFor(async () => expect((await engines.job('core'))!.step).toContain('waiting'));
+  await vi.waitFor(async () => expect((await engines.installation('core'))!.step).toContain('waiting'));
   child.kill('SIGKILL');
   await installed(engines);
 });
