@@ -6,8 +6,8 @@ import { runProgram } from '../engines/run-program.ts';
 import type { Engines } from '../engines/types.ts';
 import { AsrproError, type ErrorCode, errorKinds } from '../errors.ts';
 import { clusterNode } from '../wire/messages.ts';
-import { publicWords } from '../worker/exit.ts';
-import { pythonOfOurs } from '../worker/python.ts';
+import { publicLastLine } from '../worker/exit.ts';
+import { runtimeEnvironment } from '../worker/python.ts';
 import { rayEnvironment } from './settings.ts';
 
 export interface NodeOptions {
@@ -78,13 +78,13 @@ async function runCommand<Schema extends z.ZodType>(
   requireSystem();
   const { python, env } = await engines.interpreter(clusterEngine.environment);
   const ended = await runProgram(python, ['-s', '-m', 'asrpro_worker.cluster', ...args, '--json'], {
-    environment: pythonOfOurs(runtimeRoot, { ...environment, ...env, ...rayEnvironment(config, paths) }),
+    environment: runtimeEnvironment(runtimeRoot, { ...environment, ...env, ...rayEnvironment(config, paths) }),
     signal,
     ...(limitMs === undefined ? {} : { limitMs }),
   });
   const answer = schema.safeParse(lastJson(ended.stdout));
   if (!ended.failed && answer.success) return answer.data;
-  throw failureOf(lastJson(ended.output), ended.cause ?? publicWords(ended.output));
+  throw failureOf(lastJson(ended.output), ended.cause ?? publicLastLine(ended.output));
 }
 
 const failure = z.object({ code: z.string(), message: z.string() });

@@ -3,8 +3,8 @@ import type { GatewayMessage, WorkerMessage } from './messages.ts';
 
 export interface LinkListener {
   message(message: WorkerMessage): void;
-  /** The peer sent what is no message; it has to be ended. */
-  broken(error: ProtocolError): void;
+  /** The worker sent an invalid frame. The owner must end it. */
+  protocolError(error: ProtocolError): void;
 }
 
 /** The way to one worker: ZeroMQ to a process, or a function call to the mock. */

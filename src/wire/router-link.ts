@@ -60,7 +60,7 @@ async function receive(socket: Router, identity: string, listener: LinkListener)
       listener.message(decodeWorkerMessage(frame));
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      listener.broken(error);
+      listener.protocolError(error);
     }
   }
 }

@@ -19,7 +19,7 @@ async function seconds(work: Promise<unknown>): Promise<number> {
 }
 
 it('an unload reports the model that was there, although its worker had to be killed', async () => {
-  const { residency, text } = on('hold-the-interpreter', { drainSeconds: 0.1, patience: { cancel: 0.1 } });
+  const { residency, text } = on('hold-the-interpreter', { drainSeconds: 0.1, timeouts: { cancel: 0.1 } });
   const job = expect(text(a)).rejects.toMatchObject({ code: 'model_unloaded' });
   await isRunning();
   const { unloaded, memory } = await residency.unload();
@@ -62,7 +62,7 @@ it('a worker that cannot be killed is told about, in time, and nothing is loaded
   let release = (): void => undefined;
   const { residency, text, worker } = on('ignore-sigterm', {
     stopSeconds: 0.1,
-    patience: { kill: 0.2 },
+    timeouts: { kill: 0.2 },
     // As a process in the hands of a driver: signals arrive when the driver is done.
     disguise: (handle) => {
       release = () => handle.signal('SIGKILL');
@@ -72,7 +72,7 @@ it('a worker that cannot be killed is told about, in time, and nothing is loaded
   await residency.load(a);
   const { pid } = worker();
   await expect(residency.unload()).rejects.toMatchObject({ code: 'worker_stuck', retryAfterSeconds: 60 });
-  expect(worker()).toMatchObject({ state: 'failed', pid, lastError: 'Worker 1 was killed and does not end.' });
+  expect(worker()).toMatchObject({ state: 'failed', pid, lastError: 'Worker 1 was killed but does not exit.' });
   await expect(residency.load(modelNamed('b'))).rejects.toMatchObject({ code: 'worker_stuck' });
   await expect(text(a)).rejects.toMatchObject({ code: 'worker_stuck' });
   release();
@@ -86,7 +86,7 @@ it('a worker that cannot be killed is told about, in time, and nothing is loaded
 });
 
 it('a neighbour of a job that does not stop is finished before the worker is ended', async () => {
-  const { residency, text, worker } = on('side-by-side', { patience: { cancel: 0.02 } });
+  const { residency, text, worker } = on('side-by-side', { timeouts: { cancel: 0.02 } });
   await residency.load(a);
   const client = new AbortController();
   const gone = expect(text(a, { prompt: 'deaf' }, { signal: client.signal })).rejects.toMatchObject({

@@ -29,7 +29,7 @@ function on(...events: Event[]): string[] {
     effects.length = 0;
     machine.dispatch(event);
   }
-  return effects.filter(({ type }) => type !== 'SetTimer' && type !== 'Select').map(short);
+  return effects.filter(({ type }) => type !== 'SetTimer' && type !== 'SelectModel').map(short);
 }
 
 function short(effect: Effect): string {
@@ -47,20 +47,20 @@ function after(seconds: number): string[] {
   const { timer } = machine.state;
   expect(timer).toBeCloseTo(now + seconds, 3);
   now = timer!;
-  return on({ type: 'TimeCame' });
+  return on({ type: 'TimerFired' });
 }
 
 const job = (id: number, model: typeof a | null): Event[] => [
-  { type: 'PlaceTaken' },
-  { type: 'JobArrived', id, named: model !== null },
+  { type: 'SlotReserved' },
+  { type: 'JobArrived', id, namesModel: model !== null },
   ...(model === null ? [] : ([{ type: 'JobBound', id, model }] as const)),
 ];
 const load = (id: number, model: typeof a): Event[] => [
-  { type: 'LoadAsked', id, model },
+  { type: 'LoadRequested', id, model },
   { type: 'LoadChecked', id },
 ];
 const chosen = (model: typeof a, settings = cpu): Event => ({ type: 'SettingsChosen', model, settings });
-const up = (generation: number): Event => ({ type: 'WorkerUp', generation });
+const up = (generation: number): Event => ({ type: 'WorkerReady', generation });
 const loaded = (generation: number, concurrency = 1): Event => ({
   type: 'ModelLoaded',
   generation,
@@ -72,8 +72,8 @@ const exited = (generation: number, endedBy: 'us' | 'itself' = 'us'): Event => (
   exit: exitOf(endedBy),
   error: crash,
 });
-const unload = (id: number, subject: string | null = null): Event => ({ type: 'UnloadAsked', id, subject });
-const ended = (id: number, again = false): Event => ({ type: 'JobEnded', id, again });
+const unload = (id: number, modelId: string | null = null): Event => ({ type: 'UnloadRequested', id, modelId });
+const ended = (id: number, retry = false): Event => ({ type: 'JobEnded', id, retry });
 
 /** `model` is loaded in generation 1 by a job that has ended. */
 function withLoaded(model = a, concurrency = 1): void {
@@ -99,7 +99,7 @@ describe('a request', () => {
     expect(effects).toContainEqual({ type: 'BindJob', id: 4, selected: 'a' });
     // An unload comes before it could start, and forgets the selection.
     on({ type: 'JobBound', id: 4, model: a }, unload(5), ended(3), exited(1));
-    expect(on({ type: 'CommandCarriedOut', id: 5, done: true })).toEqual(['BindJob 4']);
+    expect(on({ type: 'UnloadFinished', id: 5, succeeded: true })).toEqual(['BindJob 4']);
     expect(effects).toContainEqual({ type: 'BindJob', id: 4, selected: null });
   });
 
@@ -114,7 +114,7 @@ describe('a request', () => {
     expect(on(ended(3))).toEqual(['StartJob 4']);
   });
 
-  it('is told when it has waited too long (4)', () => {
+  it('is told when it has waited too long (4.2)', () => {
     on(...job(1, a));
     expect(after(60)).toEqual(['FailJob 1 queue_timeout', 'StopWorker 1 kill']);
   });
@@ -135,7 +135,7 @@ describe('a request', () => {
 });
 
 describe('a worker whose cluster is gone', () => {
-  const heard = (generation: number, reachable: boolean): Event => ({ type: 'ClusterHeard', generation, reachable });
+  const heard = (generation: number, reachable: boolean): Event => ({ type: 'ClusterReported', generation, reachable });
   const gone = new AsrproError('cluster_unreachable', 'The head does not answer.');
 
   it('is ended after a while, and the model loaded anew for whoever wants it (3.4)', () => {
@@ -165,7 +165,7 @@ describe('a worker whose cluster is gone', () => {
 });
 
 describe('a switch', () => {
-  it('prepares the next worker while jobs run, and begins when they have ended (8.4, 8.5, 6)', () => {
+  it('prepares the next worker while jobs run, and begins when they have ended (8.5, 8.6, 6)', () => {
     withLoaded();
     on(...job(2, a));
     expect(on(...load(3, other))).toEqual(['ChooseSettings other', 'StartWorker 2']);
@@ -181,32 +181,32 @@ describe('a switch', () => {
   it('ends the prepared worker when nobody needs it any more (3.3)', () => {
     withLoaded();
     on(...job(2, a), ...job(3, other), chosen(other), up(2));
-    const left = new AsrproError('client_closed', 'The client went away.');
-    expect(on({ type: 'JobLeft', id: 3, error: left })).toEqual(['FailJob 3 client_closed', 'StopWorker 2 kill']);
+    const left = new AsrproError('client_closed', 'The client disconnected.');
+    expect(on({ type: 'JobCancelled', id: 3, error: left })).toEqual(['FailJob 3 client_closed', 'StopWorker 2 kill']);
   });
 
   it('keeps the prepared worker when somebody else in line needs it', () => {
     withLoaded();
     on(...job(2, a), ...job(3, other), ...job(4, a), ...job(5, other), chosen(other), up(2));
-    const left = new AsrproError('client_closed', 'The client went away.');
-    expect(on({ type: 'JobLeft', id: 3, error: left })).toEqual(['FailJob 3 client_closed']);
+    const left = new AsrproError('client_closed', 'The client disconnected.');
+    expect(on({ type: 'JobCancelled', id: 3, error: left })).toEqual(['FailJob 3 client_closed']);
   });
 
   it('tries a failed preparation again when its turn has come, and only then', () => {
     withLoaded();
     on(...job(2, a), ...job(3, other), chosen(other));
-    expect(on(exited(2, 'itself'))).toEqual(['TellCrash']);
+    expect(on(exited(2, 'itself'))).toEqual(['ReportCrash']);
     expect(on(ended(2))).toEqual(['StartWorker 3']);
-    expect(on(exited(3, 'itself'))).toEqual(['TellCrash', 'FailJob 3 worker_crashed']);
+    expect(on(exited(3, 'itself'))).toEqual(['ReportCrash', 'FailJob 3 worker_crashed']);
     expect(describeModel(machine.state)).toMatchObject({ model: 'a', status: 'loaded' });
   });
 
-  it('that fails brings the model before back, and tells the outcome of both (6, 4)', () => {
+  it('that fails brings the model before back, and tells the outcome of both (6, 4.1)', () => {
     withLoaded();
     on(...load(2, other), chosen(other), up(2), exited(1));
     const broken = new AsrproError('model_broken', 'It is damaged.');
     expect(on({ type: 'LoadFailed', generation: 2, error: broken })).toEqual([
-      'TellBroken other',
+      'ReportBrokenModel other',
       'StopWorker 2 kill',
       'ChooseSettings a',
     ]);
@@ -251,11 +251,11 @@ describe('a switch', () => {
   it('does not wait for itself: a load that is being carried out has no time limit of the queue', () => {
     on(...load(1, a), chosen(a), up(1));
     now += 1000;
-    expect(on({ type: 'TimeCame' })).toEqual([]);
+    expect(on({ type: 'TimerFired' })).toEqual([]);
     expect(on(loaded(1))).toEqual(['AnswerLoad 1']);
   });
 
-  it('waits for jobs that run, though not for ever (4)', () => {
+  it('waits for jobs that run, though not for ever (4.2)', () => {
     withLoaded();
     on(...job(2, a), ...load(3, b));
     expect(after(60)).toEqual(['FailCommand 3 model_busy', 'StopWorker 2 kill']);
@@ -266,20 +266,20 @@ describe('an unload', () => {
   it('goes before the jobs in line, and they get their model again after it (7)', () => {
     withLoaded();
     on(...job(2, a), ...job(3, a));
-    expect(on(unload(4))).toEqual(['Drain 4']);
+    expect(on(unload(4))).toEqual(['BeginDrain 4']);
     expect(on(ended(2))).toEqual(['StopWorker 1 ask']);
-    expect(on(exited(1))).toEqual(['CarryOutUnload 4']);
-    expect(effects).toContainEqual({ type: 'CarryOutUnload', id: 4, ended: { generation: 1, model: 'a' } });
-    expect(on({ type: 'CommandCarriedOut', id: 4, done: true })).toEqual(['StartWorker 2']);
+    expect(on(exited(1))).toEqual(['FinishUnload 4']);
+    expect(effects).toContainEqual({ type: 'FinishUnload', id: 4, ended: { generation: 1, model: 'a' } });
+    expect(on({ type: 'UnloadFinished', id: 4, succeeded: true })).toEqual(['StartWorker 2']);
   });
 
   it('gives running jobs the drain time, ends them, and the worker when they do not hear (7.1, 3.2)', () => {
     withLoaded();
     on(...job(2, a), unload(3));
     expect(after(10)).toEqual(['FailJob 2 model_unloaded']);
-    expect(on({ type: 'JobDeaf', id: 2 })).toEqual(['StopWorker 1 kill']);
-    expect(on(exited(1))).toEqual(['CarryOutUnload 3']);
-    expect(effects).toContainEqual({ type: 'CarryOutUnload', id: 3, ended: { generation: 1, model: 'a' } });
+    expect(on({ type: 'JobIgnoredCancel', id: 2 })).toEqual(['StopWorker 1 kill']);
+    expect(on(exited(1))).toEqual(['FinishUnload 3']);
+    expect(effects).toContainEqual({ type: 'FinishUnload', id: 3, ended: { generation: 1, model: 'a' } });
   });
 
   it('does not go before an older load', () => {
@@ -290,28 +290,28 @@ describe('an unload', () => {
     expect(on(loaded(2))).toEqual(['AnswerLoad 3', 'StopWorker 2 ask']);
   });
 
-  it('ends a worker that is being prepared too (7.2)', () => {
+  it('ends a worker that is being prepared too (7.3)', () => {
     on(...job(1, a));
     expect(on(unload(2))).toEqual(['StopWorker 1 kill']);
-    expect(on(exited(1))).toEqual(['CarryOutUnload 2']);
+    expect(on(exited(1))).toEqual(['FinishUnload 2']);
   });
 
   it('of one model leaves the others alone, and what waits for it is looked at again afterwards', () => {
     withLoaded();
     on(...job(2, a), ...job(3, b));
-    expect(on(unload(4, 'b'))).toEqual(['CarryOutUnload 4']);
-    expect(on({ type: 'PlaceTaken' }, { type: 'JobArrived', id: 5, named: true })).toEqual([]);
-    expect(on({ type: 'CommandCarriedOut', id: 4, done: true })).toEqual(['BindJob 3', 'BindJob 5']);
+    expect(on(unload(4, 'b'))).toEqual(['FinishUnload 4']);
+    expect(on({ type: 'SlotReserved' }, { type: 'JobArrived', id: 5, namesModel: true })).toEqual([]);
+    expect(on({ type: 'UnloadFinished', id: 4, succeeded: true })).toEqual(['BindJob 3', 'BindJob 5']);
   });
 
   it('lets nothing be loaded while it is carried out', () => {
     withLoaded();
     on(...job(2, a), ...job(3, b), chosen(b), up(2), unload(4, 'b'));
     expect(on(ended(2))).toEqual([]);
-    expect(on({ type: 'CommandCarriedOut', id: 4, done: false })).toEqual(['BeginLoad b', 'StopWorker 1 ask']);
+    expect(on({ type: 'UnloadFinished', id: 4, succeeded: false })).toEqual(['BeginLoad b', 'StopWorker 1 ask']);
   });
 
-  it('is refused when the worker was killed and is still there, and so is every load (6.1, 7.2)', () => {
+  it('is refused when the worker was killed and is still there, and so is every load (7.2, 8.4)', () => {
     withLoaded();
     on(unload(2));
     expect(on({ type: 'WorkerStuck', generation: 1 })).toEqual(['FailCommand 2 worker_stuck']);
@@ -334,8 +334,8 @@ describe('a job that does not stop', () => {
   it('lets its neighbours finish before the worker is ended (3.2)', () => {
     withLoaded(a, 2);
     on(...job(2, a), ...job(3, a));
-    on({ type: 'JobLeft', id: 2, error: new AsrproError('client_closed', 'gone') });
-    expect(on({ type: 'JobDeaf', id: 2 })).toEqual([]);
+    on({ type: 'JobCancelled', id: 2, error: new AsrproError('client_closed', 'gone') });
+    expect(on({ type: 'JobIgnoredCancel', id: 2 })).toEqual([]);
     expect(on(...job(4, a))).toEqual([]);
     expect(on(ended(3))).toEqual(['StopWorker 1 kill', 'StartWorker 2']);
   });
@@ -343,14 +343,16 @@ describe('a job that does not stop', () => {
   it('gives them no more than the drain time', () => {
     withLoaded(a, 2);
     on(...job(2, a), ...job(3, a));
-    on({ type: 'JobLeft', id: 2, error: new AsrproError('client_closed', 'gone') }, { type: 'JobDeaf', id: 2 });
+    on({ type: 'JobCancelled', id: 2, error: new AsrproError('client_closed', 'gone') });
+    on({ type: 'JobIgnoredCancel', id: 2 });
     expect(after(10)).toEqual(['StopWorker 1 kill']);
   });
 
   it('and then does after all costs nobody anything', () => {
     withLoaded(a, 2);
     on(...job(2, a), ...job(3, a), ...job(4, a));
-    on({ type: 'JobLeft', id: 2, error: new AsrproError('client_closed', 'gone') }, { type: 'JobDeaf', id: 2 });
+    on({ type: 'JobCancelled', id: 2, error: new AsrproError('client_closed', 'gone') });
+    on({ type: 'JobIgnoredCancel', id: 2 });
     expect(on(ended(2))).toEqual(['StartJob 4']);
   });
 });
@@ -371,21 +373,21 @@ describe('workers that die before they are up', () => {
 });
 
 describe('closing', () => {
-  const close: Event = { type: 'CloseAsked', drainSeconds: 10 };
+  const close: Event = { type: 'CloseRequested', drainSeconds: 10 };
 
   it('refuses what waits at once, lets jobs end, then asks the worker (2.1, 2.3, 2.4)', () => {
     withLoaded();
     on(...job(2, a), ...job(3, a), ...load(4, b));
     expect(on(close)).toEqual(['FailJob 3 shutting_down', 'FailCommand 4 shutting_down']);
     expect(on(ended(2))).toEqual(['StopWorker 1 ask']);
-    expect(on(exited(1))).toEqual(['Closed']);
+    expect(on(exited(1))).toEqual(['FinishClose']);
   });
 
   it('ends everything at its deadline, and is over a second later whatever is left (2.2, 2.3, 2.4)', () => {
     withLoaded();
     on(...job(2, a), close);
     expect(after(10)).toEqual(['FailJob 2 shutting_down', 'StopWorker 1 kill']);
-    expect(after(1)).toEqual(['Closed']);
+    expect(after(1)).toEqual(['FinishClose']);
     expect(machine.state.timer).toBeNull();
   });
 
@@ -398,12 +400,12 @@ describe('closing', () => {
   it('does not try again a job whose worker dies (2.1)', () => {
     withLoaded();
     on(...job(2, a), close);
-    expect(on(exited(1, 'itself'), ended(2, true))).toEqual(['FailJob 2 shutting_down', 'Closed']);
+    expect(on(exited(1, 'itself'), ended(2, true))).toEqual(['FailJob 2 shutting_down', 'FinishClose']);
   });
 
   it('calls off a load', () => {
     on(...job(1, a), chosen(a), up(1));
     expect(on(close)).toEqual(['FailJob 1 shutting_down', 'StopWorker 1 ask']);
-    expect(on(exited(1))).toEqual(['Closed']);
+    expect(on(exited(1))).toEqual(['FinishClose']);
   });
 });

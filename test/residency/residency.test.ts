@@ -42,7 +42,7 @@ describe('the resident model', () => {
   });
 
   it('is unloaded although a job runs longer than the drain limit, and that job says so', async () => {
-    const { residency, text } = on('hold-the-interpreter', { drainSeconds: 0.2, patience: { cancel: 0.2 } });
+    const { residency, text } = on('hold-the-interpreter', { drainSeconds: 0.2, timeouts: { cancel: 0.2 } });
     const answer = text(a);
     const rejected = expect(answer).rejects.toMatchObject({ code: 'model_unloaded' });
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
@@ -88,7 +88,7 @@ describe('the queue', () => {
   });
 
   it('ends the wait of a request after queueSeconds', async () => {
-    const { residency, text } = on('hold-the-interpreter', { queueSeconds: 0.3, patience: { cancel: 0.2 } });
+    const { residency, text } = on('hold-the-interpreter', { queueSeconds: 0.3, timeouts: { cancel: 0.2 } });
     // Loaded first: the limit is for the queue, and a process takes longer than that to start.
     await residency.load(a);
     const client = new AbortController();
@@ -101,7 +101,7 @@ describe('the queue', () => {
   });
 
   it('forgets a request whose client has gone', async () => {
-    const { residency, text } = on('hold-the-interpreter', { patience: { cancel: 0.2 } });
+    const { residency, text } = on('hold-the-interpreter', { timeouts: { cancel: 0.2 } });
     const clients = [new AbortController(), new AbortController()];
     const running = text(a, {}, { signal: clients[0]!.signal }).catch(() => undefined);
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
@@ -115,7 +115,7 @@ describe('the queue', () => {
   });
 
   it('gives a load that waits for long jobs an end too', async () => {
-    const { residency, text } = on('hold-the-interpreter', { queueSeconds: 0.3, patience: { cancel: 0.2 } });
+    const { residency, text } = on('hold-the-interpreter', { queueSeconds: 0.3, timeouts: { cancel: 0.2 } });
     // Loaded first: the limit is for the queue, and a process takes longer than that to start.
     await residency.load(a);
     const client = new AbortController();
@@ -128,7 +128,7 @@ describe('the queue', () => {
   });
 
   it('is refused whole when the server stops; the running job gets its drain time', async () => {
-    const { residency, text } = on('hold-the-interpreter', { patience: { cancel: 0.2 } });
+    const { residency, text } = on('hold-the-interpreter', { timeouts: { cancel: 0.2 } });
     const running = expect(text(a)).rejects.toMatchObject({ code: 'shutting_down' });
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
     const waiting = expect(text(a)).rejects.toMatchObject({ code: 'shutting_down' });

@@ -47,7 +47,7 @@ it('stays the selected model after a crash of its worker', async () => {
 });
 
 it('stays the selected model after a cancel that had to end the worker', async () => {
-  const { residency, text } = on('side-by-side', { patience: { cancel: 0.1 } });
+  const { residency, text } = on('side-by-side', { timeouts: { cancel: 0.1 } });
   await residency.load(a);
   const client = new AbortController();
   const gone = expect(text(a, { prompt: 'deaf' }, { signal: client.signal })).rejects.toMatchObject({

@@ -12,7 +12,7 @@ function happenings(world: World, random: () => number): [number, () => void][] 
   const model = () => pick(MODELS);
   const list: [number, () => void][] = [[2, () => world.pass(random() ** 4 * 40)]];
   if (world.closing === null) {
-    if (world.machine.state.line.length < 12) {
+    if (world.machine.state.queue.length < 12) {
       list.push([3, () => world.arrive(random() < 0.3 ? null : model())]);
       list.push([0.6, () => world.load(model())]);
     }
@@ -41,19 +41,19 @@ function happenings(world: World, random: () => number): [number, () => void][] 
     for (const job of world.jobsOn(generation)) {
       list.push([2, () => world.endJob(job)]);
       list.push([0.1, () => world.hang(job)]);
-      if (job.outcome !== 'open') list.push([0.3, () => world.dispatch({ type: 'JobDeaf', id: job.id })]);
+      if (job.outcome !== 'open') list.push([0.3, () => world.dispatch({ type: 'JobIgnoredCancel', id: job.id })]);
     }
   }
   const [first] = world.processes.values();
   if (first) {
     const { generation } = first;
-    list.push([0.1, () => world.dispatch({ type: 'ClusterHeard', generation, reachable: random() < 0.5 })]);
+    list.push([0.1, () => world.dispatch({ type: 'ClusterReported', generation, reachable: random() < 0.5 })]);
   }
   // News of what is long gone.
   const id = Math.floor(random() * (world.tickets + 2));
   const gone = Math.floor(random() * world.machine.state.generation);
-  if (!world.processes.has(gone)) list.push([0.1, () => world.dispatch({ type: 'WorkerUp', generation: gone })]);
-  if (!world.jobs.has(id)) list.push([0.1, () => world.dispatch({ type: 'JobEnded', id, again: true })]);
+  if (!world.processes.has(gone)) list.push([0.1, () => world.dispatch({ type: 'WorkerReady', generation: gone })]);
+  if (!world.jobs.has(id)) list.push([0.1, () => world.dispatch({ type: 'JobEnded', id, retry: true })]);
   return list;
 
   function spawned(process: { phase: string; immortal: boolean }): void {
@@ -73,7 +73,7 @@ function stick(world: World, process: { generation: number; stuck: boolean }): v
 
 function broken(world: World, generation: number): void {
   const code = world.processes.get(generation)!.phase === 'silent' ? 'worker_start_failed' : 'worker_crashed';
-  world.dispatch({ type: 'WorkerBroke', generation, error: new AsrproError(code, 'It talks nonsense.') });
+  world.dispatch({ type: 'WorkerUnusable', generation, error: new AsrproError(code, 'It talks nonsense.') });
 }
 
 function step(world: World, random: () => number): void {

@@ -46,7 +46,7 @@ describe('a worker that', () => {
   });
 
   it('is never ready is ended after the limit', async () => {
-    const { text } = on('never-ready', { patience: { hello: 0.3 } });
+    const { text } = on('never-ready', { timeouts: { hello: 0.3 } });
     await expect(text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
   });
 
@@ -85,14 +85,14 @@ describe('a worker that', () => {
   });
 
   it('hangs in a job is ended when its time is over', async () => {
-    const { residency, text, worker } = on('hold-the-interpreter', { patience: { job: () => 0.5 } });
+    const { residency, text, worker } = on('hold-the-interpreter', { timeouts: { job: () => 0.5 } });
     await expect(text(light)).rejects.toMatchObject({ code: 'worker_unresponsive' });
     await vi.waitFor(() => expect(worker().pid).toBeNull(), { timeout: 5000 });
     expect(residency.status().status).toBe('none');
   });
 
   it('does not hear a cancel is ended, and loaded again only when needed', async () => {
-    const { residency, worker, text } = on('hold-the-interpreter', { patience: { cancel: 0.3 } });
+    const { residency, worker, text } = on('hold-the-interpreter', { timeouts: { cancel: 0.3 } });
     const client = new AbortController();
     const answer = text(light, {}, { signal: client.signal });
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
@@ -115,7 +115,7 @@ describe('a worker that', () => {
   });
 
   it('answers a cancelled job late does not answer another with it', async () => {
-    const { residency, text } = on('answer-late', { patience: { cancel: 10 } });
+    const { residency, text } = on('answer-late', { timeouts: { cancel: 10 } });
     const client = new AbortController();
     const first = text(light, { prompt: 'first' }, { signal: client.signal });
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
@@ -134,16 +134,14 @@ describe('a worker that', () => {
     ['obedient', 'message'],
     ['ignore-shutdown', 'SIGTERM'],
     ['ignore-sigterm', 'SIGKILL'],
-  ])('is %s ends at the rung %s', async (fixture, rung) => {
+  ])('is %s ends at the step %s', async (fixture, step) => {
     const worker = await on(fixture).startWorker();
-    const stop = await worker.climb({
-      rungs: [
-        { rung: 'message', seconds: fixture === 'obedient' ? 20 : 0.2 },
-        { rung: 'SIGTERM', seconds: fixture === 'ignore-shutdown' ? 20 : 0.2 },
-        { rung: 'SIGKILL', seconds: 20 },
-      ],
-    });
-    expect(stop.rung).toBe(rung);
+    const stop = await worker.escalate([
+      { step: 'message', seconds: fixture === 'obedient' ? 20 : 0.2 },
+      { step: 'SIGTERM', seconds: fixture === 'ignore-shutdown' ? 20 : 0.2 },
+      { step: 'SIGKILL', seconds: 20 },
+    ]);
+    expect(stop.step).toBe(step);
     expect(stop.exit?.endedBy).toBe('us');
     expect(worker.state).toBe('stopped');
   });

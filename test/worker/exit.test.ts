@@ -1,5 +1,5 @@
 import { describe, expect, it, test, vi } from 'vitest';
-import { judgeExit, publicWords } from '../../src/worker/exit.ts';
+import { judgeExit, publicLastLine } from '../../src/worker/exit.ts';
 import { groupLives, stage } from '../residency/stage.ts';
 
 const exit = (signal: NodeJS.Signals | null, lastWords = '') => ({
@@ -33,7 +33,7 @@ test.each([
   ['x '.repeat(300), `${'x '.repeat(100)}…`],
   ['', ''],
 ])('words of %j are told as %j', (words, told) => {
-  expect(publicWords(words)).toBe(told);
+  expect(publicLastLine(words)).toBe(told);
 });
 
 test('no signal goes to the process group of a worker that has ended', async () => {
