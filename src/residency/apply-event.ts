@@ -194,7 +194,7 @@ function workerFailed(
   if (phase === 'loading') loadFailed(state, error, true, now);
 }
 
-/** Fails the load or the queue entries that need the engine. While jobs run, the start is retried when they have ended. */
+/** Fails the load, or the queue entries that need the engine. While jobs run, it only notes that a retry is due. */
 function startFailed(state: State, engine: ModelEngine, error: AsrproError, now: number): void {
   if (state.load !== null) return loadFailed(state, error, false, now);
   if (state.running.length > 0) {

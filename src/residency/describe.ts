@@ -22,9 +22,9 @@ export function describeModel(state: State): Omit<ResidentStatus, 'memoryBytes'>
 }
 
 /**
- * The model with its capabilities and languages in force: those that the loaded worker reports, else those from its files
- * or the catalogue. Only this function decides between the two. A task that the model family was not trained for stays
- * refused: the worker cannot tell a turbo model whose configuration lacks the layer count from one that translates.
+ * The model with its capabilities and languages in force: those that the loaded worker reports, else those from its
+ * files or the catalogue. Only this function decides between the two. A task that the model family was not trained for
+ * stays refused: a worker cannot tell a turbo model whose configuration lacks the layer count from one that translates.
  */
 export function inForce(state: State, model: Model): Model {
   const { model: loadedModel, loaded } = loadedWorker(state) ?? {};

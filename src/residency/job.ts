@@ -12,10 +12,10 @@ export interface JobSpec {
   stream: boolean;
 }
 
-/** What a client asked for. Without a model's name, the model is only known when the job reaches the head of the queue. */
+/** What a client asked for. Its model is known when the request names one, else when the job is next. */
 export interface JobRequest {
   namesModel: boolean;
-  /** Chooses the model and checks the request against it. @param selected for a request without a model; null: the default. */
+  /** Chooses the model and checks the request against it. @param selected used when none is named; null: the default. */
   resolve(selected: string | null): Promise<JobSpec>;
 }
 
@@ -50,7 +50,7 @@ export class Job {
     return this.#spec.model;
   }
 
-  /** Runs the job on a worker. Resolves with `retry` when the worker died and a second run may succeed. Never throws. */
+  /** Runs the job on a worker. Resolves with `retry` when the worker died and a second run may succeed; never throws. */
   async run(worker: Worker, id: string): Promise<'ended' | 'retry'> {
     const { model, message, stream } = this.#spec!;
     const held: Segment[] = [];

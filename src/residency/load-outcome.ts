@@ -80,7 +80,7 @@ export function crashLoopError({ loadCrashes }: State, model: string): AsrproErr
   if (entry === undefined || entry.count < REFUSED_AFTER) return null;
   return new AsrproError(
     'model_load_failed',
-    `The model '${model}' crashed the worker ${entry.count} times during its load and is not loaded again: ${entry.reason}`,
+    `Loading the model '${model}' crashed the worker ${entry.count} times, so it is not tried again: ${entry.reason}`,
     { param: 'model', hint: 'POST /v1/settings/model tries it once more.' },
   );
 }

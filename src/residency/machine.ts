@@ -11,8 +11,8 @@ export interface MachineOptions {
 }
 
 /**
- * The only writer of `State`. It applies an event, then asks `decide` until there is nothing to do. Effects are recorded
- * in the state before they are performed, so that every decision sees everything that is in progress.
+ * The only writer of `State`. It applies an event, then asks `decide` until there is nothing to do. Effects are
+ * recorded in the state before they are performed, so that every decision sees everything that is in progress.
  */
 export class Machine {
   readonly #options: MachineOptions;

@@ -6,7 +6,7 @@ export function averaged(secondsPerJob: number, seconds: number): number {
   return secondsPerJob + WEIGHT * (seconds - secondsPerJob);
 }
 
-/** Seconds until half of the queue is done, at least 1. At most 60: clients ignore a longer wait, or sleep through it. */
+/** Seconds until half of the queue is done, from 1 to 60: clients ignore a longer wait, or sleep through it. */
 export function retryAfterSeconds(secondsPerJob: number, waiting: number, concurrency: number): number {
   const seconds = (secondsPerJob * Math.max(1, waiting)) / (2 * concurrency);
   return Math.min(60, Math.max(1, Math.ceil(seconds)));

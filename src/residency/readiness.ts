@@ -3,8 +3,8 @@ import { AsrproError } from '../errors.ts';
 import type { Model } from '../models/model.ts';
 
 /**
- * Refuses a model that cannot be loaded, before the loaded model is given up for it. Throws `model_not_found` when it is
- * not downloaded, `engine_not_installed`, `model_not_ready` when it is incomplete, and `model_broken` when the engine
+ * Refuses a model that cannot be loaded, before the loaded model is given up for it. Throws `model_not_found` when it
+ * is not downloaded, `engine_not_installed`, `model_not_ready` when it is incomplete, and `model_broken` when the engine
  * found its files damaged and they have not changed since. `retryBroken` allows another attempt at damaged files.
  */
 export async function requireReady(

@@ -52,8 +52,10 @@ export function createResidency(options: ResidencyOptions): Residency & JobQueue
     const id = nextId();
     const job = new Job(request);
     effects.addJob(id, job);
-    const cancel = (): void =>
-      machine.dispatch({ type: 'JobCancelled', id, error: new AsrproError('client_closed', 'The client disconnected.') });
+    const cancel = (): void => {
+      const error = new AsrproError('client_closed', 'The client disconnected.');
+      machine.dispatch({ type: 'JobCancelled', id, error });
+    };
     signal.addEventListener('abort', cancel, { once: true });
     void job.result.catch(() => undefined).finally(() => signal.removeEventListener('abort', cancel));
     machine.dispatch({ type: 'JobArrived', id, namesModel: request.namesModel });

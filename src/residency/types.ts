@@ -80,7 +80,7 @@ export interface JobQueue extends Pick<Residency, 'inForce'> {
 }
 
 export interface Reservation {
-  /** Queues the job and resolves when the engine has begun. `signal` cancels the job at any time. Throws AsrproError. */
+  /** Queues the job and resolves when the engine has begun. `signal` cancels it at any time. Throws AsrproError. */
   start(
     request: JobRequest,
     signal: AbortSignal,

@@ -7,11 +7,11 @@ export interface LinkListener {
   protocolError(error: ProtocolError): void;
 }
 
-/** The way to one worker: ZeroMQ to a process, or a function call to the mock. */
+/** The connection to one worker: ZeroMQ to a process, or function calls to the mock. */
 export interface WorkerLink {
-  /** Resolves when the message is on its way; rejects when nobody is there to take it. Messages keep their order. */
+  /** Resolves when the message is sent; rejects when no worker is connected. Messages keep their order. */
   send(message: GatewayMessage): Promise<void>;
-  /** One listener, set before the worker can speak. */
+  /** Sets the only listener. To be called before the worker can send a message. */
   listen(listener: LinkListener): void;
   close(): void;
 }

@@ -11,7 +11,7 @@ export interface WorkerHandle {
   readonly token: string;
   /** Settles when the process exits, not when its pipes close: a grandchild may keep those open. */
   readonly exited: Promise<ExitReport>;
-  /** Signals the process group. Does nothing after the exit, because another process may have the group's id by then. */
+  /** Signals the process group. Does nothing after the exit, when the group's id may belong to another process. */
   signal(signal: 'SIGTERM' | 'SIGKILL'): void;
   /** Releases a killed process that does not exit, so that it does not keep the gateway from exiting. */
   abandon(): void;

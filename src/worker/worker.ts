@@ -35,7 +35,7 @@ export type JobMessage = Extract<WorkerMessage, { type: 'started' | 'segment' | 
 
 /** One run of a job on this worker. Errors come out of the iteration. */
 export interface JobRun extends AsyncIterable<JobMessage> {
-  /** Asks the engine to stop; the iteration then ends with `cancelled`. `WorkerEvents.ignoredCancel` when it does not. */
+  /** Asks the engine to stop. The iteration then ends with `cancelled`, or the owner hears `ignoredCancel`. */
   cancel(): void;
 }
 
@@ -144,7 +144,7 @@ export class Worker {
     return this.#handle.footprint();
   }
 
-  /** Resolves when the process has identified itself. Throws `worker_start_failed`, after an exit with its last output. */
+  /** Resolves when the process has identified itself. Throws `worker_start_failed` with the last line of its output. */
   async hello(): Promise<void> {
     const seconds = this.#timeouts.hello;
     const watchdog = createWatchdog(seconds, () => this.#becomeUnusable(`was not ready within ${seconds} s`));
