@@ -152,7 +152,7 @@ async function buildReal(parts: ServiceParts, run: RunDirectory): Promise<Backen
     { createEngines },
     { createDevices },
     { mayHaveCuda },
-    { keptOutcomes },
+    { createOutcomeCache },
     { createModelLibrary },
     { createDownloads },
     process,
@@ -162,7 +162,7 @@ async function buildReal(parts: ServiceParts, run: RunDirectory): Promise<Backen
     import('./engines/engines.ts'),
     import('./devices/devices.ts'),
     import('./devices/detect.ts'),
-    import('./devices/kept-outcomes.ts'),
+    import('./devices/outcome-cache.ts'),
     import('./models/library.ts'),
     import('./downloads/downloads.ts'),
     import('./worker/process.ts'),
@@ -198,7 +198,7 @@ async function buildReal(parts: ServiceParts, run: RunDirectory): Promise<Backen
       elsewhere?.devices ??
       createDevices({
         ...{ config, log, engines, environment, runtimeRoot },
-        kept: keptOutcomes(path.join(paths.cache, 'devices.json')),
+        cache: createOutcomeCache(path.join(paths.cache, 'devices.json')),
         probe: createProbe(start, timeouts(config), log),
       }),
     downloads: createDownloads({ config, paths, log, library, pip: () => engines.pip(), environment }),

@@ -7,7 +7,7 @@ import {
   enginesIn,
   environmentIds,
   environmentRow,
-  whyNotHere,
+  environmentUnsupported,
 } from '../src/engine-table.ts';
 import { checkout } from './setup/checkout.ts';
 
@@ -34,7 +34,7 @@ test('every environment has its lock files, and every engine is used by one', ()
 });
 
 test('an environment that exists for some systems alone says so in one sentence', () => {
-  expect(whyNotHere('cluster', { platform: 'linux', arch: 'arm64' })).toBeNull();
-  expect(whyNotHere('core', { platform: 'win32', arch: 'x64' })).toBeNull();
-  expect(whyNotHere('cluster', { platform: 'darwin', arch: 'arm64' })).toMatch(/^[^.]*darwin-arm64\.$/);
+  expect(environmentUnsupported('cluster', { platform: 'linux', arch: 'arm64' })).toBeNull();
+  expect(environmentUnsupported('core', { platform: 'win32', arch: 'x64' })).toBeNull();
+  expect(environmentUnsupported('cluster', { platform: 'darwin', arch: 'arm64' })).toMatch(/^[^.]*darwin-arm64\.$/);
 });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { clusterEngine, whyNotHere } from '../engine-table.ts';
+import { clusterEngine, environmentUnsupported } from '../engine-table.ts';
 import { runProgram } from '../engines/run-program.ts';
 import type { Engines } from '../engines/types.ts';
 import { AsrproError, type ErrorCode, errorKinds } from '../errors.ts';
@@ -63,7 +63,7 @@ export async function stopNode(options: NodeOptions): Promise<number> {
 
 /** Throws `engine_unsupported`. */
 export function requireSystem(): void {
-  const reason = whyNotHere(clusterEngine.environment);
+  const reason = environmentUnsupported(clusterEngine.environment);
   if (reason !== null) throw new AsrproError('engine_unsupported', reason);
 }
 

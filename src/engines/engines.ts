@@ -8,7 +8,7 @@ import { IN_USE } from '../claims/unused.ts';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { makeFolder, onDisk } from '../disk-error.ts';
-import { type EnvironmentId, environmentIds, firstEnvironment, whyNotHere } from '../engine-table.ts';
+import { type EnvironmentId, environmentIds, defaultEnvironment, environmentUnsupported } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
@@ -61,7 +61,7 @@ export function createEngines(options: EnginesOptions): Engines {
       python: installed ? interpreterIn(folder) : null,
       packages: installed ? marker.packages : {},
       sizeBytes: complete ? marker.sizeBytes : lockOf(id)[nvidia ? 'cudaSizeBytes' : 'sizeBytes'],
-      reason: installed ? null : (whyNotHere(id) ?? (broken ? pythonGone(id) : notInstalled(id))),
+      reason: installed ? null : (environmentUnsupported(id) ?? (broken ? pythonGone(id) : notInstalled(id))),
       incomplete: installed && !complete ? withoutGpu(id) : null,
     };
   }
@@ -152,8 +152,8 @@ export function createEngines(options: EnginesOptions): Engines {
     },
     async pip() {
       const { pythonWithPip } = await import('./pip.ts');
-      if (status(firstEnvironment).installed) await use(firstEnvironment);
-      const ours = status(firstEnvironment).python;
+      if (status(defaultEnvironment).installed) await use(defaultEnvironment);
+      const ours = status(defaultEnvironment).python;
       return { python: await pythonWithPip(ours, config.worker.python, environment) };
     },
     async close() {
@@ -176,7 +176,7 @@ function libraryPath(
 }
 
 function requireSystem(id: EnvironmentId): void {
-  const reason = whyNotHere(id);
+  const reason = environmentUnsupported(id);
   if (reason !== null) throw new AsrproError('engine_unsupported', reason);
 }
 

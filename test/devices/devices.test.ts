@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { configSchema } from '../../src/config/schema.ts';
 import { createDevices, type Probe } from '../../src/devices/devices.ts';
-import { keptOutcomes } from '../../src/devices/kept-outcomes.ts';
+import { createOutcomeCache } from '../../src/devices/outcome-cache.ts';
 import type { Engines } from '../../src/engines/types.ts';
 import { createLog } from '../../src/log.ts';
 
@@ -40,7 +40,7 @@ function machine({ broken = [] as string[], prefer = 'auto', gpu = true, mac = f
     config: configSchema.parse({ device: { prefer } }),
     log: createLog({ level: 'silent', format: 'json' }),
     ...{ engines, probe, runtimeRoot: folder },
-    kept: keptOutcomes(path.join(folder, 'devices.json')),
+    cache: createOutcomeCache(path.join(folder, 'devices.json')),
     environment: {
       PATH: process.env.PATH,
       ...(gpu ? { LD_LIBRARY_PATH: folder } : {}),
