@@ -218,7 +218,7 @@ function claimOn(folder, name, stop) {
   };
 }
 
-/** Stands in for a claim when neither place can hold sockets, so that the start does not fail. Other processes do not see it. */
+/** Replaces a claim when neither place can hold sockets, so that no start fails. Other processes do not see it. */
 function unproven(folder) {
   return { folder, release: () => undefined };
 }

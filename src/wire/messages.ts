@@ -1,8 +1,7 @@
 /**
- * Every message between gateway and worker; `python-runtime/src/asrpro_worker/messages.py` declares the same, and the
- * tests of both sides read test/wire/golden. Messages are msgpack maps with a `type`, keys in snake_case, times in
- * seconds and sizes in bytes. Unknown keys are dropped, so that a key can be added without a new protocol number; a
- * change of meaning raises `PROTOCOL`.
+ * Every message between gateway and worker: msgpack maps with a `type`, keys in snake_case, times in seconds, sizes in
+ * bytes. `python-runtime/src/asrpro_worker/messages.py` declares the same. Unknown keys are dropped, so a key can be
+ * added without a new protocol number; a change of meaning raises `PROTOCOL`.
  */
 import { z } from 'zod';
 
@@ -112,8 +111,8 @@ export const tokenLogprob = z.object({
 export type TokenLogprob = z.infer<typeof tokenLogprob>;
 
 /**
- * `text` keeps the leading space that separates it from the segment before. A number that the engine does not have is 0,
- * and its key is listed in `capabilities.neutral` of `loaded`.
+ * `text` keeps the leading space that separates it from the previous segment. A number that the engine does not have is
+ * 0, and its key is listed in `capabilities.neutral` of `loaded`.
  */
 export const segment = z.object({
   /** From 0, in order, without gaps. */

@@ -17,10 +17,8 @@ const SENT_BY_OTHERS: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGTERM
 
 /**
  * An exit that the gateway caused is never `outOfMemory`: after any OOM kill on this machine, each of the gateway's own
- * kills used to be reported as one.
- *
- * @param signalled whether the gateway sent a signal to it.
- * @param killedForMemory whether the kernel's count of OOM kills has grown.
+ * kills used to be reported as one. @param signalled whether the gateway sent a signal. @param killedForMemory whether
+ * the kernel's count of OOM kills has grown.
  */
 export function judgeExit(
   { code, signal, lastWords }: Pick<ExitReport, 'code' | 'signal' | 'lastWords'>,

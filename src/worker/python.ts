@@ -22,10 +22,8 @@ const ALLOCATOR = {
 const THREADS = { GOMP_SPINCOUNT: '1000' };
 
 /**
- * The command that starts the Python worker. `-s` leaves out the user's site-packages.
- *
- * @param env library paths of the engine.
- * @param runtimeRoot folder that contains `src/asrpro_worker`.
+ * The command that starts the Python worker. `-s` leaves out the user's site-packages. @param env library paths of the
+ * engine. @param runtimeRoot folder that contains `src/asrpro_worker`.
  */
 export function pythonWorker(
   python: string,

@@ -9,11 +9,9 @@ const FIRST_DELAY_SECONDS = 0.25;
 const LONGEST_DELAY_SECONDS = 8;
 
 /**
- * Whether a worker may be started now, and after which delay. The first restart is immediate, because most crashes are
- * single. Then the delay doubles, with up to 25 % jitter, so that several gateways do not restart in step.
- *
- * @param crashes when workers died before they were ready, oldest first, in seconds of the clock that gives `now`.
- * @param random from 0 to 1.
+ * Whether a worker may start now, and after which delay. The first restart is immediate, because most crashes are single.
+ * Then the delay doubles, with up to 25 % jitter (`random` from 0 to 1), so that several gateways do not restart in step.
+ * @param crashes when workers died before they had a model, oldest first, in seconds of the clock that gives `now`.
  */
 export function decideStart(crashes: readonly number[], now: number, random: number): StartDecision {
   const recent = crashes.filter((time) => now - time < BREAKER_WINDOW_SECONDS);
