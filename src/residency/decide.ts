@@ -145,7 +145,7 @@ function continueLoad(state: State, now: number): Effect[] {
   return [{ type: 'LoadModel', generation: next.generation, model: load.model, settings: load.settings }];
 }
 
-// 7 An unload goes before all jobs. One is executed at a time.
+// 7 Execute an unload. It goes before all jobs, and one is executed at a time.
 function unload(state: State, now: number): Effect[] {
   const [head] = state.queue;
   if (head?.kind !== 'unload' || state.load !== null || state.activeUnload !== null) return [];
@@ -169,7 +169,7 @@ function drain(state: State, head: UnloadEntry, { generation }: WorkerRecord, no
   return state.running.flatMap(({ entry, settled }) => (settled ? [] : [fail(entry, unloadedWhileRunning())]));
 }
 
-// 8 Serve the head of the queue, a job or a load.
+// 8 Serve the job or load at the head of the queue.
 function serveHead(state: State, now: number): Effect[] {
   const [head] = state.queue;
   if (head === undefined || head.kind === 'unload' || state.load !== null || head.failure !== null) return [];

@@ -22,7 +22,7 @@ import { type CrashCode, clusterUnreachable, engineError, exitError, unresponsiv
 type WorkerState = 'starting' | 'ready' | 'stopping' | 'stopped' | 'crashed';
 
 /** Every allowed change of state; any other is a bug and throws. */
-const transitions: Record<WorkerState, readonly WorkerState[]> = {
+export const transitions: Record<WorkerState, readonly WorkerState[]> = {
   starting: ['ready', 'stopping', 'crashed'],
   ready: ['stopping', 'crashed'],
   stopping: ['stopped'],
