@@ -20,10 +20,8 @@ export function recordEffect(state: State, effect: Effect): void {
       state.generation = generation;
       if (state.lastExit?.crash) state.restarts += 1;
       state.lastExit = null;
-      state.workers.push({
-        ...{ generation, engine, phase: 'starting', killed: false, fault: null },
-        ...{ model: null, loaded: null, loadSeconds: null, hungSince: null, unreachableSince: null },
-      });
+      const unset = { model: null, loaded: null, loadSeconds: null, fault: null, hungSince: null };
+      state.workers.push({ generation, engine, phase: 'starting', ...unset, unreachableSince: null, killed: false });
       break;
     }
     case 'StopWorker':

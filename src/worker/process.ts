@@ -67,8 +67,15 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
     });
 
     const bootstrap: Bootstrap = {
-      ...{ protocol: PROTOCOL, endpoint: link.endpoint, curve: link.curve, token, identity, generation },
-      ...{ engine: program.engine ?? engine, log_level: log.level, parent_pid: process.pid },
+      protocol: PROTOCOL,
+      endpoint: link.endpoint,
+      token,
+      generation,
+      identity,
+      engine: program.engine ?? engine,
+      log_level: log.level,
+      parent_pid: process.pid,
+      curve: link.curve,
     };
     child.stdin.write(`${JSON.stringify(bootstrap)}\n`);
 
