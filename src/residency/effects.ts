@@ -47,7 +47,6 @@ interface Generation {
   /** null: the start failed. */
   readonly started: Promise<Worker | null>;
   worker: Worker | null;
-  exited: boolean;
   stopRequested: boolean;
   loaded: Loaded | null;
   before: MemoryBefore | null;
@@ -155,10 +154,8 @@ export class Effects {
         return null;
       },
     );
-    this.#generations.set(generation, {
-      ...{ started, worker: null, exited: false, stopRequested: false },
-      ...{ loaded: null, before: null, stoppedAt: null, exitSeconds: 0 },
-    });
+    const unset = { worker: null, loaded: null, before: null, stoppedAt: null };
+    this.#generations.set(generation, { started, ...unset, stopRequested: false, exitSeconds: 0 });
   }
 
   #connect(handle: WorkerHandle, engine: ModelEngine, generation: number): Worker {
@@ -173,7 +170,6 @@ export class Effects {
         this.#dispatch({ type: 'ClusterReported', generation, reachable: report.reachable });
       },
       exited: (exit, error) => {
-        entry.exited = true;
         entry.exitSeconds = entry.stoppedAt === null ? 0 : clock() - entry.stoppedAt;
         if (!this.#hasLiveWorker()) onCluster?.(null);
         this.#dispatch({ type: 'WorkerExited', generation, exit, error });
@@ -189,7 +185,7 @@ export class Effects {
   }
 
   #hasLiveWorker(): boolean {
-    return [...this.#generations.values()].some(({ worker, exited }) => worker !== null && !exited);
+    return [...this.#generations.values()].some(({ worker }) => worker !== null && !worker.hasExited);
   }
 
   async #stopWorker(generation: number, how: 'ask' | 'kill'): Promise<void> {
@@ -202,12 +198,12 @@ export class Effects {
     if (how === 'ask') await entry.before?.measured;
     entry.stoppedAt ??= clock();
     await worker?.stop(how === 'ask' ? { graceSeconds: this.#options.stopSeconds } : 'kill');
-    if (this.#generations.has(generation) && !entry.exited) this.#dispatch({ type: 'WorkerStuck', generation });
+    if (this.#generations.has(generation) && !worker?.hasExited) this.#dispatch({ type: 'WorkerStuck', generation });
   }
 
   #measure(generation: number): void {
     const entry = this.#generations.get(generation);
-    if (entry?.worker && !entry.exited) entry.before = measureMemory(entry.worker, entry.loaded);
+    if (entry?.worker && !entry.worker.hasExited) entry.before = measureMemory(entry.worker, entry.loaded);
   }
 
   /** Dispatches the outcome of asynchronous work. */
@@ -218,7 +214,7 @@ export class Effects {
   }
 
   #loadModel(generation: number, model: Model, settings: LoadSettings): void {
-    for (const [other, { exited }] of this.#generations) if (exited) this.#generations.delete(other);
+    for (const [other, { worker }] of this.#generations) if (worker?.hasExited) this.#generations.delete(other);
     const { log, onLoaded } = this.#options;
     const entry = this.#generations.get(generation)!;
     const { id, path, quantization, languages } = model;

@@ -125,6 +125,9 @@ export class Worker {
   get state(): WorkerState {
     return this.#state;
   }
+  get hasExited(): boolean {
+    return this.#state === 'stopped' || this.#state === 'crashed';
+  }
   get pid(): number | null {
     return this.#handle.pid;
   }
