@@ -15,7 +15,7 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .map((file) => file.replaceAll(path.sep, '/'))
   .filter((file) => /\.m?ts$|\.mjs$/.test(file));
 
-/** Files in src/ that a file imports, static and dynamic. `types`: those too that only lend a type. */
+/** Files in src/ that a file imports, statically or dynamically. With `types`, also files that it imports only types from. */
 function importsOf(file: string, types: boolean): string[] {
   const text = readFileSync(path.join(source, file), 'utf8');
   const found = [...text.matchAll(/^(?:import|export) (type )?[^;]*?from '(\.[^']+)'|import\('(\.[^']+)'\)/gm)];
@@ -35,7 +35,7 @@ function layerOf(file: string): number {
   return layer;
 }
 
-test('imports go one way, those of types too', () => {
+test('imports, also of types, go from higher layers to lower ones', () => {
   expect(files.length).toBeGreaterThan(150);
   const wrong = files.flatMap((file) =>
     importsOf(file, true)
@@ -49,12 +49,12 @@ test('docs/architecture.md lists the rooms that exist', () => {
   expect([...layers.keys()].sort()).toEqual([...new Set(files.map(roomOf))].sort());
 });
 
-test('the client, which apps get alone, imports nothing of the program', () => {
+test('the client imports no other room, because apps get it alone', () => {
   const own = files.filter((file) => roomOf(file) === 'client');
   expect(own.flatMap((file) => importsOf(file, true)).filter((target) => roomOf(target) !== 'client')).toEqual([]);
 });
 
-test('no file imports itself over others', () => {
+test('no file imports itself through other files', () => {
   const done = new Set<string>();
   const visit = (file: string, way: string[]): void => {
     expect(way, `${[...way, file].join(' -> ')}`).not.toContain(file);
