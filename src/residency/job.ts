@@ -1,4 +1,4 @@
-import { AsrproError } from '../errors.ts';
+import { AsrproError, asAsrproError } from '../errors.ts';
 import type { Model } from '../models/model.ts';
 import type { JobResult, Segment, TranscribeMessage } from '../wire/messages.ts';
 import { type Channel, createChannel } from '../worker/channel.ts';
@@ -69,7 +69,7 @@ export class Job {
       return 'ended';
     } catch (error) {
       if (this.#outcome !== null) return 'ended';
-      const failure = error as AsrproError;
+      const failure = asAsrproError(error);
       if (this.#mayRetry(failure, worker)) return 'retry';
       this.fail(failure);
       return 'ended';
