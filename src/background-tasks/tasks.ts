@@ -126,7 +126,11 @@ export class BackgroundTasks<S extends TaskStatus> {
     return { task, abort, watchers, ended: Promise.resolve() };
   }
 
-  async #run(id: string, { task, abort }: Entry<S>, work: (task: BackgroundTask<S>) => Promise<Partial<S> | undefined>) {
+  async #run(
+    id: string,
+    { task, abort }: Entry<S>,
+    work: (task: BackgroundTask<S>) => Promise<Partial<S> | undefined>,
+  ) {
     const { log, stopped, failure, cancelTimeoutMs = CANCEL_TIMEOUT_MS } = this.#options;
     const end = (part: Partial<TaskStatus>): void => task.change({ ...stopped, ...part } as Partial<S>);
     let timer: NodeJS.Timeout | undefined;

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Services } from '../app.ts';
-import { type EnvironmentId, enginesIn, environmentIds, defaultEnvironment, isEnvironmentId } from '../engine-table.ts';
+import { defaultEnvironment, type EnvironmentId, enginesIn, environmentIds, isEnvironmentId } from '../engine-table.ts';
 import type { InstallStatus } from '../engines/types.ts';
 import { AsrproError } from '../errors.ts';
 import type { Command, CommandContext } from './command.ts';

@@ -1,6 +1,13 @@
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
-import { type EngineId, engineIds, engineRow, defaultEnvironment, isEngineId, engineUnsupported } from '../engine-table.ts';
+import {
+  defaultEnvironment,
+  type EngineId,
+  engineIds,
+  engineRow,
+  engineUnsupported,
+  isEngineId,
+} from '../engine-table.ts';
 import type { Engines } from '../engines/types.ts';
 import type { Log } from '../log.ts';
 import type { ProbedDevice } from '../wire/messages.ts';

@@ -8,7 +8,7 @@ import { IN_USE } from '../claims/unused.ts';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { makeFolder, onDisk } from '../disk-error.ts';
-import { type EnvironmentId, environmentIds, defaultEnvironment, environmentUnsupported } from '../engine-table.ts';
+import { defaultEnvironment, type EnvironmentId, environmentIds, environmentUnsupported } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
@@ -71,7 +71,12 @@ export function createEngines(options: EnginesOptions): Engines {
     return installed && incomplete === null;
   }
 
-  async function install(id: EnvironmentId, task: BackgroundTask<InstallStatus>, reinstall: boolean, wheels: string | null) {
+  async function install(
+    id: EnvironmentId,
+    task: BackgroundTask<InstallStatus>,
+    reinstall: boolean,
+    wheels: string | null,
+  ) {
     const { signal } = task;
     const folder = folderOf(id);
     const total = { packagesDone: task.status.packagesTotal ?? 0 };

@@ -1,5 +1,5 @@
-import type { EnvironmentId } from '../engine-table.ts';
 import type { TaskStatus } from '../background-tasks/task.ts';
+import type { EnvironmentId } from '../engine-table.ts';
 
 /** One Python environment with its engines, as `GET /v1/engines` shows it. */
 export interface EngineStatus {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { whyUnreadable } from '../config/foreign-file.ts';
 import type { Config } from '../config/schema.ts';
-import { type EngineId, engineRow, defaultEngine } from '../engine-table.ts';
+import { defaultEngine, type EngineId, engineRow } from '../engine-table.ts';
 import { aliasesOf, CATALOGUE_CREATED, type CatalogueModel, reposOf, totalSize } from './catalogue.ts';
 import type { Model } from './model.ts';
 import type { Recognised } from './recognise.ts';

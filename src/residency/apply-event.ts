@@ -6,14 +6,14 @@ import { averaged } from './rate.ts';
 import {
   type Event,
   findEntry,
-  forgetSelection,
   findRunningJob,
+  findWorker,
+  forgetSelection,
   type QueueEntry,
   type RunningJob,
   removeWorker,
   type State,
   type WorkerRecord,
-  findWorker,
 } from './state.ts';
 
 /** Applies an event to the state. A late event about an entry, job or worker that no longer exists changes nothing. */

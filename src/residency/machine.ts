@@ -1,6 +1,6 @@
-import { recordEffect } from './record-effect.ts';
-import { decide } from './decide.ts';
 import { applyEvent } from './apply-event.ts';
+import { decide } from './decide.ts';
+import { recordEffect } from './record-effect.ts';
 import { type Effect, type Event, initialState, type State } from './state.ts';
 
 export interface MachineOptions {

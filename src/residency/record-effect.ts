@@ -2,12 +2,12 @@ import { loadFailed } from './load-outcome.ts';
 import {
   type Effect,
   findEntry,
+  findRunningJob,
+  findWorker,
   forgetSelection,
   type JobEntry,
-  findRunningJob,
   removeEntry,
   type State,
-  findWorker,
 } from './state.ts';
 
 /** Records an effect in the state before it is performed, so that the next decision already takes it into account. */

@@ -6,8 +6,8 @@ import {
   type GatewayMessage,
   type Loaded,
   type LoadMessage,
-  type ProbedDevice,
   PROTOCOL,
+  type ProbedDevice,
   type TranscribeMessage,
   type WorkerMessage,
 } from '../wire/messages.ts';

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { AsrproError } from '../../src/errors.ts';
 import type { BackgroundTask, TaskStatus } from '../../src/background-tasks/task.ts';
 import { BackgroundTasks } from '../../src/background-tasks/tasks.ts';
+import { AsrproError } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
 
 interface Status extends TaskStatus {
@@ -65,7 +65,11 @@ test('a failure has a hint that fits its cause: an error of the disk is no error
   tasks.start('full', first, fails(Object.assign(new Error('x'), { code: 'ENOSPC' })));
   tasks.start('closed', first, fails(Object.assign(new Error('x'), { code: 'EROFS' })));
   for (const id of ['typed', 'full', 'closed']) await all(tasks.watch(id));
-  expect(tasks.get('typed')!.error).toEqual({ code: 'hub_unreachable', message: 'No hub. Try again.', retryable: true });
+  expect(tasks.get('typed')!.error).toEqual({
+    code: 'hub_unreachable',
+    message: 'No hub. Try again.',
+    retryable: true,
+  });
   expect(tasks.get('full')!.error!.code).toBe('disk_full');
   expect(tasks.get('closed')!.error).toMatchObject({
     code: 'download_failed',

@@ -50,7 +50,9 @@ test('the table of the wire has every message, in its direction', () => {
 test('the claims of the table are made somewhere in the code', () => {
   const sources = globSync(['src/**/*.{ts,mjs}', 'packaging/*.ts'], { cwd: checkout });
   const code = sources.map((file) => readFileSync(path.join(checkout, file), 'utf8')).join('\n');
-  const names = [...section('| claim | holders', '- A claim appears').matchAll(/(\.claims|[\w]*\.claim|\.[a-z-]+)(?=[`/])/g)];
+  const names = [
+    ...section('| claim | holders', '- A claim appears').matchAll(/(\.claims|[\w]*\.claim|\.[a-z-]+)(?=[`/])/g),
+  ];
   expect(names.length).toBeGreaterThan(5);
   for (const [, name] of names) expect(code).toContain(name!.replace('ENGINE', ''));
 });

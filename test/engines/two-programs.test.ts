@@ -128,7 +128,9 @@ test('a setup that waits for another process reports it, and a cancel ends the w
   const [engines, closing] = [program(), program()];
   for (const one of [engines, closing]) {
     await one.install('core');
-    await vi.waitFor(async () => expect((await one.installation('core'))!.step).toContain('waiting for another asrpro'));
+    await vi.waitFor(async () =>
+      expect((await one.installation('core'))!.step).toContain('waiting for another asrpro'),
+    );
   }
   expect(await engines.cancel('core')).toMatchObject({ status: 'cancelled', step: null, error: null });
   await closing.close();
