@@ -26,7 +26,7 @@ export function measureMemory(worker: Worker, loaded: Loaded | null): MemoryBefo
       // Memory that a child of the worker still holds is not returned.
       const remaining = await footprint.remaining();
       // On a cluster, these include what its replicas hold on other machines; both contain the worker's own memory.
-      const { before: all, after: left } = worker.unloaded ?? { before: 0, after: 0 };
+      const { before: all, after: left } = (await worker.unloaded()) ?? { before: 0, after: 0 };
       const elsewhere = Math.max(0, all - resident);
       const heldElsewhere = Math.min(elsewhere, Math.max(0, left - resident));
       return {

@@ -59,7 +59,6 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
     const exited = new Promise<ExitReport>((resolve) => {
       child.once('exit', (code, signal) => {
         group.end();
-        link.close();
         setTimeout(release, STREAM_GRACE_MS).unref();
         const facts = { code, signal, lastWords: output.lastWords() };
         resolve(judgeExit(facts, group.wasSignalled(), () => oomKills() > killsBefore));

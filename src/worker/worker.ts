@@ -17,7 +17,11 @@ import type { WorkerHandle } from './handle.ts';
 import { askFirst, type Escalation, escalate, type KillStep, killAtOnce } from './kill-escalation.ts';
 import type { Footprint } from './memory.ts';
 import { createWatchdog, type Watchdog } from './watchdog.ts';
+import { within } from './within.ts';
 import { type CrashCode, clusterUnreachable, engineError, exitError, unresponsive } from './worker-errors.ts';
+
+/** How long the last message of a process may arrive after its exit was seen, in seconds. */
+const LAST_MESSAGE_SECONDS = 0.5;
 
 type WorkerState = 'starting' | 'ready' | 'stopping' | 'stopped' | 'crashed';
 
@@ -90,6 +94,7 @@ export class Worker {
   readonly #events: Partial<WorkerEvents>;
   readonly #pending = new Map<string, Pending>();
   readonly #hello = Promise.withResolvers<void>();
+  readonly #unloaded = Promise.withResolvers<{ before: number; after: number }>();
   #state: WorkerState = 'starting';
   #stop: Promise<StopReport> | null = null;
   #requests = 0;
@@ -97,7 +102,6 @@ export class Worker {
   #onCluster = false;
   /** Why its cluster is unreachable; null: it is reachable, or the worker has none. */
   #clusterError: string | null = null;
-  #unloaded: { before: number; after: number } | null = null;
 
   constructor(
     handle: WorkerHandle,
@@ -138,13 +142,17 @@ export class Worker {
   get device(): string {
     return this.#device;
   }
-  /** Memory before and after the unload, with replicas on other machines; null: it has none, or did not report it. */
-  get unloaded(): { before: number; after: number } | null {
-    return this.#onCluster ? this.#unloaded : null;
-  }
 
   footprint(): Footprint {
     return this.#handle.footprint();
+  }
+
+  /**
+   * After the exit: memory before and after the unload, with replicas on other machines. null: it has no replicas, or did
+   * not report their memory. On a busy machine the exit of the process is seen before its last message.
+   */
+  async unloaded(): Promise<{ before: number; after: number } | null> {
+    return this.#onCluster ? await within(this.#unloaded.promise, LAST_MESSAGE_SECONDS) : null;
   }
 
   /** Resolves when the process has identified itself. Throws `worker_start_failed` with the last line of its output. */
@@ -276,6 +284,7 @@ export class Worker {
   }
 
   #receive(message: WorkerMessage): void {
+    if (this.hasExited && message.type !== 'unloaded') return;
     switch (message.type) {
       case 'hello':
         return this.#receiveHello(message);
@@ -286,8 +295,7 @@ export class Worker {
         return this.#events.cluster?.(report);
       }
       case 'unloaded':
-        this.#unloaded = { before: message.memory_before, after: message.memory_after };
-        return;
+        return this.#unloaded.resolve({ before: message.memory_before, after: message.memory_after });
     }
     const subject = message.type === 'error' ? message.subject : 'job' in message ? message.job : message.request;
     const pending = this.#pending.get(subject);
@@ -317,6 +325,7 @@ export class Worker {
     if (!stopped) this.#log.error({ ...exit, inProgress }, `the worker ${describeExit(report)}`);
     this.#events.exited?.(report, error);
     this.#failAll(error);
+    void this.unloaded().finally(() => this.#handle.link.close());
     return report;
   }
 

@@ -1,4 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest';
+import type { LinkListener } from '../../src/wire/link.ts';
+import type { WorkerMessage } from '../../src/wire/messages.ts';
+import type { WorkerHandle } from '../../src/worker/handle.ts';
 import { groupLives, modelNamed, type Stage, stage } from './stage.ts';
 
 /** Unload and close: what they leave behind, what they report, and how long they take. */
@@ -57,6 +60,24 @@ it('an unload does not count memory as returned that a process left by the worke
     process.kill(grandchild, 'SIGKILL');
   }
 });
+
+it('an unload counts memory on other machines although the worker reports it after its exit', async () => {
+  const { residency } = on('on-cluster', {
+    disguise: (handle) => ({ ...handle, link: { ...handle.link, listen: (listener) => listenLate(handle, listener) } }),
+  });
+  await residency.load(a);
+  expect((await residency.unload()).memory.beforeBytes).toBeGreaterThan(4.7e9);
+});
+
+/** Delivers `unloaded` after the exit, as it happens on a busy machine. */
+function listenLate({ link, exited }: WorkerHandle, listener: LinkListener): void {
+  const deliver = (message: WorkerMessage): void => listener.message(message);
+  link.listen({
+    ...listener,
+    message: (message) =>
+      message.type === 'unloaded' ? void exited.then(() => setImmediate(deliver, message)) : deliver(message),
+  });
+}
 
 it('a worker that cannot be killed is reported in time, and no model is loaded beside it', async () => {
   let release = (): void => undefined;
