@@ -325,7 +325,8 @@ export class Worker {
     if (!stopped) this.#log.error({ ...exit, inProgress }, `the worker ${describeExit(report)}`);
     this.#events.exited?.(report, error);
     this.#failAll(error);
-    void this.unloaded().finally(() => this.#handle.link.close());
+    // On a cluster `unloaded` may still arrive; the handle closes the link a second later.
+    if (!this.#onCluster) this.#handle.link.close();
     return report;
   }
 
