@@ -81,7 +81,7 @@ describe('a worker', () => {
     const grandchild = Number(await text(light));
     expect(() => process.kill(grandchild, 0)).not.toThrow();
     await residency.unload();
-    await vi.waitFor(() => expect(() => process.kill(grandchild, 0)).toThrow());
+    await vi.waitFor(() => expect(() => process.kill(grandchild, 0)).toThrow(), { timeout: 20_000 });
   });
 
   it('that hangs in a job is ended after the time limit', async () => {
