@@ -1,5 +1,5 @@
 import type { Services } from '../app.ts';
-import { neededEnvironment } from '../engine-table.ts';
+import { requiredEnvironment } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { CommandContext } from './command.ts';
 import { pullModel } from './pull.ts';
@@ -7,7 +7,7 @@ import { setupEngine } from './setup.ts';
 
 /** Installs the engine environment and the default model where they are missing. */
 export async function installMissing(context: CommandContext, services: Services): Promise<void> {
-  const environment = neededEnvironment(context.config.cluster.address !== null);
+  const environment = requiredEnvironment(context.config.cluster.address !== null);
   const { installed } = await services.engines.status(environment);
   if (!installed) await setupEngine(context, services, environment);
   const model = await services.library.default();

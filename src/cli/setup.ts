@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Services } from '../app.ts';
-import { type EnvironmentId, enginesIn, environmentIds, firstEnvironment, isEnvironmentId } from '../engine-table.ts';
+import { defaultEnvironment, type EnvironmentId, enginesIn, environmentIds, isEnvironmentId } from '../engine-table.ts';
 import type { InstallStatus } from '../engines/types.ts';
 import { AsrproError } from '../errors.ts';
 import type { Command, CommandContext } from './command.ts';
@@ -22,7 +22,7 @@ export const setup: Command = {
     },
   },
   async run(context) {
-    const [id = firstEnvironment] = context.positionals;
+    const [id = defaultEnvironment] = context.positionals;
     if (!isEnvironmentId(id)) {
       throw new AsrproError('usage', `There is no engine ${id}.`, {
         hint: `Choose one of: ${environmentIds.join(', ')}.`,

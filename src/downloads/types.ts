@@ -1,7 +1,7 @@
-import type { JobStatus } from '../jobs/job.ts';
+import type { TaskStatus } from '../background-tasks/task.ts';
 
 /** What a progress bar shows. Bytes never go back except on a restart that `restarts` counts, and never pass the total. */
-export interface DownloadStatus extends JobStatus {
+export interface DownloadStatus extends TaskStatus {
   model: string;
   status: 'queued' | 'downloading' | 'verifying' | 'installed' | 'failed' | 'cancelled';
   bytesDone: number;

@@ -1,5 +1,5 @@
+import type { TaskStatus } from '../background-tasks/task.ts';
 import type { EnvironmentId } from '../engine-table.ts';
-import type { JobStatus } from '../jobs/job.ts';
 
 /** One Python environment with its engines, as `GET /v1/engines` shows it. */
 export interface EngineStatus {
@@ -20,7 +20,7 @@ export interface EngineStatus {
 }
 
 /** Installation of an environment, shared by all callers. */
-export interface InstallStatus extends JobStatus {
+export interface InstallStatus extends TaskStatus {
   engine: EnvironmentId;
   status: 'queued' | 'installing' | 'verifying' | 'installed' | 'failed' | 'cancelled';
   /** The current step, for people: "fetching ctranslate2". */
@@ -40,7 +40,7 @@ export interface Engines {
    */
   install(id: EnvironmentId, options?: { reinstall?: boolean; wheels?: string | null }): Promise<InstallStatus>;
   /** undefined: no job and not installed. */
-  job(id: EnvironmentId): Promise<InstallStatus | undefined>;
+  installation(id: EnvironmentId): Promise<InstallStatus | undefined>;
   /** Throws `install_not_found`. */
   cancel(id: EnvironmentId): Promise<InstallStatus>;
   /** Every change until the installation has ended, including the last one, or until the signal aborts. */

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { modelsDirectory, type Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { type EnvironmentId, neverHere, workerEngine } from '../engine-table.ts';
+import { type EnvironmentId, engineUnsupported, workerEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { aliasesOf, catalogueModels, reposOf } from './catalogue.ts';
@@ -44,7 +44,7 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
     /** Whether a model with all its files can be used, and if not, why. */
     async usable(engine, place) {
       const failed = place === null ? null : failures.reason(place);
-      const never = onCluster ? null : neverHere(engine, environment);
+      const never = onCluster ? null : engineUnsupported(engine, environment);
       const reason = never ?? failed ?? (await engineStatus(workerEngine(engine, onCluster).environment)).reason;
       return { ready: reason === null, reason, ...(failed === null ? {} : { broken: true }) };
     },

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { whyUnreadable } from '../config/foreign-file.ts';
 import type { Config } from '../config/schema.ts';
-import { type EngineId, engineRow, usualEngine } from '../engine-table.ts';
+import { defaultEngine, type EngineId, engineRow } from '../engine-table.ts';
 import { aliasesOf, CATALOGUE_CREATED, type CatalogueModel, reposOf, totalSize } from './catalogue.ts';
 import type { Model } from './model.ts';
 import type { Recognised } from './recognise.ts';
@@ -55,7 +55,7 @@ export async function customRow(entry: CustomModel, lookups: Lookups): Promise<M
   const installed = repo === undefined ? null : readInstalled(lookups.models, id);
   const place = entry.path === undefined ? modelFolder(lookups.models, id) : path.resolve(entry.path);
   const recognised = repo === undefined || installed !== null ? lookups.at(place) : null;
-  const engine = entry.engine ?? recognised?.engine ?? usualEngine;
+  const engine = entry.engine ?? recognised?.engine ?? defaultEngine;
   const family = recognised?.family ?? null;
   const reason =
     repo !== undefined && installed === null

@@ -1,4 +1,4 @@
-import { clusterEngine, whyNotHere } from '../../engine-table.ts';
+import { clusterEngine, environmentUnsupported } from '../../engine-table.ts';
 import type { Finding, Section } from './section.ts';
 
 /** What a cluster needs. Missing parts count as broken only if `cluster.address` is set. */
@@ -7,7 +7,7 @@ export const cluster: Section = {
   key: 'cluster',
   async examine(services, { config, paths, environment }) {
     const { address } = config.cluster;
-    const system = whyNotHere(clusterEngine.environment);
+    const system = environmentUnsupported(clusterEngine.environment);
     if (address === null) {
       const detail = system ?? 'Models run on this machine: `cluster.address` is not set.';
       return [{ name: 'address', state: 'absent', detail }];

@@ -1,4 +1,4 @@
-import { neededEnvironment } from '../../engine-table.ts';
+import { requiredEnvironment } from '../../engine-table.ts';
 import { asAsrproError } from '../../errors.ts';
 import type { Finding, Section } from './section.ts';
 
@@ -7,7 +7,7 @@ export const python: Section = {
   title: 'Python',
   key: 'python',
   async examine(services, { config, environment, paths }) {
-    const needed = neededEnvironment(config.cluster.address !== null);
+    const needed = requiredEnvironment(config.cluster.address !== null);
     const { python: installed } = await services.engines.status(needed);
     const { folderOfInterpreter, pythonBehind } = await import('../../engines/environment.ts');
     const used = installed === null ? null : pythonBehind(folderOfInterpreter(installed));
