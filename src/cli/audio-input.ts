@@ -145,7 +145,6 @@ function refuseOthers(argument: string, stats: Stats): void {
 function unreadable(argument: string, cause: unknown): AsrproError {
   const { code } = cause as NodeJS.ErrnoException;
   if (code === 'ENOENT' || code === 'ENOTDIR') return refused(`${argument} does not exist.`, cause);
-  if (code === 'EACCES' || code === 'EPERM') return refused(`${argument} cannot be read: permission is denied.`, cause);
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
     return refused(`There is no disk space left for a copy of ${argument}.`, cause, 'disk_full');
   }

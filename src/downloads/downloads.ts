@@ -52,7 +52,7 @@ export function createDownloads(options: DownloadsOptions): Downloads {
     }
     const { installModel, placeOf } = await import('./install-model.ts');
     const { signal } = task;
-    const onWait = (): void => log.info({ model: source.id }, 'waiting for another process that has the model in work');
+    const onWait = (): void => log.info({ model: source.id }, 'waiting for another process that downloads this model');
     const place = placeOf(models);
     const claim = await onDisk(place, () => takeModel(models, source.id, { signal, onWait }));
     try {

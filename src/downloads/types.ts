@@ -1,6 +1,6 @@
 import type { TaskStatus } from '../background-tasks/task.ts';
 
-/** What a progress bar shows. Bytes never go back except on a restart that `restarts` counts, and never pass the total. */
+/** Data for a progress bar. Bytes decrease only on a restart, which `restarts` counts, and never exceed the total. */
 export interface DownloadStatus extends TaskStatus {
   model: string;
   status: 'queued' | 'downloading' | 'verifying' | 'installed' | 'failed' | 'cancelled';

@@ -39,7 +39,7 @@ export function createEngines(options: EnginesOptions): Engines {
   /** Packages for NVIDIA GPUs exist only for Linux. */
   const nvidia = options.nvidia && process.platform === 'linux';
   const tasks = new BackgroundTasks<InstallStatus>({ log, stopped: { step: null }, failure: 'engine_install_failed' });
-  /** Held by this process, by folder. */
+  /** Claims of this process, by folder. */
   const uses = new Map<string, Promise<Claim | null>>();
   const locks = new Map<EnvironmentId, Lock>();
   /** Reads a lock on first use, so that no start waits for half a megabyte of names and hashes. */
@@ -84,7 +84,7 @@ export function createEngines(options: EnginesOptions): Engines {
     if (wheels !== null) (await import('./wheel-folder.ts')).requireMatching(wheels, id, lockOf(id));
     const place = enginesPlace(paths.engines);
     await makeFolder(paths.engines, place);
-    const onWait = (): void => task.change({ step: 'waiting for another asrpro that installs it' });
+    const onWait = (): void => task.change({ step: 'waiting for another asrpro process that installs it' });
     const claim = await onDisk(place, () => take(path.join(paths.engines, `${id}.claim`), { signal, onWait }));
     try {
       if (!reinstall && isComplete(id)) return total;

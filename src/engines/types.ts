@@ -39,7 +39,7 @@ export interface Engines {
    * the old environment stays usable until the new one is complete. `wheels`: a folder to install from, without network.
    */
   install(id: EnvironmentId, options?: { reinstall?: boolean; wheels?: string | null }): Promise<InstallStatus>;
-  /** undefined: no job and not installed. */
+  /** undefined: no installation has run and the environment is not installed. */
   installation(id: EnvironmentId): Promise<InstallStatus | undefined>;
   /** Throws `install_not_found`. */
   cancel(id: EnvironmentId): Promise<InstallStatus>;

@@ -129,7 +129,7 @@ test.runIf(posix)('a file without permission is said', async () => {
   const home = homeWithAudio();
   chmodSync(path.join(home, 'two.wav'), 0);
   // root may read everything
-  const said = process.getuid?.() === 0 ? '' : 'asrpro: two.wav cannot be read: permission is denied.';
+  const said = process.getuid?.() === 0 ? '' : 'asrpro: two.wav cannot be read: permission denied (EACCES).';
   expect((await transcribe(home, ['two.wav'])).err).toBe(said);
 });
 
