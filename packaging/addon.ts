@@ -4,7 +4,7 @@ import path from 'node:path';
 import { root } from './places.ts';
 import { nodeModulesVersion, type Target } from './targets.ts';
 
-/** How the addon's manifest describes a build of it. */
+/** A build of the addon, as its manifest describes it. */
 interface Build {
   os: string;
   arch: string;
@@ -15,7 +15,10 @@ interface Build {
 const ADDONS = 'node_modules/zeromq/build';
 const libc = { linux: 'glibc', darwin: 'libc', win32: 'msvc' };
 
-/** What zeromq is in the target: its JavaScript, the newest addon that the target's Node can load, what its loader reads. */
+/**
+ * The files of zeromq for the target: its JavaScript, the newest addon that the target's Node can load, and what its
+ * loader reads.
+ */
 export function addonFiles(target: Target): string[] {
   const require = createRequire(import.meta.url);
   require('zeromq');

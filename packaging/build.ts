@@ -1,6 +1,6 @@
 /**
- * `npm run build -- [--target TRIPLE|all] [--no-snapshot] [--no-uv]`: the JavaScript of the npm package in dist/ and, of it, the
- * executables; without `--target` the one for this machine. With `package` only the first, which is what `npm pack` needs.
+ * `npm run build -- [--target TRIPLE|all] [--no-snapshot] [--no-uv]` builds the npm package's JavaScript in dist/ and from it
+ * the executables; without `--target` only the one for this machine. `package` builds only the JavaScript, for `npm pack`.
  */
 import { parseArgs } from 'node:util';
 import { bundle } from './bundle.ts';

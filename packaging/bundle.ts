@@ -16,16 +16,16 @@ const common = {
   metafile: true,
 } satisfies BuildOptions;
 
-/** Parts of packages that every start would run and nothing uses. */
+/** Removes parts of packages that every start would load and asrpro does not use. */
 const withoutUnused = patched('without-unused', [
   // Error texts in fifty languages.
   { file: /zod[\\/]v4[\\/]locales[\\/]index\.js$/, change: onlyEnglish },
-  // pino looks for the file that called it, where it would look for a transport: there is none.
+  // pino finds the calling file to resolve transports; asrpro has none.
   {
     file: /pino[\\/]lib[\\/]caller\.js$/,
     change: (source) => replaced(source, /^.*getCallSites.*$/s, 'module.exports = () => [];'),
   },
-  // fastify compares versions of plugins, of which there are none, and can speak TLS and HTTP/2.
+  // asrpro uses no fastify plugins, whose versions semver compares, and neither TLS nor HTTP/2.
   { file: /fastify[\\/]lib[\\/]plugin-utils\.js$/, change: (source) => without(source, 'semver') },
   {
     file: /fastify[\\/]lib[\\/]server\.js$/,
@@ -49,9 +49,7 @@ function replaced(source: string, what: string | RegExp, by: string): string {
   return result;
 }
 
-/**
- * CommonJS in one file, in which every module still runs when it is first wanted; the names stay, for stack traces.
- */
+/** One CommonJS file. Each module still runs on first use, and names are kept for stack traces. */
 export const program = {
   ...common,
   format: 'cjs',
@@ -61,7 +59,7 @@ export const program = {
   plugins: [withoutUnused],
 } satisfies BuildOptions;
 
-/** Of the package, where zeromq is a package too: a native addon. */
+/** The npm package. zeromq stays a dependency because it contains a native addon. */
 const packageProgram = {
   ...program,
   external: ['zeromq'],
@@ -69,7 +67,7 @@ const packageProgram = {
   banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
 } satisfies BuildOptions;
 
-/** dist/asrpro.cjs, dist/program.cjs and dist/client.mjs, with the licences of what is in them. */
+/** Builds dist/asrpro.cjs, dist/program.cjs and dist/client.mjs, and collects the licences of their packages. */
 export async function bundle(): Promise<void> {
   rmSync(dist, { recursive: true, force: true });
   const entry = { entryPoints: ['src/main.ts'], outfile: 'dist/asrpro.cjs', plugins: [programApart] };
@@ -83,7 +81,7 @@ export async function bundle(): Promise<void> {
   writeFileSync(path.join(dist, LICENCES), licencesOf(files));
 }
 
-/** The entry switches the cache of compiled code on, which holds for files that are read later. */
+/** Keeps the program in a second file: the entry enables the compile cache, which applies only to files loaded later. */
 const programApart: Plugin = {
   name: 'program-apart',
   setup({ onResolve }) {
@@ -91,7 +89,7 @@ const programApart: Plugin = {
   },
 };
 
-/** dist/client/*.d.ts, for apps in TypeScript. */
+/** Writes dist/client/*.d.ts, for apps in TypeScript. */
 async function describeClient(): Promise<void> {
   const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const options = ['--ignoreConfig', '--declaration', '--emitDeclarationOnly', '--rewriteRelativeImportExtensions'];

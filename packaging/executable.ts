@@ -8,7 +8,7 @@ import { makeStandalone } from './standalone.ts';
 import { nodeOf } from './target-node.ts';
 import { executableName, type Target } from './targets.ts';
 
-/** Makes the executable for a target, from any machine. Returns its path. */
+/** Builds the executable for a target on any machine. Returns its path. */
 export async function buildExecutable(
   target: Target,
   options: { snapshot?: boolean; uv?: boolean; into?: string } = {},

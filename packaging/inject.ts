@@ -6,10 +6,10 @@ import { root } from './places.ts';
 import { executableName, type Target } from './targets.ts';
 import { withResources } from './windows-resources.ts';
 
-/** Where Node looks for a program inside itself. */
+/** The resource in which Node looks for a program inside its own executable. */
 const RESOURCE = 'NODE_SEA_BLOB';
 const MAC_SEGMENT = 'NODE_SEA';
-/** Node looks only when the digit after it is 1. */
+/** Node looks for a program only if the digit after this text is 1. */
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:';
 
 export interface Identity {
@@ -20,8 +20,8 @@ export interface Identity {
 }
 
 /**
- * Puts the program, a file that Node has put together, into the target's Node, also a file; signed where the platform starts
- * nothing unsigned.
+ * Injects the program (a blob that Node has built) into the target's Node. Both are paths of files. Signs the result for
+ * macOS, which does not start unsigned programs.
  */
 export async function injectProgram(node: string, target: Target, program: string, identity: Identity): Promise<void> {
   switch (target.platform) {
@@ -40,7 +40,7 @@ export async function injectProgram(node: string, target: Target, program: strin
   }
 }
 
-/** In a process of its own: it writes warnings about Node's sections that mean nothing. */
+/** Runs postject in its own process, because it prints harmless warnings about Node's sections. */
 async function postject(node: string, program: string, ...more: string[]): Promise<void> {
   const cli = path.join(root, 'node_modules', 'postject', 'dist', 'cli.js');
   await execa(process.execPath, [cli, node, RESOURCE, program, '--sentinel-fuse', FUSE.slice(0, -1), ...more]);

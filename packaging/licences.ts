@@ -9,7 +9,7 @@ interface PackageFacts {
   author?: string | { name?: string };
 }
 
-/** What of other people is in a program: name, licence and its text of every npm package, by the files that it consists of. */
+/** Name, version and licence text of every npm package that the given files belong to. */
 export function licencesOf(files: readonly string[]): string {
   const folders = new Set(files.map(packageFolder).filter((folder) => folder !== null));
   return joined([...folders].sort().map(licenceOf));

@@ -1,9 +1,7 @@
 /**
- * Signs executables for macOS ad hoc, which says nothing about who made them: macOS on Apple's processors starts none
- * without. Apple's own tool runs on macOS only.
- *
- * The signature is what Apple's linker writes: one code directory with the SHA-256 of each page. Its numbers are
- * big-endian (xnu: osfmk/kern/cs_blobs.h).
+ * Signs executables for macOS ad hoc, without an identity: Macs with Apple silicon start no unsigned program, and Apple's own
+ * tool runs only on macOS. As from Apple's linker, the signature is one code directory with the SHA-256 of each page; its
+ * numbers are big-endian (xnu: osfmk/kern/cs_blobs.h).
  */
 import { createHash } from 'node:crypto';
 import { MachO } from './macho.ts';
@@ -11,13 +9,13 @@ import { MachO } from './macho.ts';
 const PAGE_BITS = 12;
 const HASH_BYTES = 32;
 const SUPER_BLOB = { magic: 0xfade0cc0, bytes: 20 };
-/** Version 0x20400 knows which part of the file is the main program. */
+/** Since version 0x20400 the directory states which part of the file is the main program. */
 const DIRECTORY = { magic: 0xfade0c02, version: 0x20400, bytes: 88 };
 const AD_HOC = 0x2;
 const SHA256 = 2;
 const MAIN_BINARY = 1n;
 
-/** The image without the signature that it came with, which fits no changed file. */
+/** Removes the original signature, which does not match a changed file. */
 export function withoutSignature(image: Buffer): Buffer {
   const machO = new MachO(image);
   const signature = machO.signature();
@@ -29,7 +27,7 @@ export function withoutSignature(image: Buffer): Buffer {
   return image.subarray(0, signature.fileOffset);
 }
 
-/** The image with an ad-hoc signature at its end. */
+/** Appends an ad-hoc signature to the image. */
 export function signedAdHoc(image: Buffer, identifier: string): Buffer {
   const last = new MachO(image).segment('__LINKEDIT');
   if (last.fileOffset + last.fileBytes !== image.length) throw new Error('__LINKEDIT is not at the end of the file');
@@ -54,7 +52,7 @@ export function signedAdHoc(image: Buffer, identifier: string): Buffer {
   for (const [index, value] of [...superBlob, ...directory].entries())
     signed.writeUInt32BE(value, codeBytes + 4 * index);
   const at = codeBytes + SUPER_BLOB.bytes;
-  // Between these: fields for scattered files, teams and sizes past 4 GB, all 0.
+  // The fields in between (scatter list, team, sizes above 4 GB) stay 0.
   for (const [index, value] of [BigInt(program.fileOffset), BigInt(program.fileBytes), MAIN_BINARY].entries())
     signed.writeBigUInt64BE(value, at + 64 + 8 * index);
   signed.write(identifier, at + DIRECTORY.bytes);

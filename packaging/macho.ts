@@ -1,6 +1,6 @@
 /**
- * As much of Apple's executable format as signing needs: 64 bit, one architecture. The commands after the header say where in
- * the file each segment lies; the last segment, __LINKEDIT, runs to the end of the file and holds the signature.
+ * The parts of Apple's executable format that signing needs, for 64-bit files of one architecture. The commands after the
+ * header say where each segment lies. The last segment, __LINKEDIT, ends with the file and contains the signature.
  */
 const MAGIC = 0xfeedfacf;
 const HEADER_BYTES = 32;
@@ -11,18 +11,18 @@ const ARM64 = 0x0100000c;
 
 interface Segment {
   name: string;
-  /** Of its command in the file. */
+  /** Offset of its command in the file. */
   at: number;
   fileOffset: number;
   fileBytes: number;
 }
 
-/** A view of the commands of an image; what it writes goes into the image. */
+/** Reads and changes the commands of an image in place. */
 export class MachO {
   readonly image: Buffer;
 
   constructor(image: Buffer) {
-    if (image.readUInt32LE(0) !== MAGIC) throw new Error('this is no 64-bit Mach-O file of one architecture');
+    if (image.readUInt32LE(0) !== MAGIC) throw new Error('this is not a 64-bit Mach-O file of one architecture');
     this.image = image;
   }
 
@@ -47,7 +47,7 @@ export class MachO {
     throw new Error(`the Mach-O file has no segment ${name}`);
   }
 
-  /** Where the signature lies; null where there is none. */
+  /** Position of the signature; null where there is none. */
   signature(): { at: number; fileOffset: number; bytes: number } | null {
     for (const { kind, at } of this.#commands())
       if (kind === CODE_SIGNATURE)
@@ -55,7 +55,7 @@ export class MachO {
     return null;
   }
 
-  /** The file's end moves, and with it that of __LINKEDIT. */
+  /** Sets the end of __LINKEDIT to the new end of the file. */
   endAt(end: number): void {
     const { at, fileOffset } = this.segment('__LINKEDIT');
     const page = this.image.readUInt32LE(4) === ARM64 ? 0x4000 : 0x1000;
@@ -84,7 +84,7 @@ export class MachO {
     this.image.writeUInt32LE(this.#commandBytes + change * SIGNATURE_COMMAND_BYTES, 20);
   }
 
-  /** Offset in the file of the first section: the commands end before it. */
+  /** File offset of the first section; the commands must end before it. */
   #firstSection(): number {
     const offsets: number[] = [];
     for (const { kind, at } of this.#commands()) {

@@ -2,16 +2,13 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Plugin } from 'esbuild';
 
-/** A change to the source of a package, made while it is bundled. */
+/** A change to the source of a package, applied when it is bundled. */
 export interface Patch {
   file: RegExp;
   change(source: string): string;
 }
 
-/**
- * Applies patches. A package whose next version looks different ends the build: a patch that silently does nothing is a
- * program nobody has tested.
- */
+/** Applies patches. The build fails if a patch no longer matches its package, because the result would be untested. */
 export function patched(name: string, patches: readonly Patch[]): Plugin {
   return {
     name,
@@ -33,7 +30,7 @@ export function patched(name: string, patches: readonly Patch[]): Plugin {
   };
 }
 
-/** Puts code of ours in the place of a whole module. */
+/** Replaces a whole module with other code. The build fails if nothing imports the module. */
 export function inPlaceOf(specifier: RegExp, contents: string): Plugin {
   return {
     name: `in-place-of-${specifier.source}`,

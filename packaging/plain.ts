@@ -1,4 +1,7 @@
-/** The main script of an executable for another platform than the one that builds it: it loads at every start. */
+/**
+ * The main script of an executable that was built on another platform, so without a snapshot: every start loads the
+ * program.
+ */
 import { runCommandLine } from '../src/cli/run.ts';
 
 runCommandLine(process.argv.slice(2), process.env).then((code) => {

@@ -1,9 +1,7 @@
 /**
- * The main script of the executable. It runs when the executable is built; every start goes on from the heap that it left,
- * with the modules of `serve` loaded, which takes a third less time than to load them.
- *
- * So nothing in these modules may look at the environment, the machine or the clock while it loads, and nothing may hold
- * a socket. Modules that are imported later (`import()`) load as always.
+ * The main script of the executable. It runs at build time; every start continues from its heap, in which the modules of
+ * `serve` are loaded, and takes a third less time. While these modules load, they must not read the environment, the machine
+ * or the clock, or hold a socket. Modules behind `import()` load as usual.
  */
 import { startupSnapshot } from 'node:v8';
 import '../src/app.ts';
@@ -23,7 +21,7 @@ startupSnapshot.setDeserializeMainFunction(() => {
   });
 });
 
-/** Done once here and thrown away: the code that every start runs is in the snapshot compiled. */
+/** A trial run, so that the snapshot contains the compiled code of a start. */
 const { flags } = parseOptions(['--port', '0', '--watch-stdin'], serve.options);
 const { config } = loadConfig({ file: '', environment: {}, flags: configOverrides(flags, serve.options) });
 void createHttpServer({ config } as HttpServerDeps);

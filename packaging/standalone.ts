@@ -13,7 +13,7 @@ import { hostNode, nodeLicence } from './target-node.ts';
 import { hostTarget, nodeVersion, type Target } from './targets.ts';
 import { uvLicence, uvOf } from './uv.ts';
 
-/** What the program reads at run time, beside its own JavaScript. */
+/** Files that the program reads at run time, besides its own JavaScript. */
 const patterns = [
   'python-runtime/src/**/*.py',
   'python-runtime/locks/*.txt',
@@ -23,9 +23,9 @@ const patterns = [
 ];
 
 /**
- * What goes into the target's Node: the program in one file, or the heap after it has loaded, and the files it reads.
- * A heap can be kept for this machine only, with which it is made. `uv`: with the program that brings a Python where there is
- * none. Returns the file, in the folder.
+ * Builds the blob for the target's Node: the program as one file or as a snapshot of its heap, and the files that it reads.
+ * V8 can make a snapshot only for the platform that it runs on. `uv`: include uv, for machines without a Python. Returns
+ * the path of the blob, in `folder`.
  */
 export async function makeStandalone(
   target: Target,
@@ -51,8 +51,8 @@ export async function makeStandalone(
   const files = [...patterns.flatMap((pattern) => globSync(pattern, { cwd: root })), ...addonFiles(target)];
   const assets = Object.fromEntries(files.map((file) => [file.replaceAll('\\', '/'), path.join(root, file)]));
   const licences = path.join(folder, LICENCES);
-  const own = await licencesOfAll([...Object.keys(metafile.inputs), ...files]);
-  writeFileSync(licences, uv ? joined([own, await uvLicence(target)]) : own);
+  const texts = await licencesOfAll([...Object.keys(metafile.inputs), ...files]);
+  writeFileSync(licences, uv ? joined([texts, await uvLicence(target)]) : texts);
   assets[LICENCES] = licences;
   const inventory = path.join(folder, 'inventory.json');
   writeFileSync(inventory, JSON.stringify(inventoryOf(assets)));
@@ -60,7 +60,7 @@ export async function makeStandalone(
   const output = path.join(folder, 'program.blob');
   const config = path.join(folder, 'sea.json');
   const disableExperimentalSEAWarning = true;
-  // Not in the inventory: it is read where it is needed, and not unpacked with the others.
+  // uv is not in the inventory, because it is read on demand instead of being unpacked with the other files.
   const packed = uv ? { [UV_ASSET]: await uvOf(target) } : {};
   const sea = { main, output, disableExperimentalSEAWarning, useSnapshot, assets: { ...assets, inventory, ...packed } };
   writeFileSync(config, JSON.stringify(sea));
@@ -68,7 +68,10 @@ export async function makeStandalone(
   return output;
 }
 
-/** Of the npm packages, of what zeromq's addon was compiled with and its package does not name, and of Node. */
+/**
+ * Licences of the npm packages, of libsodium, which is compiled into zeromq's addon but not named in its package, and of
+ * Node.
+ */
 async function licencesOfAll(files: string[]): Promise<string> {
   const sodium = readFileSync(path.join(import.meta.dirname, 'libsodium-license.txt'), 'utf8');
   return joined([licencesOf(files), sodium, `Node.js ${nodeVersion}\n\n${await nodeLicence()}`]);
@@ -83,7 +86,7 @@ function inventoryOf(assets: Record<string, string>): { hash: string; files: str
 
 const unpack = JSON.stringify(path.join(import.meta.dirname, 'unpack.ts'));
 
-/** Files of the package are unpacked first, and zeromq is loaded from there. */
+/** In the executable, the files of the package come from its assets, and zeromq is loaded from the unpacked files. */
 const fileFromExecutable = patched('file-from-executable', [
   { file: /src[\\/]package-files\.ts$/, change: () => `export { packageFile } from ${unpack};` },
 ]);
@@ -95,9 +98,9 @@ const zeromqFromExecutable = inPlaceOf(
 );
 
 /**
- * Node's http holds what no snapshot can keep: it is loaded when the program makes a server. Its tables are looked at
- * earlier, and while the snapshot is made a server is nothing but what has listeners. Names and tables are those of the
- * Node inside the executable, which is another than the one that builds it.
+ * Replaces Node's http module, which no snapshot can contain, with one that loads it on first use. Its tables are available
+ * earlier, and at build time `createServer` returns a bare event emitter. Names and tables come from the Node inside the
+ * executable, which has another version than the Node that builds it.
  */
 async function httpOnUse(): Promise<Plugin> {
   const question = "const h = require('http'); JSON.stringify([h.METHODS, h.STATUS_CODES, Object.keys(h)])";

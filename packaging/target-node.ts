@@ -7,18 +7,18 @@ import { hostTarget, nodeVersion, type Target, targets } from './targets.ts';
 
 const cache = path.join(envPaths('asrpro-build', { suffix: '' }).cache, `node-${nodeVersion}`);
 
-/** The target's Node, out of its npm package, which is fetched once for each version. */
+/** The target's Node from its npm package, which is fetched once per version. */
 export async function nodeOf(target: Target): Promise<string> {
   const program = path.join('bin', target.platform === 'win32' ? 'node.exe' : 'node');
   return path.join(await unpackedPackage(target), program);
 }
 
-/** The Node of the targets' version that runs on this machine: it makes what is injected into all of them. */
+/** The targets' version of Node for this machine. It builds the blob for all targets. */
 export async function hostNode(): Promise<string> {
   return await nodeOf(hostTarget());
 }
 
-/** Node's licence, with those of all that is inside it. The packages for Windows lack it. */
+/** Node's licence file, which includes the licences of its own dependencies. The packages for Windows lack it. */
 export async function nodeLicence(): Promise<string> {
   const [withLicence] = targets.filter(({ platform }) => platform !== 'win32');
   const source = process.platform === 'win32' ? withLicence! : hostTarget();
@@ -31,7 +31,7 @@ async function unpackedPackage(target: Target): Promise<string> {
   return path.join(folder, 'package');
 }
 
-/** Unpacked aside and renamed: a folder with the final name is whole, also when two builds fetch at once. */
+/** Unpacks beside the final folder and renames, so that it is always complete, even if two builds fetch at once. */
 async function fetchPackage({ nodePackage, integrity }: Target, folder: string): Promise<void> {
   const building = `${folder}.${process.pid}`;
   mkdirSync(building, { recursive: true });

@@ -1,20 +1,20 @@
-/** A platform that an executable is built for, and the npm package that carries its Node. */
+/** A platform to build an executable for, and the npm package that contains its Node. */
 export interface Target {
-  /** As Tauri and Rust name the platform. */
+  /** The platform's name in Tauri and Rust. */
   triple: string;
   platform: 'linux' | 'darwin' | 'win32';
   arch: 'x64' | 'arm64';
   nodePackage: string;
-  /** Of the package in `nodeVersion`, as the lock file of npm would hold it. */
+  /** Integrity hash of the package in `nodeVersion`, as in npm's lock file. */
   integrity: string;
 }
 
 /**
- * One Node for all: the newest that npm carries for all six. The blob that is injected has to come from exactly the same
- * version, and zeromq has addons for it on every platform.
+ * The version of Node in all executables: the newest that npm has for all six platforms. The injected blob must come from
+ * exactly this version, and zeromq has addons for it on every platform.
  */
 export const nodeVersion = '22.23.2';
-/** Of its addons (`process.versions.modules`). */
+/** Its ABI version for addons (`process.versions.modules`). */
 export const nodeModulesVersion = 127;
 
 export const targets: readonly Target[] = [
@@ -44,14 +44,14 @@ export const targets: readonly Target[] = [
   },
 ];
 
-/** The target that this machine is. */
+/** The target for this machine. */
 export function hostTarget(): Target {
   const host = targets.find(({ platform, arch }) => platform === process.platform && arch === process.arch);
   if (host === undefined) throw new Error(`there is no executable for ${process.platform} ${process.arch}`);
   return host;
 }
 
-/** `all`, a triple, or nothing for this machine. */
+/** Targets by name: `all`, a triple, or undefined for this machine. */
 export function targetsNamed(name: string | undefined): readonly Target[] {
   if (name === undefined) return [hostTarget()];
   if (name === 'all') return targets;

@@ -1,6 +1,6 @@
 /**
- * `node packaging/try.ts FILE`: starts an executable on the system it is for, as an app would: ready line, an upload, the addon,
- * the end of stdin. Throws at the first thing that is wrong.
+ * `node packaging/try.ts FILE` tests an executable on its own platform, as an app would use it: ready line, an upload, the
+ * addon, the end of stdin. Throws at the first problem.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -40,6 +40,6 @@ try {
   assert.equal(code, 0);
 } finally {
   child.kill('SIGKILL');
-  // Windows keeps the addon's file until this process ends.
+  // Windows locks the addon's file until this process ends.
   if (process.platform !== 'win32') rmSync(home, { recursive: true, force: true });
 }

@@ -1,6 +1,6 @@
 /**
- * Stands for `src/package-files.ts` in the executable, which holds the files as assets: they are unpacked once, into a
- * folder named by their hash. Nothing else is on the machine's disk beside the executable.
+ * Replaces `src/package-files.ts` in the executable, which contains the package's files as assets. They are unpacked once,
+ * into a folder named by their hash.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { hold } from '../src/claims/claim.mjs';
 import { IN_USE, removeIfUnused } from '../src/claims/unused.ts';
 import { resolvePaths } from '../src/config/paths.ts';
 
-/** Asset that lists the others, by path, and their hash. */
+/** The asset that lists the paths of the others and their common hash. */
 interface Inventory {
   hash: string;
   files: string[];
@@ -23,19 +23,19 @@ export function packageFile(relative: string): string {
   return path.join(unpacked, relative);
 }
 
-/** The folder with all files. This process holds it while it runs. */
+/** Unpacks the files if necessary and returns their folder. This process claims the folder while it runs. */
 function unpack(): string {
   const { hash, files } = JSON.parse(getAsset('inventory', 'utf8')) as Inventory;
   const programs = path.join(resolvePaths().data, 'program');
   const folder = path.join(programs, hash);
   const isNew = !existsSync(folder);
   if (isNew) write(files, folder);
-  void holdAndClear(programs, folder, isNew);
+  void claimAndTidy(programs, folder, isNew);
   return folder;
 }
 
-/** What older versions and unpacking that was killed have left goes. No start fails for what cannot be held or removed. */
-async function holdAndClear(programs: string, folder: string, isNew: boolean): Promise<void> {
+/** Removes unused folders of other versions and of killed starts. A failed claim or removal must not prevent the start. */
+async function claimAndTidy(programs: string, folder: string, isNew: boolean): Promise<void> {
   try {
     await hold(path.join(folder, IN_USE));
     if (!isNew) return;
@@ -43,11 +43,11 @@ async function holdAndClear(programs: string, folder: string, isNew: boolean): P
       if (name !== path.basename(folder)) await removeIfUnused(path.join(programs, name));
     }
   } catch {
-    // The next version's first start tries again.
+    // The first start of the next version tries again.
   }
 }
 
-/** Built aside and renamed, so that a folder with the final name is whole, also when two starts race. */
+/** Writes beside the final folder and renames, so that it is always complete, even if two starts race. */
 function write(files: readonly string[], folder: string): void {
   const building = `${folder}.${randomBytes(8).toString('hex')}`;
   for (const file of files) {

@@ -10,7 +10,7 @@ import type { Target } from './targets.ts';
 
 const cache = path.join(envPaths('asrpro-build', { suffix: '' }).cache, `uv-${UV_VERSION}`);
 
-/** The wheel of uv for the target, fetched once by the pip of this machine, which knows the package index. */
+/** uv's wheel for the target, fetched once with this machine's pip, which knows the package index. */
 export async function uvOf({ platform, arch, triple }: Target): Promise<string> {
   const wheel = uvWheel(platform, arch);
   if (wheel === null) throw new Error(`there is no uv for ${triple}; build with --no-uv`);
@@ -21,15 +21,15 @@ export async function uvOf({ platform, arch, triple }: Target): Promise<string> 
   return file;
 }
 
-/** Its licence, from the wheel for any target. */
+/** uv's licence, from the wheel for the target. */
 export async function uvLicence(target: Target): Promise<string> {
   const wheel = readFileSync(await uvOf(target));
   const text = await zipMember(wheel, (name) => name.endsWith('/licenses/LICENSE-MIT'));
-  if (text === null) throw new Error(`the wheel of uv ${UV_VERSION} holds no licence`);
+  if (text === null) throw new Error(`the wheel of uv ${UV_VERSION} contains no licence`);
   return `uv ${UV_VERSION}\n\n${text.toString('utf8')}`;
 }
 
-/** Fetched aside and renamed, also when two builds fetch at once. */
+/** Fetches beside the final path and renames, so that two builds can fetch at once. */
 async function fetch(name: string, sha256: string, file: string): Promise<void> {
   const building = `${file}.${process.pid}`;
   mkdirSync(building, { recursive: true });

@@ -5,7 +5,7 @@ const RAW_DATA = 10;
 const ICON_GROUP = 14;
 const ENGLISH = { lang: 1033, codepage: 1200 };
 
-/** What Windows shows of a file: in its properties, in the task manager, when it asks for permission. */
+/** What Windows shows about a program: in its properties, in the task manager, and when it asks for permission. */
 export interface Shown {
   name: string;
   description: string;
@@ -15,8 +15,7 @@ export interface Shown {
 }
 
 /**
- * The executable with one more resource, and with our name instead of Node's. Node's signature goes: it holds for the
- * unchanged file only.
+ * Adds a resource and replaces Node's name and icon. Drops Node's signature, which is valid only for the unchanged file.
  */
 export function withResources(image: Buffer, resource: { name: string; content: Buffer }, shown: Shown): Buffer {
   const executable = NtExecutable.from(image, { ignoreCert: true });

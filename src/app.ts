@@ -2,11 +2,11 @@ import path from 'node:path';
 import { allClosed, endProcessLater } from './closing.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { loadOnCluster, rayEnvironment } from './cluster/settings.ts';
-import { inFolder } from './config/own-folder.ts';
 import type { Paths } from './config/paths.ts';
 import type { Config } from './config/schema.ts';
 import { lastCrash, selectedModel } from './config/store.ts';
 import type { Devices } from './devices/types.ts';
+import { homePlace, onDisk } from './disk-error.ts';
 import type { Downloads } from './downloads/types.ts';
 import { isEngineId, workerEngine } from './engine-table.ts';
 import type { Engines } from './engines/types.ts';
@@ -20,7 +20,7 @@ import { createTranscriptionService } from './transcription/service.ts';
 import type { TranscriptionService } from './transcription/types.ts';
 import { createRunDirectory, type RunDirectory, sweepRunDirectories } from './wire/run-directory.ts';
 import type { StartWorker } from './worker/handle.ts';
-import type { Patience } from './worker/worker.ts';
+import type { Timeouts } from './worker/worker.ts';
 
 /** The end of an application on a cluster takes so long at the most: its processes are waited for. */
 const CLUSTER_STOP_SECONDS = 15;
@@ -72,7 +72,7 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
   const { config, paths, log } = parts;
   const swept = await sweepRunDirectories(paths.run);
   if (swept > 0) log.info({ folders: swept }, 'removed what a crash had left');
-  const run = inFolder(paths.run, parts.environment, () => createRunDirectory(paths.run));
+  const run = await onDisk(homePlace(paths.run, parts.environment), () => createRunDirectory(paths.run));
   const removeRun = (): void => run.remove();
   process.once('exit', removeRun);
   await run.claimed;
@@ -89,7 +89,7 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
   };
   const residency = createResidency({
     log,
-    ...{ start: backend.start, patience: patience(config) },
+    ...{ start: backend.start, timeouts: timeouts(config) },
     maxQueue: config.server.maxQueue,
     queueSeconds: config.server.queueSeconds,
     drainSeconds: config.server.drainSeconds,
@@ -152,7 +152,7 @@ async function buildReal(parts: ServiceParts, run: RunDirectory): Promise<Backen
     { createEngines },
     { createDevices },
     { mayHaveCuda },
-    { keptOutcomes },
+    { createOutcomeCache },
     { createModelLibrary },
     { createDownloads },
     process,
@@ -162,7 +162,7 @@ async function buildReal(parts: ServiceParts, run: RunDirectory): Promise<Backen
     import('./engines/engines.ts'),
     import('./devices/devices.ts'),
     import('./devices/detect.ts'),
-    import('./devices/kept-outcomes.ts'),
+    import('./devices/outcome-cache.ts'),
     import('./models/library.ts'),
     import('./downloads/downloads.ts'),
     import('./worker/process.ts'),
@@ -198,8 +198,8 @@ async function buildReal(parts: ServiceParts, run: RunDirectory): Promise<Backen
       elsewhere?.devices ??
       createDevices({
         ...{ config, log, engines, environment, runtimeRoot },
-        kept: keptOutcomes(path.join(paths.cache, 'devices.json')),
-        probe: createProbe(start, patience(config), log),
+        cache: createOutcomeCache(path.join(paths.cache, 'devices.json')),
+        probe: createProbe(start, timeouts(config), log),
       }),
     downloads: createDownloads({ config, paths, log, library, pip: () => engines.pip(), environment }),
   };
@@ -253,7 +253,7 @@ async function loadSettings(model: Model, config: Config, devices: Devices) {
  * large-v3 on two old cores needs minutes for that, so a job gets five minutes a window and less where the audio is
  * shorter than one.
  */
-function patience(config: Config): Patience {
+function timeouts(config: Config): Timeouts {
   return {
     hello: 60,
     load: config.worker.loadTimeoutSeconds,

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import tls, { type SecureContext } from 'node:tls';
 
-/** Where Linux systems and macOS keep the certificates that they trust. */
+/** Where Linux distributions and macOS keep their trusted certificates. */
 const SYSTEM = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
@@ -10,18 +10,18 @@ const SYSTEM = [
   '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
   '/etc/ssl/cert.pem',
 ];
-/** What people set for OpenSSL, Node, requests, curl and pip, the hub's other clients among them. */
+/** Variables that users set for OpenSSL, Node, requests, curl, pip, and the hub's own clients. */
 const FILES = ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'PIP_CERT'];
 
 /**
- * Trusts what Node trusts, what the system trusts, and the certificates that the variables name: behind a company's proxy
- * only those are right. Takes about 0.1 s, so it is made once for a client.
+ * Trusts the certificates of Node and of the system, and those that the variables name: behind a company's proxy only
+ * those work. Building it takes about 0.1 s, so a client builds it once.
  */
 export function trustedContext(environment: NodeJS.ProcessEnv): SecureContext {
   return tls.createSecureContext({ ca: trustedCertificates(environment) });
 }
 
-/** The same for a program that reads a file of certificates. */
+/** Writes the same certificates to a file, for a program that reads one. */
 export function writeTrusted(file: string, environment: NodeJS.ProcessEnv): string {
   writeFileSync(file, `${trustedCertificates(environment).join('\n')}\n`);
   return file;
@@ -29,7 +29,7 @@ export function writeTrusted(file: string, environment: NodeJS.ProcessEnv): stri
 
 function trustedCertificates(environment: NodeJS.ProcessEnv): string[] {
   const found = new Set<string>();
-  // Node 20 has none of these.
+  // Node 20 has no getCACertificates.
   const { getCACertificates = () => tls.rootCertificates } = tls as Partial<typeof tls>;
   for (const kind of ['default', 'bundled', 'system'] as const) {
     for (const one of getCACertificates(kind)) found.add(one.trim());
@@ -41,7 +41,7 @@ function trustedCertificates(environment: NodeJS.ProcessEnv): string[] {
   return [...found];
 }
 
-/** Of a file, or of all files in a folder. Empty for what cannot be read. */
+/** Reads one file, or all files in a folder. Empty where nothing can be read. */
 function certificatesAt(file: string): string[] {
   try {
     const texts = readdirSync(file).map((name) => readText(path.join(file, name)));

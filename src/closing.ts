@@ -1,5 +1,5 @@
 import type { Log } from './log.ts';
-import { within } from './worker/kill-ladder.ts';
+import { within } from './worker/within.ts';
 
 /** A room that is told to close, and how long its end is waited for, in seconds. */
 export interface ClosingRoom {

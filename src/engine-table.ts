@@ -1,16 +1,16 @@
 /**
- * Every engine and every environment, one row each; nothing else names them all. A new engine is a row here, a recogniser
- * of its files (models/recognise.ts, which does not compile without it), and its module in the worker.
+ * The only list of all engines and environments. A new engine needs a row here, a recogniser of its files in
+ * models/recognise.ts (which does not compile without one), and its module in the worker.
  */
 
 export const deviceKinds = ['cuda', 'mps', 'cpu'] as const;
 export type DeviceKind = (typeof deviceKinds)[number];
 
-/** What a model is, told by its files or by the catalogue. What it can do follows from this and from its engine. */
+/** The kind of a model, from its files or the catalogue. Family and engine together determine the capabilities. */
 export const families = ['whisper', 'turbo', 'distil', 'english-only', 'tdt', 'rnnt', 'ctc', 'aed'] as const;
 export type Family = (typeof families)[number];
 
-/** What requests may ask for; whatever else an engine lacks is ignored. */
+/** A request for a capability that a model lacks is refused. Other options that an engine lacks are ignored. */
 export interface Capabilities {
   tasks: readonly ('transcribe' | 'translate')[];
   wordTimestamps: boolean;
@@ -19,24 +19,24 @@ export interface Capabilities {
 
 export interface EnvironmentRow {
   /**
-   * Names in `locks`, in the order of their installation, and when each is installed. `all`: always. `nvidia`: on a machine
-   * with an NVIDIA driver. `cpu-torch`: tried first on one without. `torch`: where that gave none. `cuda`: where torch is a
-   * build for CUDA; gigabytes that a CPU build does not need.
+   * Lock files in order of installation, and when each is installed. `all`: always. `nvidia`: with an NVIDIA driver.
+   * `cpu-torch`: tried first without one. `torch`: when `cpu-torch` was not installed. `cuda`: when torch is a build for
+   * CUDA, which needs gigabytes of libraries.
    */
   locks: Readonly<Record<string, 'all' | 'nvidia' | 'cpu-torch' | 'torch' | 'cuda'>>;
-  /** The version of Python that is taken first on a machine without an NVIDIA driver; null: whichever suits the engines best. */
+  /** The Python version preferred on a machine without an NVIDIA driver; null: the usual order. */
   cpuPython: string | null;
-  /** Space that an installation takes, in bytes; measured on Linux x86-64. */
+  /** Disk space of an installation, in bytes; measured on Linux x86-64. */
   sizeBytes: number;
-  /** The same with the packages of the roles `nvidia` and `cuda`. */
+  /** Disk space with the lock files `nvidia` and `cuda`. */
   cudaSizeBytes: number;
-  /** What must import, in the new environment, before it counts as installed. */
+  /** Modules that must be importable before the environment counts as installed. */
   imports: readonly string[];
-  /** Distributions whose versions are shown, of those that are there. */
+  /** Distributions whose versions are shown when they are installed. */
   shown: readonly string[];
-  /** Distributions whose files the packages of the role `nvidia` bring in another build: removed before these come. */
+  /** Distributions that the `nvidia` lock file replaces with another build. They are removed before it is installed. */
   replaced: readonly string[];
-  /** Systems, as `platform-arch` of Node, that its packages exist for; absent: all that asrpro runs on. */
+  /** `platform-arch` of Node for which its packages exist; absent: all that asrpro supports. */
   systems?: readonly string[];
 }
 
@@ -52,7 +52,7 @@ const environments = {
   },
   nemo: {
     locks: { 'nemo-torch-cpu': 'cpu-torch', 'nemo-torch': 'torch', 'nemo-cuda': 'cuda', nemo: 'all' },
-    // The CPU build of torch, 4 GB smaller, is locked for this one alone.
+    // The CPU build of torch, which is 4 GB smaller, is locked for this version only.
     cpuPython: '3.11',
     sizeBytes: 2_460_000_000,
     cudaSizeBytes: 6_500_000_000,
@@ -68,23 +68,23 @@ const environments = {
     imports: ['ray.serve', 'faster_whisper', 'ctranslate2', 'onnx_asr', 'onnxruntime', 'zmq', 'msgspec', 'psutil'],
     shown: ['ray', 'faster-whisper', 'ctranslate2', 'onnx-asr', 'onnxruntime', 'onnxruntime-gpu'],
     replaced: ['onnxruntime'],
-    // Elsewhere Ray has one machine at most.
+    // On other systems Ray supports a single machine only.
     systems: ['linux-x64', 'linux-arm64'],
   },
 } satisfies Record<string, EnvironmentRow>;
 
 export type EnvironmentId = keyof typeof environments;
 export const environmentIds = Object.keys(environments) as EnvironmentId[];
-/** What a first use needs; the others are for those who want them. */
-export const firstEnvironment: EnvironmentId = 'core';
+/** The environment that a first use installs. */
+export const defaultEnvironment: EnvironmentId = 'core';
 
 interface EngineRow {
   environment: EnvironmentId;
-  /** The kinds of device that it has code for, best first. */
+  /** Supported kinds of device, best first. */
   devices: readonly DeviceKind[];
-  /** It computes by MLX, which is installed on Macs with Apple silicon alone. */
+  /** It uses MLX, which is installed only on Macs with Apple silicon. */
   apple: boolean;
-  /** @param family null: not known. */
+  /** @param family null: unknown. */
   capabilities(family: Family | null): Capabilities;
 }
 
@@ -93,8 +93,8 @@ const engines = {
     environment: 'core',
     devices: ['cuda', 'mps', 'cpu'],
     apple: false,
-    // Turbo and the distilled models were not trained to translate: they answer in the language of the speech. CTranslate2
-    // scores a whole window and not its tokens.
+    // Turbo and distilled models were not trained to translate: they answer in the language of the speech. CTranslate2
+    // has one score for a window and none for its tokens.
     capabilities: (family) => ({
       tasks: family === 'whisper' ? ['transcribe', 'translate'] : ['transcribe'],
       wordTimestamps: true,
@@ -105,8 +105,8 @@ const engines = {
     environment: 'core',
     devices: ['cuda', 'cpu'],
     apple: false,
-    // Its Whisper is greedy and has neither times nor probabilities; Canary (`aed`) lacks the times and translates; the
-    // others have both for each token.
+    // Its Whisper decoder is greedy and returns neither times nor probabilities. Canary (`aed`) returns probabilities
+    // and translates. The other families return times and probabilities for each token.
     capabilities: (family) => {
       const timed = family === null || isTransducerOrCtc(family);
       const canary = family === 'aed';
@@ -127,22 +127,22 @@ const engines = {
     environment: 'nemo',
     devices: ['cuda', 'mps', 'cpu'],
     apple: false,
-    // NeMo's confidence is a measure of entropy and no probability.
+    // NeMo's confidence is an entropy measure, not a probability.
     capabilities: () => ({ tasks: ['transcribe'], wordTimestamps: true, logprobs: false }),
   },
 } satisfies Record<string, EngineRow>;
 
 export type EngineId = keyof typeof engines;
-/** The mock has no row: it needs nothing of all this. */
+/** The mock has no row, because it has no environment and no devices. */
 export type ModelEngine = EngineId | 'mock';
 export const engineIds = Object.keys(engines) as EngineId[];
 
-/** Has no models and no devices of its own: it runs those of every other engine on the machines of a Ray cluster. */
+/** Runs the models of all other engines on the machines of a Ray cluster. */
 export const clusterEngine = { id: 'ray', environment: 'cluster' } as const;
-/** What a worker process is started as. */
+/** The engine that a worker process starts as. */
 export type WorkerEngine = EngineId | typeof clusterEngine.id;
-/** What a model of the configuration counts as until its files are there. */
-export const usualEngine: EngineId = 'faster-whisper';
+/** The engine assumed for a configured model that is not downloaded yet. */
+export const defaultEngine: EngineId = 'faster-whisper';
 
 export function environmentRow(id: EnvironmentId): EnvironmentRow {
   return environments[id];
@@ -152,13 +152,13 @@ export function engineRow(id: EngineId): EngineRow {
   return engines[id];
 }
 
-/** A Mac with Apple silicon; the tests, which run on Linux, say so with ASRPRO_TEST_MLX, see `pythonWorker`. */
+/** Whether this is a Mac with Apple silicon. ASRPRO_TEST_MLX simulates one, see docs/devices.md. */
 export function isAppleSilicon(environment: NodeJS.ProcessEnv): boolean {
   return (process.platform === 'darwin' && process.arch === 'arm64') || environment.ASRPRO_TEST_MLX !== undefined;
 }
 
-/** Why an engine can never run on this machine, as one sentence; null where it can. */
-export function neverHere(id: EngineId, environment: NodeJS.ProcessEnv): string | null {
+/** Why an engine cannot run on this machine, as one sentence; null: it can. */
+export function engineUnsupported(id: EngineId, environment: NodeJS.ProcessEnv): string | null {
   if (!engines[id].apple || isAppleSilicon(environment)) return null;
   return `${id} needs a Mac with Apple silicon: choose a model of another engine.`;
 }
@@ -176,24 +176,24 @@ export function enginesIn(environment: EnvironmentId): WorkerEngine[] {
   return engineIds.filter((id) => engines[id].environment === environment);
 }
 
-/** The engine whose worker loads a model of `engine`: its own, or the one for the cluster that all models run on. */
+/** The engine whose worker loads a model of `engine`: that engine, or `ray` when models run on a cluster. */
 export function workerEngine(engine: EngineId, onCluster: boolean): { id: WorkerEngine; environment: EnvironmentId } {
   return onCluster ? clusterEngine : { id: engine, environment: engines[engine].environment };
 }
 
-/** What nothing works without. */
-export function neededEnvironment(onCluster: boolean): EnvironmentId {
-  return onCluster ? clusterEngine.environment : firstEnvironment;
+/** The environment without which no model can be loaded. */
+export function requiredEnvironment(onCluster: boolean): EnvironmentId {
+  return onCluster ? clusterEngine.environment : defaultEnvironment;
 }
 
-/** Why an environment cannot exist on a system, as one sentence; null where it can. */
-export function whyNotHere(
+/** Why an environment cannot be installed on a system, as one sentence; null: it can. */
+export function environmentUnsupported(
   id: EnvironmentId,
   { platform, arch }: Pick<NodeJS.Process, 'platform' | 'arch'> = process,
 ): string | null {
   const { systems }: EnvironmentRow = environments[id];
   if (systems === undefined || systems.includes(`${platform}-${arch}`)) return null;
-  return `The engine environment '${id}' exists for ${systems.join(' and ')} alone, and this machine is ${platform}-${arch}.`;
+  return `The engine environment '${id}' exists only for ${systems.join(' and ')}; this machine is ${platform}-${arch}.`;
 }
 
 function isTransducerOrCtc(family: Family): boolean {

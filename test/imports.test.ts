@@ -3,31 +3,19 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { checkout } from './setup/checkout.ts';
 
-/** Rooms of src/, highest first (docs/architecture.md). A room imports from lower layers, of types too; app.ts connects them. */
-const layers = [
-  ['main', 'bootstrap', 'client'],
-  ['cli'],
-  ['app'],
-  ['closing'],
-  ['http'],
-  ['transcription'],
-  ['residency'],
-  ['mock', 'cluster'],
-  ['downloads', 'devices'],
-  ['models', 'engines', 'worker'],
-  ['wire', 'jobs'],
-  ['log'],
-  ['config', 'network'],
-  ['certificates', 'disk-error', 'python-environment'],
-  ['errors', 'version', 'package-files', 'claims', 'engine-table'],
-];
+/** Rooms of src/ and the number of their layer, from docs/architecture.md. A room imports from higher numbers only. */
+const layers = new Map(
+  [...readFileSync(path.join(checkout, 'docs', 'architecture.md'), 'utf8').matchAll(/^ ?(\d+) {2}([\w-]+)[/.]/gm)].map(
+    ([, layer, room]) => [room!, Number(layer)],
+  ),
+);
 
 const source = path.join(checkout, 'src');
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .map((file) => file.replaceAll(path.sep, '/'))
   .filter((file) => /\.m?ts$|\.mjs$/.test(file));
 
-/** Files in src/ that a file imports, static and dynamic. `types`: those too that only lend a type. */
+/** Files in src/ that a file imports, statically or dynamically. With `types`, also files that it imports only types from. */
 function importsOf(file: string, types: boolean): string[] {
   const text = readFileSync(path.join(source, file), 'utf8');
   const found = [...text.matchAll(/^(?:import|export) (type )?[^;]*?from '(\.[^']+)'|import\('(\.[^']+)'\)/gm)];
@@ -42,12 +30,12 @@ function roomOf(file: string): string {
 }
 
 function layerOf(file: string): number {
-  const layer = layers.findIndex((rooms) => rooms.includes(roomOf(file)));
-  expect(layer, `${file} belongs to no layer of this test`).toBeGreaterThanOrEqual(0);
+  const layer = layers.get(roomOf(file));
+  if (layer === undefined) throw new Error(`${file} belongs to no room of docs/architecture.md`);
   return layer;
 }
 
-test('imports go one way, those of types too', () => {
+test('imports, also of types, go from higher layers to lower ones', () => {
   expect(files.length).toBeGreaterThan(150);
   const wrong = files.flatMap((file) =>
     importsOf(file, true)
@@ -57,12 +45,16 @@ test('imports go one way, those of types too', () => {
   expect(wrong).toEqual([]);
 });
 
-test('the client, which apps get alone, imports nothing of the program', () => {
+test('docs/architecture.md lists the rooms that exist', () => {
+  expect([...layers.keys()].sort()).toEqual([...new Set(files.map(roomOf))].sort());
+});
+
+test('the client imports no other room, because apps get it alone', () => {
   const own = files.filter((file) => roomOf(file) === 'client');
   expect(own.flatMap((file) => importsOf(file, true)).filter((target) => roomOf(target) !== 'client')).toEqual([]);
 });
 
-test('no file imports itself over others', () => {
+test('no file imports itself through other files', () => {
   const done = new Set<string>();
   const visit = (file: string, way: string[]): void => {
     expect(way, `${[...way, file].join(' -> ')}`).not.toContain(file);

@@ -15,6 +15,8 @@ export interface Order {
   keywords?: string[];
   /** Start times of the words too. */
   words?: boolean;
+  /** Which of several runs of the library; the product gives the same text each time. */
+  run?: number;
 }
 
 export interface Heard {
@@ -43,8 +45,12 @@ export async function direct(model: string, kind: Kind): Promise<Listen> {
     if (line.endsWith('}}')) known.set(JSON.parse(line).key, JSON.parse(line).heard);
   }
   return async (orders) => {
-    const keys = orders.map(({ file, ...how }) =>
-      createHash('sha256').update(readFileSync(file)).update(JSON.stringify(how)).update(version).digest('hex'),
+    const keys = orders.map(({ file, run = 0, ...how }) =>
+      createHash('sha256')
+        .update(readFileSync(file))
+        .update(JSON.stringify(run > 0 ? { ...how, run } : how))
+        .update(version)
+        .digest('hex'),
     );
     const missing = orders.filter((_, at) => !known.has(keys[at]!));
     if (missing.length > 0) {

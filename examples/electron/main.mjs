@@ -7,7 +7,7 @@ import { launch } from 'asrpro/client';
 import { app, BrowserWindow, ipcMain } from 'electron';
 
 const file = process.platform === 'win32' ? 'asrpro.exe' : 'asrpro';
-/** While developing, the program of the npm package. */
+/** During development, undefined: the program of the npm package. */
 const binary = app.isPackaged ? path.join(process.resourcesPath, file) : undefined;
 const mock = process.env.APP_TEST === '1';
 const model = mock ? 'mock-echo' : 'whisper-base';
@@ -16,24 +16,24 @@ let sidecar;
 
 await app.whenReady();
 const window = new BrowserWindow({ webPreferences: { preload: path.join(import.meta.dirname, 'preload.cjs') } });
-const tell = (state) => window.isDestroyed() || window.webContents.send('speech-state', state);
+const show = (state) => window.isDestroyed() || window.webContents.send('speech-state', state);
 ipcMain.handle('transcribe', async (_event, bytes) => (await sidecar.transcribe(new Blob([bytes]))).text);
 await window.loadFile(path.join(import.meta.dirname, 'index.html'));
-await startSpeech().catch((error) => tell({ failed: error.message, hint: error.hint }));
+await startSpeech().catch((error) => show({ failed: error.message, hint: error.hint }));
 
-/** The window shows what happens; installing is needed once. */
+/** Installs what is missing, which happens once, and shows the progress in the window. */
 async function startSpeech() {
   const home = path.join(app.getPath('userData'), 'asrpro');
-  sidecar = await launch({ binary, mock, home, onExit: ({ message }) => tell({ failed: message }) });
-  for await (const { step } of sidecar.installEngine('core')) tell({ installing: step });
+  sidecar = await launch({ binary, mock, home, onExit: ({ message }) => show({ failed: message }) });
+  for await (const { step } of sidecar.installEngine('core')) show({ installing: step });
   for await (const { bytes_done, bytes_total } of sidecar.download(model)) {
-    tell({ downloading: bytes_total ? bytes_done / bytes_total : 0 });
+    show({ downloading: bytes_total ? bytes_done / bytes_total : 0 });
   }
   await sidecar.load(model);
-  tell({ ready: true });
+  show({ ready: true });
 }
 
-/** Lets a running transcription finish. An app that is killed needs nothing: the sidecar sees it and ends. */
+/** Lets a running transcription finish. If the app is killed, the sidecar notices and ends by itself. */
 app.on('before-quit', (event) => {
   if (sidecar === undefined) return;
   event.preventDefault();

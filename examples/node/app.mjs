@@ -1,4 +1,4 @@
-/** First run and a transcription: `node app.mjs speech.wav [--mock]`. */
+/** Installs what is missing, then transcribes a file: `node app.mjs speech.wav [--mock]`. */
 import { openAsBlob } from 'node:fs';
 import { launch } from 'asrpro/client';
 

@@ -1,4 +1,4 @@
-"""An app that starts asrpro and has it transcribe: python app.py BINARY speech.wav [--mock]. Standard library only."""
+"""Starts asrpro and transcribes a file with the standard library only: python app.py BINARY speech.wav [--mock]."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ import uuid
 
 
 def start(binary: str, *flags: str) -> tuple[subprocess.Popen, dict]:
-    """The process and its ready line. It ends with this process, because its stdin does."""
+    """Return the process and its ready line. asrpro ends with this process, which holds its stdin."""
     command = [binary, "serve", "--port", "0", "--watch-stdin", *flags]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     first = json.loads(process.stdout.readline())
@@ -19,7 +19,7 @@ def start(binary: str, *flags: str) -> tuple[subprocess.Popen, dict]:
 
 
 def transcribe(url: str, file: pathlib.Path) -> str:
-    """The text of a recording, by the loaded model or the default one."""
+    """Return the text of a recording, from the loaded model or the default one."""
     boundary = uuid.uuid4().hex
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n\r\n'
     body = head.encode() + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()

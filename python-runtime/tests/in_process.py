@@ -81,7 +81,7 @@ def hear(engine: Engine, sound: Sound, running: Job, batcher: Batcher | None = N
 def at_work(engine: Engine, size: int) -> Iterator[Batcher]:
     """A batcher with a thread that works until the block ends."""
     woken: queue.SimpleQueue[str] = queue.SimpleQueue()
-    batcher = Batcher(engine, size, lambda: woken.put("work"))
+    batcher = Batcher(engine, size, lambda: woken.put("work"), _facts[id(engine)].in_flight)
 
     def work() -> None:
         while woken.get():

@@ -208,9 +208,19 @@ def test_a_cancelled_job_stops_before_the_next_call(engine: Whisper, pcm: Pcm, m
     assert generated == []
 
 
+def test_two_batches_are_decoded_at_the_same_time_with_two_threads(whisper: Path) -> None:
+    assert load(Whisper(), whisper, threads=1).in_flight() == 1
+    two = load(Whisper(), whisper, threads=2)
+    assert (two.in_flight(), two.batch) == (2, 2)
+    assert load(Whisper(), whisper, threads=2, concurrency=1).in_flight() == 1, "a single piece needs one call"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
 def test_the_text_does_not_depend_on_other_jobs_in_the_batch(
-    engine: Whisper, spool: Path, monkeypatch: pytest.MonkeyPatch
+    whisper: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
+    engine = Whisper()
+    load(engine, whisper, threads=threads)
     brief(monkeypatch, engine)
     files = [write_wav(spool / str(seconds), noise(seconds)) for seconds in (3, 45, 8, 20)]
     alone = [[segment.text for segment in transcribe(engine, file, language="en")[1]] for file in files]

@@ -1,12 +1,12 @@
 export interface Claim {
-  /** Where it is held; in the temporary directory where the folder's file system cannot hold sockets. */
+  /** The folder of the claim; in the temporary directory when the file system cannot hold sockets. */
   readonly folder: string;
   release(): void;
 }
 
 export interface TakeOptions {
   signal?: AbortSignal;
-  /** Called once, when another living process was found to hold it. */
+  /** Called once, when another living process holds the claim. */
   onWait?(): void;
 }
 

@@ -1,9 +1,7 @@
 /**
- * Claims on folders, held by living processes. A claim is a folder with a socket in it on which the holder listens (see
- * socket.mjs). It needs no timer to stay valid, and ends with its process.
- *
- * Sockets have names that are used once, so that removing a dead one by its name can never hit a living one, and a folder
- * is only ever replaced while it is empty: no look has to be one step with the removal that follows it.
+ * Claims on folders, held by living processes. A claim is a folder with a socket on which the holder listens (socket.mjs).
+ * It needs no timer and ends with its process. Socket names are never reused, so removing a dead socket cannot hit a
+ * living one, and a folder is only replaced while it is empty. So a check and the removal after it need not be atomic.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, realpathSync, renameSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
@@ -12,38 +10,38 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ask, listen, NoSockets } from './socket.mjs';
 
-/** How often somebody looks again who cannot hear of the end, in milliseconds. */
-const LOOK_AGAIN_MS = 250;
-/** Between the folder of a claim and the name of its socket, while it is not in force. */
+/** Polling interval of a waiter that has no connection to the holder, in milliseconds. */
+const POLL_MS = 250;
+/** Infix in the name of a claim that is being created, between the folder's name and the socket's. */
 const BUILDING = '.new-';
-/** How often a claim is begun anew that others swept away before it was in force. */
+/** How often to retry a claim that another process removed while it was being created. */
 const ATTEMPTS = 20;
 
 const unique = () => randomBytes(8).toString('hex');
 
 /**
- * Holds the folder alone; waits while another living process holds it. Throws the signal's reason.
+ * Takes the claim exclusively; waits while another living process holds it. Throws the signal's reason.
  *
- * @param folder comes into being with the claim; its parent exists.
+ * @param folder is created with the claim; its parent must exist.
  */
 export async function take(folder, { signal, onWait = () => undefined } = {}) {
-  for (let told = false; ; told = true) {
+  for (let notified = false; ; notified = true) {
     signal?.throwIfAborted();
     const { claim, holder } = await attempt(folder);
     if (claim) return claim;
-    if (!told) onWait();
+    if (!notified) onWait();
     await endOf(holder, signal);
   }
 }
 
-/** Holds the folder alone; null where another living process does, or may do so. */
+/** Takes the claim exclusively; null when another living process holds it, or may hold it. */
 export async function tryTake(folder) {
   const { claim, holder } = await attempt(folder);
   holder?.connection?.destroy();
   return claim ?? null;
 }
 
-/** Holds the folder together with others, until it is released or the process ends. Removes what dead holders left. */
+/** Takes a shared claim, until it is released or the process exits. Removes the sockets of dead holders. */
 export async function hold(folder) {
   const claim = await inPlace(folder, async (place) => {
     for (let left = ATTEMPTS; ; left -= 1) {
@@ -63,8 +61,8 @@ export async function hold(folder) {
 }
 
 /**
- * `held`: a living process holds the folder, or it cannot be told. `dead`: all who held it are gone. `none`: there is no
- * trace of a claim. Changes nothing.
+ * `held`: a living process holds the claim, or that cannot be determined. `dead`: all its holders have died. `none`: there
+ * is no claim. Changes nothing.
  */
 export async function look(folder) {
   const { state } = await judge(folder);
@@ -72,12 +70,12 @@ export async function look(folder) {
   return other !== null && isPrivate(path.dirname(other)) ? (await judge(other)).state : state;
 }
 
-/** A folder of this user's, and no link. */
+/** Whether the folder belongs to this user and is not a link. */
 export function isOurs(folder) {
   return process.platform === 'win32' || ownMode(folder) !== null;
 }
 
-/** The same, and nobody else may look into it: made by us although everybody may write beside it. */
+/** Like `isOurs`, and no other user can access it. Proves the origin of a folder in the shared temporary directory. */
 export function isPrivate(folder) {
   if (process.platform === 'win32') return true;
   const mode = ownMode(folder);
@@ -98,7 +96,7 @@ async function attempt(folder) {
     for (let left = ATTEMPTS; left > 0; left -= 1) {
       const { state, remains, holder } = await survey(place);
       if (state === 'held') return { holder };
-      // What cannot be removed is said, and not waited for.
+      // Throws when a dead socket cannot be removed: waiting would not help.
       for (const name of remains) rmSync(path.join(place, name), { recursive: true, force: true });
       const claim = await takeEmpty(place);
       if (claim === null) continue;
@@ -110,7 +108,7 @@ async function attempt(folder) {
   return taken ?? { claim: unproven(folder) };
 }
 
-/** null where the folder is not empty. */
+/** null when the folder is not empty. */
 async function takeEmpty(folder) {
   const name = unique();
   const building = `${folder}${BUILDING}${name}`;
@@ -118,7 +116,7 @@ async function takeEmpty(folder) {
   let stop;
   try {
     stop = await listen(building, name);
-    // Windows replaces no folder, not even an empty one.
+    // On Windows, rename does not replace a folder, not even an empty one.
     quietly(() => rmdirSync(folder));
     renameSync(building, folder);
     return claimOn(folder, name, stop);
@@ -131,7 +129,7 @@ async function takeEmpty(folder) {
   }
 }
 
-/** What killed processes left that were about to take the folder. */
+/** Removes claims on this folder that killed processes left unfinished. */
 async function clearUnfinished(folder) {
   const parent = path.dirname(folder);
   let names = [];
@@ -143,7 +141,7 @@ async function clearUnfinished(folder) {
   }
 }
 
-/** Removes what is left of dead holders, and the folder where nothing else is in it. */
+/** Removes the sockets of dead holders, and the folder if it is then empty. */
 async function clear(folder) {
   const { remains } = await judge(folder);
   for (const name of remains) quietly(() => rmSync(path.join(folder, name), { recursive: true }));
@@ -156,7 +154,7 @@ async function judge(folder) {
   return found;
 }
 
-/** `holder` is the first living one; its `connection`, where there is one, closes when it ends. */
+/** `holder` is the first living holder. Its `connection`, if there is one, closes when it exits. */
 async function survey(folder) {
   let names;
   try {
@@ -181,10 +179,10 @@ async function survey(folder) {
   return { state, remains, holder };
 }
 
-/** Resolves when the holder has ended, when it should be looked at again, or when the signal aborts. */
+/** Resolves when the holder has exited, when it is time to poll again, or when the signal aborts. */
 async function endOf(holder, signal) {
   const connection = holder?.connection;
-  if (!connection) return await pause(LOOK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
+  if (!connection) return await pause(POLL_MS, undefined, { signal }).catch(() => undefined);
   await new Promise((resolve) => {
     if (connection.closed || signal?.aborted) return resolve();
     connection.once('close', () => {
@@ -196,7 +194,7 @@ async function endOf(holder, signal) {
   connection.destroy();
 }
 
-/** Files of this process's claims: removed also where it ends without giving them back. */
+/** Sockets of this process's claims, which are removed at its exit if they were not released. */
 const files = new Set();
 let removesAtExit = false;
 
@@ -220,14 +218,14 @@ function claimOn(folder, name, stop) {
   };
 }
 
-/** Where nothing can be proven, nothing is kept from anybody either: no start fails for that. */
+/** Replaces a claim when neither place can hold sockets, so that no start fails. Other processes do not see it. */
 function unproven(folder) {
   return { folder, release: () => undefined };
 }
 
 /**
- * Runs it for the folder, or for one in the temporary directory where the file system cannot hold sockets. null where that
- * cannot be either.
+ * Runs `use` with the folder or, when its file system cannot hold sockets, with a folder in the temporary directory. null
+ * when that cannot hold them either.
  */
 async function inPlace(folder, use) {
   try {
@@ -245,7 +243,7 @@ async function inPlace(folder, use) {
   });
 }
 
-/** The same for all processes that name the folder, by whatever way. null where the folder has no parent. */
+/** The substitute in the temporary directory, the same for every path to the folder. null when its parent is missing. */
 function elsewhere(folder) {
   const root = path.join(os.tmpdir(), `asrpro-claims-${process.getuid?.() ?? 'user'}`);
   try {
@@ -260,6 +258,6 @@ function quietly(action) {
   try {
     action();
   } catch {
-    // Somebody else was faster, or the next one tries again.
+    // Another process was faster, or the next caller tries again.
   }
 }

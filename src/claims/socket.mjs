@@ -1,9 +1,7 @@
 /**
- * The proof that a process lives: it listens on a socket whose file has a name that is used once. The kernel refuses a
- * connection as soon as the process is gone, whatever ended it and in whatever pid namespace it was, and also after a
- * power failure. A pid, a time or the content of a file proves nothing of that.
- *
- * Plain JavaScript: src/bootstrap.mjs uses it before anything is installed.
+ * Proves that a process lives: it listens on a socket whose name is never reused. The kernel refuses a connection as soon
+ * as the process has died, in any pid namespace and after a power failure. A pid, a time or a file's content prove none
+ * of that. Plain JavaScript, because src/bootstrap.mjs uses it before anything is installed.
  */
 import { chmodSync, closeSync, existsSync, lstatSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -12,20 +10,19 @@ import path from 'node:path';
 const windows = process.platform === 'win32';
 /** Longest path of a socket, in bytes: one less than `sun_path`. */
 export const LONGEST_SOCKET_PATH = process.platform === 'linux' ? 107 : 103;
-/** Ends the name of a socket on which nobody listens yet. */
+/** Suffix of a socket on which no process listens yet. */
 const UNFINISHED = '.new';
 
-/** What a failed bind says of the folder or the process; every other reason means that sockets cannot live there. */
-const OTHER_REASONS = new Set(['ENOENT', 'ENOTDIR', 'ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM']);
+/** A bind that fails for any other reason means that the file system cannot hold sockets. */
+const UNRELATED_ERRORS = new Set(['ENOENT', 'ENOTDIR', 'ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
-/** The file system cannot hold sockets: exFAT, some mounts of containers. */
+/** The file system cannot hold sockets, as exFAT and some container mounts. */
 export class NoSockets extends Error {}
 
 /**
- * Listens on `folder/name`, which comes into being when the process listens already: there is no moment at which somebody
- * could take a living one for dead. Does not keep the process alive. Throws NoSockets, and ENOENT where somebody swept it away.
- *
- * @returns ends it; the file is the caller's to remove.
+ * Listens on `folder/name`. The name appears only when the process already listens, so that no other process can take a
+ * living socket for a dead one. Does not keep this process alive. Throws NoSockets, and ENOENT when another process
+ * removed the file. @returns a function that stops listening; the caller removes the file.
  */
 export async function listen(folder, name) {
   const connections = new Set();
@@ -49,15 +46,15 @@ export async function listen(folder, name) {
     server.unref();
     if (windows) writeFileSync(file, '');
     else {
-      // Other users may ask whether it is alive, too.
+      // Other users may connect to check whether the holder lives.
       chmodSync(bound, 0o666);
       renameSync(bound, file);
     }
   } catch (error) {
     stop();
     if (!windows) rmSync(bound, { force: true });
-    if (error.syscall !== 'listen' || OTHER_REASONS.has(error.code)) throw error;
-    // libuv says EACCES for a folder that is gone as well.
+    if (error.syscall !== 'listen' || UNRELATED_ERRORS.has(error.code)) throw error;
+    // libuv also reports EACCES for a missing folder; lstat then throws ENOENT.
     lstatSync(folder);
     throw new NoSockets(error.message);
   }
@@ -65,9 +62,9 @@ export async function listen(folder, name) {
 }
 
 /**
- * Asks whether somebody listens on the socket. `connection`, where there is one, closes when the listener ends. `unfinished`:
- * nobody listens, or not yet; who removes it makes its owner begin anew. `unknown`: it cannot be told, for example
- * because the folder belongs to another user.
+ * Whether a process listens on the socket. `connection`, if there is one, closes when that process exits. `unfinished`: not
+ * yet, or it died before; removing the file makes a living owner start over. `unknown`: it cannot be determined, for
+ * example because the folder belongs to another user.
  */
 export async function ask(folder, name) {
   try {
@@ -78,7 +75,7 @@ export async function ask(folder, name) {
     if (['ECONNREFUSED', 'ENOENT', 'ENOTSOCK'].includes(error.code)) {
       return { state: name.endsWith(UNFINISHED) ? 'unfinished' : 'dead' };
     }
-    // EAGAIN: the queue of the listener is full, because it is suspended.
+    // EAGAIN: the listener is suspended and its backlog is full.
     return { state: error.code === 'EAGAIN' ? 'alive' : 'unknown' };
   }
 }
@@ -95,8 +92,8 @@ function connect(folder, name) {
 }
 
 /**
- * Calls `use`, which binds or connects at once, with an address of the file that fits: a socket's path has 107 bytes at most,
- * 103 on macOS, and the home of a user whose name is Chinese needs three for each letter.
+ * Calls `use`, which must bind or connect synchronously, with a short enough path: a socket's path has at most 107 bytes,
+ * 103 on macOS, and each letter of a Chinese user name takes three of them.
  */
 function withShortPath(folder, name, use) {
   if (windows) return use(`\\\\.\\pipe\\asrpro-${name}`);

@@ -16,33 +16,34 @@ import { Socket } from 'node:net';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { errnoWords } from '../disk-error.ts';
 import { AsrproError, type ErrorCode } from '../errors.ts';
 
-/** A file that the worker can open by its name. */
+/** An audio file that the worker can open by its path. */
 export interface AudioInput {
   path: string;
-  /** Removes the private copy, where there is one. */
+  /** Removes the private copy, if there is one. */
   discard(): Promise<void>;
 }
 
 export interface CopyTo {
   /** A private folder. */
   directory: string;
-  /** Of one copy; nobody knows how long a pipe is. */
+  /** Limit for one copy, because the length of a pipe is unknown. */
   maxBytes: number;
   signal: AbortSignal;
 }
 
 /**
- * What `argument` of a command line stands for: the name of a file, of a pipe, or of a descriptor of this process such as
- * `-` and `/dev/fd/63`. What has no name for other processes is copied. Throws with a sentence that names the argument.
+ * Opens an argument of the command line: a file, a pipe, or a descriptor of this process such as `-` and `/dev/fd/63`.
+ * Copies whatever the worker could not open by a path. Errors name the argument.
  */
 export async function openAudio(argument: string, copyTo: CopyTo): Promise<AudioInput> {
-  if (argument === '') throw refused('A file without a name does not exist.');
+  if (argument === '') throw refused('The name of the file is empty.');
   const descriptor = descriptorOf(argument);
   if (descriptor !== null) {
-    const words = descriptor === 0 ? 'stdin' : argument;
-    return await copy(words, fromDescriptor(words, descriptor), copyTo);
+    const name = descriptor === 0 ? 'stdin' : argument;
+    return await copy(name, fromDescriptor(name, descriptor), copyTo);
   }
   const { name, stats } = find(argument);
   if (stats.isFIFO()) return await copy(argument, openPipe(name), copyTo);
@@ -53,12 +54,12 @@ export async function openAudio(argument: string, copyTo: CopyTo): Promise<Audio
     throw unreadable(argument, cause);
   }
   if (stats.size === 0) throw empty(argument);
-  // Names of bytes that are no text cannot be told to the worker.
+  // The wire cannot carry a file name that is not valid UTF-8.
   if (typeof name !== 'string') return await copy(argument, createReadStream(name), copyTo);
   return { path: name, discard: async () => undefined };
 }
 
-/** The end of a path such as /dev/fd/63, which bash writes for `<(command)`; in another process it is another file. */
+/** The number in a path such as /dev/fd/63, which bash passes for `<(command)`. The worker could not open that path. */
 function descriptorOf(argument: string): number | null {
   if (argument === '-' || argument === '/dev/stdin') return 0;
   const number = /^\/(?:dev|proc\/self)\/fd\/(\d+)$/.exec(argument)?.[1];
@@ -92,19 +93,22 @@ function find(argument: string): { name: string | Buffer; stats: Stats } {
   }
 }
 
-/** Node has put a replacement character for each byte of a name that is no UTF-8; the folder still knows the bytes. */
+/** Finds the raw name of a file whose name is not valid UTF-8: Node has put replacement characters into the argument. */
 function nameInBytes(argument: string): Buffer | null {
   try {
     const folder = path.dirname(path.resolve(argument));
     const entries = readdirSync(folder, { encoding: 'buffer' });
-    const alike = entries.filter((entry) => entry.toString() === path.basename(argument));
-    return alike.length === 1 ? Buffer.concat([Buffer.from(`${folder}${path.sep}`), alike[0]!]) : null;
+    const matches = entries.filter((entry) => entry.toString() === path.basename(argument));
+    return matches.length === 1 ? Buffer.concat([Buffer.from(`${folder}${path.sep}`), matches[0]!]) : null;
   } catch {
     return null;
   }
 }
 
-/** A pipe that nobody writes to yet would block a thread, and with it the end of this process, for as long. */
+/**
+ * Opens a pipe without blocking: a read from a pipe without a writer would block a thread, and so the end of this
+ * process.
+ */
 function openPipe(name: string | Buffer): Readable {
   const fd = openSync(name, constants.O_RDONLY | constants.O_NONBLOCK);
   return new Socket({ fd, readable: true, writable: false });
@@ -128,25 +132,23 @@ async function copy(argument: string, source: Readable, { directory, maxBytes, s
   } catch (thrown) {
     await discard();
     if (thrown instanceof AsrproError) throw thrown;
-    if (signal.aborted) throw new AsrproError('cancelled', `Stopped while ${argument} was read.`, { cause: thrown });
+    if (signal.aborted) throw new AsrproError('cancelled', `Stopped while reading ${argument}.`, { cause: thrown });
     throw unreadable(argument, thrown);
   }
 }
 
 function refuseOthers(argument: string, stats: Stats): void {
   if (stats.isDirectory()) throw refused(`${argument} is a folder; name the files in it.`);
-  if (!stats.isFile()) throw refused(`${argument} is ${stats.isSocket() ? 'a socket' : 'a device'} and no file.`);
+  if (!stats.isFile()) throw refused(`${argument} is ${stats.isSocket() ? 'a socket' : 'a device'}, not a file.`);
 }
 
 function unreadable(argument: string, cause: unknown): AsrproError {
-  const { code, message } = cause as NodeJS.ErrnoException;
+  const { code } = cause as NodeJS.ErrnoException;
   if (code === 'ENOENT' || code === 'ENOTDIR') return refused(`${argument} does not exist.`, cause);
-  if (code === 'EACCES' || code === 'EPERM') return refused(`${argument} cannot be read: permission is denied.`, cause);
-  if (code === 'EBADF') return refused(`${argument} is not open.`, cause);
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
     return refused(`There is no disk space left for a copy of ${argument}.`, cause, 'disk_full');
   }
-  return refused(`${argument} cannot be read (${code ?? message}).`, cause);
+  return refused(`${argument} cannot be read: ${errnoWords(cause)}.`, cause);
 }
 
 function empty(argument: string): AsrproError {

@@ -4,13 +4,13 @@ import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../log.ts';
 
-/** Where a command writes and how. Results go to `out`; progress and everything else goes to `err`. */
+/** Where and how a command writes. Results go to `out`, everything else to `err`. */
 export interface Terminal {
   out: NodeJS.WritableStream;
   err: NodeJS.WritableStream;
-  /** `err` is a terminal and neither --quiet nor CI-like settings forbid moving bars. */
+  /** Progress bars may move: `err` is a terminal, and neither --quiet nor CI forbids them. */
   animated: boolean;
-  /** Colours allowed on `err`. */
+  /** `err` may have colours. */
   colour: boolean;
   /** --quiet: no progress, only errors. */
   quiet: boolean;
@@ -26,31 +26,31 @@ export interface CommandContext {
   log: Log;
   terminal: Terminal;
   positionals: string[];
-  /** Parsed values of the command's own options. */
+  /** Parsed values of all flags. */
   flags: Record<string, string | boolean | (string | boolean)[] | undefined>;
   environment: NodeJS.ProcessEnv;
-  /** Aborts at the first SIGINT or SIGTERM, or when the launcher died; the second signal ends the process at once. */
+  /** Aborts at the first SIGINT or SIGTERM, or when the launcher dies. The second signal ends the process at once. */
   signal: AbortSignal;
-  /** The rooms of the program, built on first use and closed after the command. */
+  /** The services of the program, built on first use and closed after the command. */
   services(): Promise<Services>;
 }
 
-/** One file a command. Errors are thrown as AsrproError; main.ts turns them into text and exit code. */
+/** A command; each has its own file. Errors are thrown as AsrproError; run.ts turns them into text and exit code. */
 export interface Command {
   name: string;
-  /** For the list of commands. */
+  /** Shown in the list of commands. */
   summary: string;
-  /** After `asrpro `, for example `pull ID [--verify]`. */
+  /** Follows `asrpro `, for example `pull ID [--verify]`. */
   usage: string;
   /**
-   * Runs until it is stopped, for a program that watches it: logs from `info` on, and tells why it failed as one JSON
-   * line on stdout (`{"event":"error",…}`), which the command line does for it.
+   * The command runs until it is stopped, under the control of another program. It logs from level `info`, and run.ts
+   * reports a failure as one JSON line on stdout (`{"event":"error",…}`).
    */
   longRunning?: boolean;
-  /** Runs although the configuration is invalid, with the defaults in its place. */
+  /** The command runs with the default configuration, even if the configured one is invalid. */
   withoutConfig?: boolean;
-  /** Its own options; --config, --json, --quiet, --help and --log-level are common to all. */
+  /** The command's own flags. --config, --json, --quiet, --help and --log-level are common to all commands. */
   options: ParseArgsOptionsConfig &
-    Record<string, { /** Key of the configuration that the flag sets. */ config?: string; description: string }>;
+    Record<string, { /** The configuration key that the flag overrides. */ config?: string; description: string }>;
   run(context: CommandContext): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import type { Command } from './command.ts';
 
-/** Every command, in the order of `asrpro --help`. Loaded on use, so that one command does not pay for the others. */
+/** Every command, in the order of `asrpro --help`. Each is loaded on use, so that a command does not load the others. */
 export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   setup: async () => (await import('./setup.ts')).setup,

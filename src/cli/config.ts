@@ -33,7 +33,7 @@ export const config: Command = {
   },
 };
 
-/** Every key with the value in force and where it came from. */
+/** Prints every key with its effective value and where that comes from. */
 function show(context: CommandContext): void {
   const loaded = load(context);
   const rows = settings.map((setting) => ({
@@ -51,7 +51,7 @@ function show(context: CommandContext): void {
   }
 }
 
-/** The value in force as JSON; of a key, or of a whole section. Whoever asks for a secret by its name gets it. */
+/** Prints the effective value of a key or a section as JSON. A secret is shown only when it is requested by its own key. */
 function get(context: CommandContext, key: string): void {
   const { config } = load(context);
   const setting = findSetting(key);
@@ -62,7 +62,7 @@ function get(context: CommandContext, key: string): void {
 
 async function set({ paths, terminal }: CommandContext, key: string, value: string): Promise<void> {
   await setConfigValue(paths.configFile, key, value, catalogueIds);
-  if (!terminal.quiet) terminal.err.write(`Stored in ${paths.configFile}; a running server has to be restarted.\n`);
+  if (!terminal.quiet) terminal.err.write(`Stored in ${paths.configFile}; restart a running server to apply it.\n`);
 }
 
 function validate(context: CommandContext): void {
@@ -75,7 +75,7 @@ function load({ paths, environment, flags }: CommandContext): LoadedConfig {
   return loadConfig({ file: paths.configFile, fileRequired, environment, flags: [], catalogueIds });
 }
 
-/** What shows more than one key ends up in bug reports. */
+/** Masks secrets where several keys are shown, because such output ends up in bug reports. */
 function withoutSecrets({ server, cluster, ...config }: Config): Config {
   const masked = (secret: string | null): string | null => (secret === null ? null : '***');
   return {

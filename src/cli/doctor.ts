@@ -36,7 +36,7 @@ export const doctor: Command = {
   },
 };
 
-/** A section that fails is a finding like others: the rest of the report is wanted all the more. */
+/** A section that throws becomes a finding, so that the rest of the report still appears. */
 async function examine(section: Section | EarlySection, context: CommandContext): Promise<Finding[]> {
   try {
     if ('examineEarly' in section) return await section.examineEarly(context);

@@ -14,7 +14,7 @@ export function overview(commands: readonly Command[]): string {
     'Flags of every command:',
     ...columns(flagRows(commonOptions)),
     '',
-    '`asrpro COMMAND --help` tells more. Every key of the configuration can also be set by its environment variable.',
+    '`asrpro COMMAND --help` describes a command. Every configuration key also has an environment variable.',
     '',
   ].join('\n');
 }

@@ -1,16 +1,13 @@
 import type { Services } from '../app.ts';
-import { neededEnvironment } from '../engine-table.ts';
+import { requiredEnvironment } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { CommandContext } from './command.ts';
 import { pullModel } from './pull.ts';
 import { setupEngine } from './setup.ts';
 
-/**
- * Installs what a first start lacks: the engine environment that it needs and the default model. Does nothing, and costs nothing, when both
- * are there.
- */
+/** Installs the engine environment and the default model where they are missing. */
 export async function installMissing(context: CommandContext, services: Services): Promise<void> {
-  const environment = neededEnvironment(context.config.cluster.address !== null);
+  const environment = requiredEnvironment(context.config.cluster.address !== null);
   const { installed } = await services.engines.status(environment);
   if (!installed) await setupEngine(context, services, environment);
   const model = await services.library.default();
@@ -18,7 +15,7 @@ export async function installMissing(context: CommandContext, services: Services
   try {
     await pullModel(context, services, model.id);
   } catch (error) {
-    // The engine is of use without the default model: the person may have others.
+    // The user may have other models, so this is an error only if no model is ready.
     const ready = (await services.library.list()).some((other) => other.ready);
     if (!ready || !(error instanceof AsrproError)) throw error;
     context.log.warn(`The default model could not be downloaded: ${error.message}`);

@@ -1,6 +1,7 @@
 import type { Model } from '../models/model.ts';
 import { modelJson } from '../models/model-json.ts';
 import type { Command } from './command.ts';
+import { megabytes } from './megabytes.ts';
 
 export const models: Command = {
   name: 'models',
@@ -29,11 +30,11 @@ export const models: Command = {
 
 function cells({ id, ready, downloaded, engine, sizeBytes, languages }: Model): string[] {
   const state = ready ? 'ready' : downloaded ? 'not usable' : '-';
-  const size = sizeBytes === null ? '?' : `${Math.round(sizeBytes / 1e6)} MB`;
+  const size = sizeBytes === null ? '?' : megabytes(sizeBytes);
   return [id, state, size, engine, languagesOf(languages)];
 }
 
-/** A few by code, many by their number. */
+/** Up to four languages by their codes, more as a number. */
 export function languagesOf(languages: readonly string[] | null): string {
   if (languages === null) return '?';
   return languages.length > 4 ? `${languages.length} languages` : languages.join(', ');

@@ -10,7 +10,7 @@ export type Flags = CommandContext['flags'];
 export const commonOptions = {
   config: { type: 'string', description: 'FILE. Use this configuration file.' },
   json: { type: 'boolean', description: 'Print results as JSON.' },
-  quiet: { type: 'boolean', short: 'q', description: 'No progress, only errors.' },
+  quiet: { type: 'boolean', short: 'q', description: 'Print only errors, no progress.' },
   'log-level': {
     type: 'string',
     config: 'log.level',
@@ -20,14 +20,14 @@ export const commonOptions = {
   version: { type: 'boolean', short: 'v', description: 'Print the version.' },
 } satisfies Command['options'];
 
-/** Splits a command line into the command's name and the rest; flags may come before the name. */
+/** Splits a command line into the command's name and the rest. Flags may come before the name. */
 export function splitCommand(args: string[]): { name: string | undefined; rest: string[] } {
   const { tokens } = parseArgs({ args, options: bare(commonOptions), strict: false, tokens: true });
   const name = tokens.find((token) => token.kind === 'positional');
   return name ? { name: name.value, rest: args.toSpliced(name.index, 1) } : { name: undefined, rest: args };
 }
 
-/** Throws `usage`, with the nearest flag where one is unknown. */
+/** Throws `usage`; for an unknown flag the message suggests the nearest one. */
 export function parseOptions(args: string[], options: Command['options']): { flags: Flags; positionals: string[] } {
   const all = { ...commonOptions, ...options };
   try {
@@ -46,7 +46,7 @@ export function parseOptions(args: string[], options: Command['options']): { fla
   }
 }
 
-/** The flags that stand for a key of the configuration. */
+/** The flags that override a key of the configuration. */
 export function configOverrides(flags: Flags, options: Command['options']): Override[] {
   const overrides: Override[] = [];
   for (const [name, { config }] of Object.entries<Command['options'][string]>({ ...commonOptions, ...options })) {
@@ -57,7 +57,7 @@ export function configOverrides(flags: Flags, options: Command['options']): Over
   return overrides;
 }
 
-/** parseArgs takes no keys of ours. */
+/** Removes the keys that parseArgs does not know. */
 function bare(options: Command['options']): ParseArgsOptionsConfig {
   return Object.fromEntries(
     Object.entries(options).map(([name, { description: _, config: __, ...option }]) => [name, option]),

@@ -2,10 +2,10 @@ import { MultiBar, type SingleBar } from 'cli-progress';
 import type { DownloadStatus } from '../downloads/types.ts';
 import type { Terminal } from './command.ts';
 
-/** Between two lines where nothing can move, in percent of the whole. */
+/** Percent between two lines on an output that is not a terminal. */
 const LINE_EVERY_PERCENT = 10;
 
-/** Shows a download on stderr: a bar for each file and one for all on a terminal, plain lines elsewhere. */
+/** Shows a download on stderr: on a terminal a bar for each file and one for the total, elsewhere plain lines. */
 export interface DownloadProgress {
   show(status: DownloadStatus): void;
   stop(): void;
@@ -43,14 +43,14 @@ function bars({ err }: Terminal): DownloadProgress {
 }
 
 function lines({ err }: Terminal): DownloadProgress {
-  let told = -LINE_EVERY_PERCENT;
+  let printed = -LINE_EVERY_PERCENT;
   return {
     show(status) {
       const { model, file, bytesDone, bytesTotal } = status;
       if (bytesTotal === null || bytesTotal === 0 || file === null) return;
       const percent = Math.floor((100 * bytesDone) / bytesTotal);
-      if (percent < told + LINE_EVERY_PERCENT) return;
-      told = percent;
+      if (percent < printed + LINE_EVERY_PERCENT) return;
+      printed = percent;
       const size = `${megabytes(bytesDone)} of ${megabytes(bytesTotal)} MB`;
       err.write(`${model}: ${percent} %, ${size}, ${file} ${pace(status)}`.trimEnd().concat('\n'));
     },

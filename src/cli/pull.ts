@@ -1,6 +1,7 @@
 import type { Services } from '../app.ts';
 import { AsrproError } from '../errors.ts';
 import type { Command, CommandContext } from './command.ts';
+import { findModel, modelArgument } from './find-model.ts';
 import { downloadProgress } from './progress.ts';
 
 export const pull: Command = {
@@ -8,14 +9,15 @@ export const pull: Command = {
   summary: 'download a model',
   usage: 'pull ID [--verify]',
   options: {
-    verify: { type: 'boolean', description: 'Read an installed model again, and fetch only what is wrong.' },
+    verify: {
+      type: 'boolean',
+      description: 'Check the files of an installed model and download the wrong ones again.',
+    },
   },
   async run(context) {
-    const [reference] = context.positionals;
-    if (reference === undefined) throw new AsrproError('usage', 'Which model? `asrpro models` lists them.');
+    const reference = modelArgument(context);
     const services = await context.services();
-    const model = await services.library.find(reference);
-    if (model === undefined) throw new AsrproError('model_not_found', `There is no model '${reference}'.`);
+    const model = await findModel(services.library, reference);
     await pullModel(context, services, model.id, { verify: context.flags.verify === true });
     const { downloaded, ready } = (await services.library.find(model.id))!;
     if (context.terminal.json) context.terminal.out.write(`${JSON.stringify({ id: model.id, downloaded, ready })}\n`);
@@ -23,7 +25,7 @@ export const pull: Command = {
   },
 };
 
-/** Downloads with progress on stderr. Throws what the download ended with. */
+/** Downloads a model with progress on stderr. Throws the error of a failed or cancelled download. */
 export async function pullModel(
   context: CommandContext,
   { downloads }: Services,

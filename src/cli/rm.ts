@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { AsrproError } from '../errors.ts';
 import type { Command, CommandContext } from './command.ts';
+import { findModel, modelArgument } from './find-model.ts';
 
 export const rm: Command = {
   name: 'rm',
@@ -8,34 +9,27 @@ export const rm: Command = {
   usage: 'rm ID [--yes]',
   options: { yes: { type: 'boolean', short: 'y', description: 'Do not ask.' } },
   async run(context) {
-    const [reference] = context.positionals;
-    if (reference === undefined) throw new AsrproError('usage', 'Which model? `asrpro models` lists them.');
+    const reference = modelArgument(context);
     const { library, downloads } = await context.services();
-    const model = await library.find(reference);
-    if (model === undefined) throw notDownloaded(reference);
-    const { id, source } = model;
-    // Those of another program stay, but not what a download of our own left before.
-    const isOurs = model.downloaded && source !== 'huggingface-cache';
+    const { id, source, downloaded } = await findModel(library, reference);
+    // Keep a copy in the shared cache, but remove what an unfinished download of asrpro left.
+    const isOurs = downloaded && source !== 'huggingface-cache';
     const leftovers = !isOurs && (await downloads.hasLeftovers(id));
-    if (!model.downloaded && !leftovers) throw notDownloaded(reference);
-    const what = leftovers ? `what an unfinished download of ${id} left` : `the files of ${id}`;
-    if (!(await agreed(context, `Delete ${what}? [y/N] `))) return;
+    if (!downloaded && !leftovers) {
+      throw new AsrproError('model_not_found', `The model '${reference}' is not downloaded.`);
+    }
+    const what = leftovers ? `the unfinished download of ${id}` : `the files of ${id}`;
+    if (!(await isConfirmed(context, `Delete ${what}? [y/N] `))) return;
     if (leftovers) await downloads.cancel(id, { keep: false });
     else await library.remove(id);
     if (context.terminal.json) context.terminal.out.write(`${JSON.stringify({ id, deleted: true })}\n`);
     else
-      context.terminal.out.write(
-        `${leftovers ? `What an unfinished download of ${id} left` : `The model ${id}`} is deleted.\n`,
-      );
+      context.terminal.out.write(`${leftovers ? `The unfinished download of ${id}` : `The model ${id}`} is deleted.\n`);
   },
 };
 
-function notDownloaded(reference: string): AsrproError {
-  return new AsrproError('model_not_found', `The model '${reference}' is not downloaded.`);
-}
-
-/** A script has decided already; a person at a terminal is asked. */
-async function agreed({ flags, terminal, signal }: CommandContext, question: string): Promise<boolean> {
+/** Asks a person at a terminal; a script is not asked. */
+async function isConfirmed({ flags, terminal, signal }: CommandContext, question: string): Promise<boolean> {
   if (flags.yes === true || !terminal.interactive) return true;
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {

@@ -3,9 +3,9 @@ import type { Services } from '../app.ts';
 import { lendHome } from '../config/home.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
-import { requireFolder } from '../config/own-folder.ts';
 import { givenPath, resolvePaths } from '../config/paths.ts';
 import { defaultConfig } from '../config/schema.ts';
+import { homePlace, requireFolder } from '../disk-error.ts';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { catalogueIds } from '../models/catalogue.ts';
@@ -19,7 +19,7 @@ import { createTerminal } from './terminal.ts';
 
 /** Runs one command line, without the program's name, and returns the exit code. */
 export async function runCommandLine(args: string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', forgiveClosed);
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
   let command: Command | undefined;
   let terminal = createTerminal({ quiet: false, json: false }, environment);
   try {
@@ -40,8 +40,8 @@ export async function runCommandLine(args: string[], environment: NodeJS.Process
   }
 }
 
-/** Whoever read us has seen enough (`asrpro models | head`), or has gone: no reason to fail, or to end a gateway. */
-function forgiveClosed(error: NodeJS.ErrnoException): void {
+/** A reader that closes the pipe (`asrpro models | head`) or dies must not make a command fail or end a gateway. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
 }
 
@@ -52,7 +52,7 @@ async function runCommand(
   terminal: Terminal,
   environment: NodeJS.ProcessEnv,
 ): Promise<void> {
-  const { paths, loaded } = configure(command, flags, environment);
+  const { paths, loaded } = await configure(command, flags, environment);
   const log = createLog({ ...loaded.config.log, level: logLevel(command, loaded, terminal) });
   const stop = listenForStop(() => process.exit(1), environment);
   let services: Promise<Services> | undefined;
@@ -79,22 +79,22 @@ function mockPace(flags: Flags): { mockPace?: number } {
   if (flags['mock-pace'] === undefined) return {};
   const mockPace = Number(flags['mock-pace']);
   if (mockPace >= 0) return { mockPace };
-  throw new AsrproError('usage', '--mock-pace takes seconds, for example 0.1.');
+  throw new AsrproError('usage', '--mock-pace takes a number of seconds, for example 0.1.');
 }
 
-function configure(command: Command, flags: Flags, environment: NodeJS.ProcessEnv) {
+async function configure(command: Command, flags: Flags, environment: NodeJS.ProcessEnv) {
   const paths = resolvePaths(environment);
   lendHome(environment, paths.data);
-  const named = typeof flags.config === 'string';
-  if (named) paths.configFile = path.resolve(givenPath(flags.config as string, '--config', environment));
+  const fileRequired = typeof flags.config === 'string';
+  if (fileRequired) paths.configFile = path.resolve(givenPath(flags.config as string, '--config', environment));
   if (command.withoutConfig) return { paths, loaded: { config: defaultConfig, sources: {} } };
-  requireFolder(paths.data, environment);
+  await requireFolder(homePlace(paths.data, environment));
   const overrides = configOverrides(flags, command.options);
-  const origin = { file: paths.configFile, fileRequired: named, environment, flags: overrides, catalogueIds };
+  const origin = { file: paths.configFile, fileRequired, environment, flags: overrides, catalogueIds };
   return { paths, loaded: loadConfig(origin) };
 }
 
-/** Only a long-running program tells what it does; a command that ends tells what went wrong. */
+/** A long-running program logs what it does; any other command logs only problems. */
 function logLevel(command: Command, { config, sources }: LoadedConfig, terminal: Terminal) {
   if ((sources['log.level'] ?? 'default') !== 'default') return config.log.level;
   if (terminal.quiet) return 'error';
@@ -114,7 +114,7 @@ async function allCommands(): Promise<Command[]> {
   return await Promise.all(Object.values(commands).map((load) => load()));
 }
 
-/** One readable text, and the exit code of the kind of error. */
+/** Prints the error for a person, and returns its exit code. */
 function reportFailure(thrown: unknown, command: Command | undefined, terminal: Terminal): number {
   const error = asAsrproError(thrown);
   const { code, message, hint } = error;

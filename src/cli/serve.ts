@@ -1,10 +1,10 @@
 import path from 'node:path';
 import type { Services } from '../app.ts';
 import { selectedModel } from '../config/store.ts';
-import { AsrproError } from '../errors.ts';
 import { packageFile } from '../package-files.ts';
 import { version } from '../version.ts';
 import type { Command, CommandContext } from './command.ts';
+import { findModel } from './find-model.ts';
 import { stopWithStdin } from './stdin.ts';
 
 export const serve: Command = {
@@ -18,16 +18,19 @@ export const serve: Command = {
       type: 'string',
       short: 'p',
       config: 'server.port',
-      description: 'PORT to listen on; 0 takes any free one.',
+      description: 'PORT to listen on; 0 takes any free port.',
     },
     model: {
       type: 'string',
-      description: 'ID of a model to load before ready is announced; `last`: the one selected last.',
+      description: 'ID of a model to load before the ready line; `last`: the model that was selected last.',
     },
-    setup: { type: 'boolean', description: 'First install the engine and the model that are missing.' },
-    'watch-stdin': { type: 'boolean', description: 'Stop when stdin ends: for the app that started us.' },
-    mock: { type: 'boolean', description: 'Built-in fake worker, no Python: for the tests of an app.' },
-    'mock-pace': { type: 'string', description: 'SECONDS between two segments of `mock-slow`; 1 when absent.' },
+    setup: { type: 'boolean', description: 'Install a missing engine and the default model first.' },
+    'watch-stdin': {
+      type: 'boolean',
+      description: 'Stop when stdin ends, so that asrpro ends with the app that started it.',
+    },
+    mock: { type: 'boolean', description: "Use a built-in fake worker without Python, for an app's own tests." },
+    'mock-pace': { type: 'string', description: 'SECONDS between two segments of `mock-slow`; default 1.' },
   },
   async run(context) {
     const stop = context.flags['watch-stdin'] ? stopWithStdin(context.signal) : context.signal;
@@ -54,7 +57,7 @@ export const serve: Command = {
       }
       context.log.info('stopping');
     } finally {
-      // One limit for both: what runs is answered, and nothing else is accepted meanwhile.
+      // Both share one deadline: running requests are answered while no new ones are accepted.
       await services.close(server.close());
     }
   },
@@ -63,16 +66,10 @@ export const serve: Command = {
 async function modelToLoad({ flags, paths }: CommandContext, { library }: Services) {
   if (typeof flags.model !== 'string') return undefined;
   const reference = flags.model === 'last' ? await selectedModel(paths).get() : flags.model;
-  if (reference === null) return undefined;
-  const model = await library.find(reference);
-  if (model !== undefined) return model;
-  throw new AsrproError('model_not_found', `The model '${reference}' does not exist.`, {
-    param: 'model',
-    hint: '`asrpro models` lists all models.',
-  });
+  return reference === null ? undefined : await findModel(library, reference);
 }
 
-/** For a person at a terminal; an app reads the ready line. */
+/** Prints the address for a person at a terminal; an app reads the ready line. */
 function announce({ terminal, flags, config }: CommandContext, url: string): void {
   if (terminal.quiet) return;
   const sample = path.relative(process.cwd(), packageFile('test/audio/english/jfk.flac'));
@@ -90,7 +87,7 @@ function announce({ terminal, flags, config }: CommandContext, url: string): voi
   );
 }
 
-/** false: it was asked to stop meanwhile; the work ends when the program's rooms are closed. */
+/** Returns false if asrpro is asked to stop first; the work then ends when the services are closed. */
 async function finished(work: Promise<unknown>, stop: AbortSignal): Promise<boolean> {
   const done = work.then(() => true);
   done.catch(() => undefined);

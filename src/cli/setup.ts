@@ -1,24 +1,28 @@
 import path from 'node:path';
 import type { Services } from '../app.ts';
-import { type EnvironmentId, enginesIn, environmentIds, firstEnvironment, isEnvironmentId } from '../engine-table.ts';
+import { defaultEnvironment, type EnvironmentId, enginesIn, environmentIds, isEnvironmentId } from '../engine-table.ts';
 import type { InstallStatus } from '../engines/types.ts';
 import { AsrproError } from '../errors.ts';
 import type { Command, CommandContext } from './command.ts';
+import { megabytes } from './megabytes.ts';
 
 export const setup: Command = {
   name: 'setup',
   summary: `install engines: ${environmentIds.map((id) => `${id} (${enginesIn(id).join(', ')})`).join(' or ')}`,
   usage: `setup [${environmentIds.join('|')}] [--reinstall] [--offline DIR | --download DIR]`,
   options: {
-    reinstall: { type: 'boolean', description: 'Make the engine anew, also where it seems to be in order.' },
-    offline: { type: 'string', description: 'DIR. Install from this folder, which --download made; needs no network.' },
+    reinstall: { type: 'boolean', description: 'Install the engine again even if it looks intact.' },
+    offline: {
+      type: 'string',
+      description: 'DIR. Install from a folder that --download has filled; needs no network.',
+    },
     download: {
       type: 'string',
-      description: 'DIR. Fetch the packages for another machine of this kind, install nothing.',
+      description: 'DIR. Download the packages for another machine of this kind and install nothing.',
     },
   },
   async run(context) {
-    const [id = firstEnvironment] = context.positionals;
+    const [id = defaultEnvironment] = context.positionals;
     if (!isEnvironmentId(id)) {
       throw new AsrproError('usage', `There is no engine ${id}.`, {
         hint: `Choose one of: ${environmentIds.join(', ')}.`,
@@ -26,7 +30,7 @@ export const setup: Command = {
     }
     const { offline, download } = context.flags;
     if (offline !== undefined && download !== undefined) {
-      throw new AsrproError('usage', 'Only one of --offline and --download can be given.');
+      throw new AsrproError('usage', '--offline and --download exclude each other.');
     }
     const services = await context.services();
     if (typeof download === 'string') return await downloadEngine(context, services, id, path.resolve(download));
@@ -47,7 +51,7 @@ export const setup: Command = {
   },
 };
 
-/** Installs with progress on stderr. Throws what the installation ended with. */
+/** Installs an engine with progress on stderr. Throws the error of a failed or cancelled installation. */
 export async function setupEngine(
   context: CommandContext,
   { engines }: Services,
@@ -55,22 +59,22 @@ export async function setupEngine(
   { reinstall = false, wheels = null }: { reinstall?: boolean; wheels?: string | null } = {},
 ): Promise<void> {
   const { sizeBytes } = await engines.status(id);
-  const say = (text: string): void => void (context.terminal.quiet || context.terminal.err.write(text));
-  say(`Installing the engine ${id}, about ${Math.round(sizeBytes / 1e6)} MB ...\n`);
+  const print = (text: string): void => void (context.terminal.quiet || context.terminal.err.write(text));
+  print(`Installing the engine ${id}, about ${megabytes(sizeBytes)} ...\n`);
   await engines.install(id, { reinstall, wheels });
   const abort = (): void => void engines.cancel(id);
   context.signal.addEventListener('abort', abort, { once: true });
   let last: InstallStatus | undefined;
   for await (const status of engines.watch(id)) {
-    if (status.step !== null && status.step !== last?.step) say(progressLine(status, context.terminal.animated));
+    if (status.step !== null && status.step !== last?.step) print(progressLine(status, context.terminal.animated));
     last = status;
   }
   context.signal.removeEventListener('abort', abort);
-  if (context.terminal.animated) say('\r\x1b[K');
+  if (context.terminal.animated) print('\r\x1b[K');
   if (last?.status === 'cancelled')
     throw new AsrproError('engine_install_cancelled', 'The installation was cancelled.');
   if (last?.error) throw new AsrproError(last.error.code, last.error.message);
-  say(`The engine ${id} is installed.\n`);
+  print(`The engine ${id} is installed.\n`);
 }
 
 async function downloadEngine(
@@ -79,12 +83,12 @@ async function downloadEngine(
   id: EnvironmentId,
   folder: string,
 ): Promise<void> {
-  const say = (step: string): void => void (terminal.quiet || terminal.err.write(`${step}\n`));
-  const { python } = await engines.download(id, folder, { signal, onProgress: say });
+  const print = (step: string): void => void (terminal.quiet || terminal.err.write(`${step}\n`));
+  const { python } = await engines.download(id, folder, { signal, onProgress: print });
   if (terminal.json) terminal.out.write(`${JSON.stringify({ id, folder, python })}\n`);
   else
     terminal.out.write(
-      `The packages of the engine ${id} for Python ${python} are in ${folder}. There: asrpro setup ${id} --offline DIR\n`,
+      `The packages of the engine ${id} for Python ${python} are in ${folder}. On the other machine: asrpro setup ${id} --offline DIR\n`,
     );
 }
 

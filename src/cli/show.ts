@@ -1,6 +1,7 @@
-import { AsrproError } from '../errors.ts';
 import { modelJson } from '../models/model-json.ts';
 import type { Command } from './command.ts';
+import { findModel, modelArgument } from './find-model.ts';
+import { megabytes } from './megabytes.ts';
 import { languagesOf } from './models.ts';
 
 export const show: Command = {
@@ -9,11 +10,9 @@ export const show: Command = {
   usage: 'show ID',
   options: {},
   async run(context) {
-    const [reference] = context.positionals;
-    if (reference === undefined) throw new AsrproError('usage', 'Which model? `asrpro models` lists them.');
+    const reference = modelArgument(context);
     const { library } = await context.services();
-    const model = await library.find(reference);
-    if (model === undefined) throw new AsrproError('model_not_found', `There is no model '${reference}'.`);
+    const model = await findModel(library, reference);
     const { out, json } = context.terminal;
     if (json) {
       out.write(`${JSON.stringify(modelJson(model, null), null, 2)}\n`);
@@ -24,7 +23,7 @@ export const show: Command = {
       ['name', model.name],
       ['description', model.description],
       ['state', reason === null ? 'ready' : `not ready: ${reason}`],
-      ['size', sizeBytes === null ? null : `${Math.round(sizeBytes / 1e6)} MB`],
+      ['size', sizeBytes === null ? null : megabytes(sizeBytes)],
       ['engine', model.engine],
       ['languages', languagesOf(model.languages)],
       ['tasks', capabilities.tasks.join(', ')],

@@ -1,22 +1,21 @@
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * `npm start` gets a Ctrl-C from the terminal and passes it on, and the terminal delivers it here as well: the same
- * signal twice within milliseconds, from one key. Within this time it counts once; only there, because an app that
- * sends two signals means two.
+ * Under `npm start` one Ctrl-C arrives twice within milliseconds: from the terminal, and passed on by npm. Within this
+ * time the second signal is ignored. Without npm it is not, because an app that sends two signals means two.
  */
-const echoMilliseconds = 400;
+const ECHO_MS = 400;
 
 export interface StopSignals {
   /** Aborts at the first request to stop. */
   first: AbortSignal;
-  /** Puts the process's own signal handling back. */
+  /** Removes the signal handlers. */
   dispose(): void;
 }
 
 /**
- * Listens for requests to stop: signals, and the end of the launcher that started us with a channel (src/bootstrap.mjs).
- * The second request calls `force`.
+ * Listens for requests to stop: signals, and the end of a launcher that holds an IPC channel (src/bootstrap.mjs). The
+ * second signal calls `force`.
  */
 export function listenForStop(force: () => void, environment: NodeJS.ProcessEnv): StopSignals {
   const controller = new AbortController();
@@ -26,18 +25,18 @@ export function listenForStop(force: () => void, environment: NodeJS.ProcessEnv)
     if (!controller.signal.aborted) {
       firstAt = performance.now();
       controller.abort();
-    } else if (!echoes || performance.now() - firstAt > echoMilliseconds) force();
+    } else if (!echoes || performance.now() - firstAt > ECHO_MS) force();
   };
-  const launcherGone = () => controller.abort();
+  const onLauncherExit = () => controller.abort();
   for (const signal of stopSignals) process.on(signal, stop);
-  process.on('disconnect', launcherGone);
-  // A listener for it would keep the process running.
+  process.on('disconnect', onLauncherExit);
+  // The listener alone would keep the process running.
   process.channel?.unref();
   return {
     first: controller.signal,
     dispose() {
       for (const signal of stopSignals) process.off(signal, stop);
-      process.off('disconnect', launcherGone);
+      process.off('disconnect', onLauncherExit);
     },
   };
 }

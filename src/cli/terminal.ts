@@ -1,6 +1,6 @@
 import type { Terminal } from './command.ts';
 
-/** What the standard streams and the environment allow. */
+/** Describes what the standard streams and the environment allow. */
 export function createTerminal(flags: { quiet: boolean; json: boolean }, environment: NodeJS.ProcessEnv): Terminal {
   const { stdin, stdout, stderr } = process;
   const moving = stderr.isTTY && environment.TERM !== 'dumb' && !environment.CI;
@@ -8,7 +8,7 @@ export function createTerminal(flags: { quiet: boolean; json: boolean }, environ
     out: stdout,
     err: stderr,
     animated: moving && !flags.quiet,
-    // https://no-color.org: any value but the empty one switches colours off.
+    // https://no-color.org: any non-empty value switches colours off.
     colour: stderr.isTTY && !environment.NO_COLOR && environment.TERM !== 'dumb',
     quiet: flags.quiet,
     json: flags.json,

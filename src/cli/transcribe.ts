@@ -9,14 +9,14 @@ type Format = (typeof formats)[number];
 
 export const transcribe: Command = {
   name: 'transcribe',
-  summary: 'text of audio files to stdout, without a server',
+  summary: 'transcribe audio files to stdout, without a server',
   usage: 'transcribe FILE|-... [--model ID] [--language CODE] [--format text|json|verbose_json] [--words]',
   options: {
-    model: { type: 'string', short: 'm', description: 'ID of the model; the configured default when absent.' },
-    language: { type: 'string', short: 'l', description: 'ISO-639-1 CODE of what is spoken; detected when absent.' },
+    model: { type: 'string', short: 'm', description: 'ID of the model; the configured default if absent.' },
+    language: { type: 'string', short: 'l', description: 'ISO-639-1 CODE of the spoken language; detected if absent.' },
     format: { type: 'string', short: 'f', description: 'text, json or verbose_json.' },
-    words: { type: 'boolean', description: 'Times of the words too; implies verbose_json.' },
-    mock: { type: 'boolean', description: 'Built-in fake worker, no Python: for tests.' },
+    words: { type: 'boolean', description: 'Add the times of the words; implies verbose_json.' },
+    mock: { type: 'boolean', description: 'Use a built-in fake worker without Python, for tests.' },
   },
   async run(context) {
     const { positionals: files, terminal } = context;
@@ -42,7 +42,7 @@ export const transcribe: Command = {
         }
       } catch (thrown) {
         const error = asAsrproError(thrown);
-        // With several files the others are still wanted; each failure names its file.
+        // With several files, continue with the others; each error names its file.
         if (files.length === 1) throw error;
         terminal.err.write(error.message.startsWith(file) ? `${error.message}\n` : `${file}: ${error.message}\n`);
         failures.push(error);
@@ -55,11 +55,11 @@ export const transcribe: Command = {
 };
 
 function formatOf({ flags, terminal }: CommandContext): Format {
-  const asked = flags.format ?? (flags.words ? 'verbose_json' : terminal.json ? 'json' : 'text');
-  const format = formats.find((one) => one === asked);
+  const requested = flags.format ?? (flags.words ? 'verbose_json' : terminal.json ? 'json' : 'text');
+  const format = formats.find((one) => one === requested);
   if (format === undefined || (flags.words && format !== 'verbose_json')) {
     const allowed = flags.words ? '--words needs verbose_json' : `it is one of ${formats.join(', ')}`;
-    throw new AsrproError('usage', `--format ${String(asked)} is not possible: ${allowed}.`, { param: 'format' });
+    throw new AsrproError('usage', `--format ${String(requested)} is not possible: ${allowed}.`, { param: 'format' });
   }
   return format;
 }

@@ -104,20 +104,20 @@ export type Model = {
   /** Unix seconds. */
   created: number;
   owned_by: 'asrpro';
-  /** Can be used now. */
+  /** The model can be used now. */
   ready: boolean;
   name: string;
   description: string;
   engine: string;
   size_bytes: number | null;
-  /** ISO-639-1 codes; empty where they are not known. */
+  /** ISO-639-1 codes; empty when unknown. */
   languages: string[];
   license: string | null;
   tasks: string[];
   downloaded: boolean;
   loaded: boolean;
   source: string;
-  /** Why it is not ready, with the remedy. */
+  /** Why the model is not ready, with the remedy. */
   reason: string | null;
 };
 

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { clusterEngine, whyNotHere } from '../engine-table.ts';
+import { clusterEngine, environmentUnsupported } from '../engine-table.ts';
 import { runProgram } from '../engines/run-program.ts';
 import type { Engines } from '../engines/types.ts';
 import { AsrproError, type ErrorCode, errorKinds } from '../errors.ts';
 import { clusterNode } from '../wire/messages.ts';
-import { publicWords } from '../worker/exit.ts';
-import { pythonOfOurs } from '../worker/python.ts';
+import { publicLastLine } from '../worker/exit.ts';
+import { runtimeEnvironment } from '../worker/python.ts';
 import { rayEnvironment } from './settings.ts';
 
 export interface NodeOptions {
@@ -63,7 +63,7 @@ export async function stopNode(options: NodeOptions): Promise<number> {
 
 /** Throws `engine_unsupported`. */
 export function requireSystem(): void {
-  const reason = whyNotHere(clusterEngine.environment);
+  const reason = environmentUnsupported(clusterEngine.environment);
   if (reason !== null) throw new AsrproError('engine_unsupported', reason);
 }
 
@@ -78,13 +78,13 @@ async function runCommand<Schema extends z.ZodType>(
   requireSystem();
   const { python, env } = await engines.interpreter(clusterEngine.environment);
   const ended = await runProgram(python, ['-s', '-m', 'asrpro_worker.cluster', ...args, '--json'], {
-    environment: pythonOfOurs(runtimeRoot, { ...environment, ...env, ...rayEnvironment(config, paths) }),
+    environment: runtimeEnvironment(runtimeRoot, { ...environment, ...env, ...rayEnvironment(config, paths) }),
     signal,
     ...(limitMs === undefined ? {} : { limitMs }),
   });
   const answer = schema.safeParse(lastJson(ended.stdout));
   if (!ended.failed && answer.success) return answer.data;
-  throw failureOf(lastJson(ended.output), ended.cause ?? publicWords(ended.output));
+  throw failureOf(lastJson(ended.output), ended.cause ?? publicLastLine(ended.output));
 }
 
 const failure = z.object({ code: z.string(), message: z.string() });

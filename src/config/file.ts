@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
+import { errnoWords } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
-import { inWords, withoutMark } from './foreign-file.ts';
+import { withoutMark } from './foreign-file.ts';
 
 /** The content of a configuration file: section, key, value. */
 export type Sections = Record<string, Record<string, unknown>>;
@@ -16,7 +17,7 @@ export function readConfigFile(file: string, required = false): Sections {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if ((code === 'ENOENT' || code === 'ENOTDIR') && !required) return {};
-    throw new AsrproError('invalid_config', `The configuration file ${file} cannot be read: ${inWords(cause)}.`, {
+    throw new AsrproError('invalid_config', `The configuration file ${file} cannot be read: ${errnoWords(cause)}.`, {
       cause,
     });
   }

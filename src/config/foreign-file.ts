@@ -13,6 +13,7 @@ import {
   type Stats,
   statSync,
 } from 'node:fs';
+import { errnoWords } from '../disk-error.ts';
 
 /** More than any text that is read whole; what is larger is not what it claims to be. */
 const LARGEST_TEXT = 4 * 1024 * 1024;
@@ -72,7 +73,7 @@ export function whyUnreadable(place: string, wanted: 'file' | 'folder'): string 
     closeSync(openSync(place, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)));
     return null;
   } catch (error) {
-    return isDanglingLink(place) ? 'it is a link that leads nowhere (ENOENT)' : inWords(error);
+    return isDanglingLink(place) ? 'it is a link that leads nowhere (ENOENT)' : errnoWords(error);
   }
 }
 
@@ -97,25 +98,4 @@ function kindOf(stat: Stats): string {
   if (stat.isDirectory()) return 'a folder';
   if (stat.isFIFO()) return 'a pipe';
   return stat.isSocket() ? 'a socket' : 'a device';
-}
-
-const WORDS: Record<string, string> = {
-  ENOENT: 'it is not there',
-  ENOTDIR: 'it is not a folder',
-  EEXIST: 'it is not a folder',
-  EISDIR: 'it is a folder',
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  EROFS: 'the file system is read-only',
-  ELOOP: 'it is a link that leads to itself',
-  ENAMETOOLONG: 'its name is too long',
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the disk quota is used up',
-};
-
-/** The cause of a failed call of the file system: "permission denied (EACCES)". */
-export function inWords(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === undefined) return message;
-  return WORDS[code] === undefined ? `the system says ${code}` : `${WORDS[code]} (${code})`;
 }

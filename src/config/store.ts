@@ -1,9 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { errnoWords } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { readConfigFile } from './file.ts';
-import { inWords, readJsonObject, statOf, withoutMark } from './foreign-file.ts';
+import { readJsonObject, statOf, withoutMark } from './foreign-file.ts';
 import { jsonOrText, parseSetting, validateConfig } from './load.ts';
 import { nearest } from './nearest.ts';
 import type { Paths } from './paths.ts';
@@ -33,9 +34,13 @@ export async function setConfigValue(
     const store = await openStore(file, false);
     store.store = { ...store.store, ...changed };
   } catch (cause) {
-    throw new AsrproError('folder_unusable', `The configuration file ${file} cannot be written: ${inWords(cause)}.`, {
-      cause,
-    });
+    throw new AsrproError(
+      'folder_unusable',
+      `The configuration file ${file} cannot be written: ${errnoWords(cause)}.`,
+      {
+        cause,
+      },
+    );
   }
 }
 

@@ -7,10 +7,10 @@ import { pythonEnvironment } from '../python-environment.ts';
 import { CARD_ORDER } from '../worker/card-order.ts';
 import type { Device } from './types.ts';
 
-/** A device as the system sees it, before any engine has tried it. */
+/** A device as the system reports it, before an engine was tested on it. */
 export type Detected = Omit<Device, 'engines' | 'usable'> & {
   present: boolean;
-  /** What an outcome depends on besides the card; null where a device has no driver of its own, or it does not say. */
+  /** Version of the driver, on which test outcomes depend; null: no driver, or an unknown version. */
   driver: string | null;
 };
 
@@ -20,7 +20,7 @@ const probed = z.object({
   reason: z.string().nullable(),
 });
 
-/** The driver can hang without persistence mode; it is not waited for longer than this, in milliseconds. */
+/** Timeout for the driver in milliseconds: without persistence mode it can hang. */
 const DRIVER_MS = 10_000;
 
 export function detectCpu(): Detected {
@@ -37,7 +37,7 @@ export function detectCpu(): Detected {
   };
 }
 
-/** Those that the engines' speed depends on, best last; Linux alone tells them without a tool. */
+/** The instruction sets that the speed of the engines depends on, best last. Only Linux reports them without a tool. */
 function instructionSets(): string[] {
   try {
     const flags = new Set(/^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' '));
@@ -71,8 +71,8 @@ export function detectMps(environment: NodeJS.ProcessEnv): Detected {
 }
 
 /**
- * Whether asking the NVIDIA driver is worth a process: looks at a few files, in well under a millisecond. Without a GPU
- * nothing else is ever done.
+ * Whether there may be an NVIDIA driver. Checks a few files in well under a millisecond, so that a machine without a GPU
+ * never starts the process that queries the driver.
  */
 export function mayHaveCuda(environment: NodeJS.ProcessEnv): boolean {
   if (process.platform === 'win32')
@@ -84,9 +84,9 @@ export function mayHaveCuda(environment: NodeJS.ProcessEnv): boolean {
 }
 
 /**
- * NVIDIA devices by the driver's own word; one entry with the reason where there is none.
+ * NVIDIA devices as the driver reports them; if there are none, one absent device with the reason.
  *
- * @param python any Python, and the script that asks.
+ * @param python any Python; it runs `script`.
  */
 export async function detectCuda(
   python: () => Promise<{ python: string; env: Record<string, string> }>,

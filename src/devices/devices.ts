@@ -1,14 +1,21 @@
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
-import { type EngineId, engineIds, engineRow, firstEnvironment, isEngineId, neverHere } from '../engine-table.ts';
+import {
+  defaultEnvironment,
+  type EngineId,
+  engineIds,
+  engineRow,
+  engineUnsupported,
+  isEngineId,
+} from '../engine-table.ts';
 import type { Engines } from '../engines/types.ts';
 import type { Log } from '../log.ts';
 import type { ProbedDevice } from '../wire/messages.ts';
 import { type Detected, detectCpu, detectCuda, detectMps, mayHaveCuda } from './detect.ts';
-import type { KeptOutcomes } from './kept-outcomes.ts';
+import type { OutcomeCache } from './outcome-cache.ts';
 import type { Device, Devices } from './types.ts';
 
-/** Runs a real inference of an engine on devices. */
+/** Runs a real inference of an engine on each device. */
 export type Probe = (engine: EngineId, devices: string[]) => Promise<ProbedDevice[]>;
 
 type Outcome = Device['engines'][string];
@@ -18,49 +25,49 @@ export interface DevicesOptions {
   log: Log;
   engines: Engines;
   probe: Probe;
-  kept: KeptOutcomes;
-  /** Folder that holds `src/asrpro_worker`. */
+  cache: OutcomeCache;
+  /** Folder that contains `src/asrpro_worker`. */
   runtimeRoot: string;
   environment: NodeJS.ProcessEnv;
 }
 
-/** What an engine made of a device, and under which circumstances that was found. */
+/** The test of an engine on a device. */
 interface Attempt {
-  /** Whether and what of the engine was installed. */
+  /** The state of the engine's installation at that time. */
   installed: string;
   outcome: Promise<Outcome>;
 }
 
 /**
- * Devices by detection and by a real inference for each engine. Outcomes are kept until they are asked for anew or the
- * engine is installed or removed; without a GPU, choosing a device starts no process at all.
+ * Devices from detection and from a test inference for each engine. Outcomes are cached until a refresh or a change of
+ * the engine's installation. On a machine without a GPU, choosing a device starts no process.
  */
 export function createDevices({
   config,
   log,
   engines,
   probe,
-  kept,
+  cache,
   runtimeRoot,
   environment,
 }: DevicesOptions): Devices {
   let detected: Promise<Detected[]> | null = null;
   let lastChosen = 'cpu';
   const attempts = new Map<string, Attempt>();
-  /** Each inference takes all cores: one after the other. */
-  let last: Promise<unknown> = Promise.resolve();
+  /** Tests run one at a time, because each inference uses all cores. */
+  let lastTest: Promise<unknown> = Promise.resolve();
 
   function detect(): Promise<Detected[]> {
     const script = path.join(runtimeRoot, 'src', 'asrpro_worker', 'probe_cuda.py');
     const python = async () => {
-      if ((await engines.status(firstEnvironment)).installed) return await engines.interpreter(firstEnvironment);
+      if ((await engines.status(defaultEnvironment)).installed) return await engines.interpreter(defaultEnvironment);
       return { ...(await engines.pip()), env: {} };
     };
     detected ??= detectCuda(python, script, environment).then((cuda) => [detectCpu(), ...cuda, detectMps(environment)]);
     return detected;
   }
 
-  /** Tried once for each state of the engine's environment. */
+  /** Tests once for each state of the engine's installation. */
   async function outcomeOf(engine: EngineId, device: Detected): Promise<Outcome> {
     const status = await engines.status(engineRow(engine).environment);
     const installed = JSON.stringify([status.packages, status.incomplete]);
@@ -68,13 +75,13 @@ export function createDevices({
     const known = attempts.get(name);
     if (known?.installed === installed) return known.outcome;
     const missing = status.installed ? null : status.reason;
-    const outcome = last.then(() => attempt(engine, device, missing, installed));
-    last = outcome.catch(() => undefined);
+    const outcome = lastTest.then(() => attempt(engine, device, missing, installed));
+    lastTest = outcome.catch(() => undefined);
     attempts.set(name, { installed, outcome });
     return outcome;
   }
 
-  /** @param missing why the engine cannot be asked, or null. */
+  /** @param missing why the engine cannot be tested; null: it can. */
   async function attempt(
     engine: EngineId,
     device: Detected,
@@ -82,27 +89,27 @@ export function createDevices({
     installed: string,
   ): Promise<Outcome> {
     const no = (reason: string): Outcome => ({ usable: false, computeTypes: [], reason });
-    if (!device.present) return no(device.reason ?? 'It is not there.');
-    if (!engineRow(engine).devices.includes(device.kind)) return no(`${engine} has no support for ${device.kind}.`);
-    const never = neverHere(engine, environment);
-    if (never !== null) return no(never);
+    if (!device.present) return no(device.reason ?? 'The device is missing.');
+    if (!engineRow(engine).devices.includes(device.kind)) return no(`${engine} does not support ${device.kind}.`);
+    const unsupported = engineUnsupported(engine, environment);
+    if (unsupported !== null) return no(unsupported);
     if (missing !== null) return no(missing);
     const { id, name, memoryBytes, driver } = device;
     const key = JSON.stringify([engine, installed, id, name, memoryBytes, driver]);
-    const before = driver === null ? undefined : kept.get(key);
-    if (before !== undefined) return before;
+    const cached = driver === null ? undefined : cache.get(key);
+    if (cached !== undefined) return cached;
     try {
-      // In a process of its own: a driver that crashes says nothing about the other devices.
+      // One worker per device, so that a crashing driver does not affect the outcome of the others.
       const [answer] = await probe(engine, [device.id]);
       const { usable, compute_types: computeTypes, reason } = answer!;
-      if (usable && driver !== null) kept.set(key, { usable, computeTypes, reason: null });
+      if (usable && driver !== null) cache.set(key, { usable, computeTypes, reason: null });
       return { usable, computeTypes, reason };
     } catch (error) {
       return no((error as Error).message);
     }
   }
 
-  /** The best usable device of the preferred kind, else the CPU, which is not tried for this. */
+  /** The best usable device of the preferred kind, else the CPU, which needs no test. */
   async function choose(engine: EngineId, present: readonly Detected[]): Promise<string> {
     const { prefer } = config.device;
     const wanted = ({ id, kind }: Detected): boolean => prefer === 'auto' || prefer === kind || prefer === id;
@@ -118,7 +125,7 @@ export function createDevices({
       if (refresh) {
         detected = null;
         attempts.clear();
-        kept.forget();
+        cache.forget();
       }
       const present = await detect();
       const devices: Device[] = [];
@@ -127,11 +134,11 @@ export function createDevices({
         const outcomes: Device['engines'] = {};
         for (const engine of engineIds) outcomes[engine] = await outcomeOf(engine, detected);
         const usable = isThere && (device.kind === 'cpu' || Object.values(outcomes).some((outcome) => outcome.usable));
-        const reason = usable ? null : (device.reason ?? whyNot(outcomes));
+        const reason = usable ? null : (device.reason ?? noEngineReason(outcomes));
         devices.push({ ...device, usable, reason, engines: outcomes });
       }
       const selected: Record<string, string> = {};
-      for (const engine of engineIds.filter((id) => neverHere(id, environment) === null))
+      for (const engine of engineIds.filter((id) => engineUnsupported(id, environment) === null))
         selected[engine] = await choose(engine, present);
       return { devices, selected };
     },
@@ -143,7 +150,7 @@ export function createDevices({
       if (prefer === 'cpu' || !gpu) {
         lastChosen = 'cpu';
         if (prefer !== 'cpu' && prefer !== 'auto')
-          log.warn({ prefer }, 'the preferred device is not there; using the CPU');
+          log.warn({ prefer }, 'the preferred device is missing; using the CPU');
         return { device: 'cpu', computeType };
       }
       const present = await detect();
@@ -162,8 +169,8 @@ export function createDevices({
   };
 }
 
-/** A device that is there, and no engine can use. */
-function whyNot(outcomes: Record<string, Outcome>): string {
+/** Why no engine can use a device that is present. */
+function noEngineReason(outcomes: Record<string, Outcome>): string {
   const reasons = Object.entries(outcomes).map(([engine, { reason }]) => `${engine}: ${reason}`);
   return `No engine can use it. ${reasons.join(' ')}`;
 }

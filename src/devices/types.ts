@@ -8,20 +8,20 @@ export interface Device {
   memoryBytes: number | null;
   usable: boolean;
   reason: string | null;
-  /** By engine: the outcome of a real inference, or why none was tried. */
+  /** By engine: the outcome of a test inference, or why none was made. */
   engines: Record<string, { usable: boolean; computeTypes: string[]; reason: string | null }>;
 }
 
 export interface DeviceReport {
   devices: Device[];
-  /** By engine: the device that a load takes, the best usable one that `device.prefer` allows, else the CPU. */
+  /** By engine: the device for the next load, which is the best usable one that `device.prefer` allows, else the CPU. */
   selected: Record<string, string>;
 }
 
 export interface Devices {
   report(options?: { refresh?: boolean }): Promise<DeviceReport>;
-  /** The device and compute type to load with: the one of `selected`. A preferred GPU that is missing is no error. */
+  /** The device and compute type for a load. A missing preferred GPU is not an error; the CPU is used instead. */
   select(engine: ModelEngine): Promise<{ device: string; computeType: string }>;
-  /** The device that was chosen last, without a look at anything; the CPU before the first choice. */
+  /** The device chosen last, from memory; the CPU before the first choice. */
   lastChosen(): string;
 }

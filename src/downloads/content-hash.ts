@@ -5,11 +5,11 @@ import type { Expected } from './listing.ts';
 /** Bytes read at once. */
 const BLOCK = 1024 * 1024;
 
-/** What is fed to it, in the order of the file, can be compared with what the file must be. */
+/** Hashes a file's content, which must be fed in order, and compares the result with the expected hash. */
 export interface ContentHash {
   update(chunk: Uint8Array): void;
   matches(): boolean;
-  /** sha256 of the content, in hex, for the marker. */
+  /** sha256 of the content in hex, for the marker. */
   sha256(): string;
 }
 
@@ -26,7 +26,7 @@ export function contentHash({ hash, size }: Pick<Expected, 'hash' | 'size'>): Co
   };
 }
 
-/** Feeds the first `size` bytes of a file. */
+/** Feeds the first `size` bytes of a file to the hash. */
 export async function hashPrefix(
   file: FileHandle,
   size: number,
@@ -38,7 +38,7 @@ export async function hashPrefix(
   for (let done = 0; done < size; ) {
     signal.throwIfAborted();
     const { bytesRead } = await file.read(block, 0, Math.min(block.length, size - done), done);
-    if (bytesRead === 0) throw new Error('the file is shorter than it was');
+    if (bytesRead === 0) throw new Error('the file has become shorter');
     hash.update(block.subarray(0, bytesRead));
     done += bytesRead;
     onBytes(done);

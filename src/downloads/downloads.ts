@@ -1,9 +1,9 @@
+import type { BackgroundTask } from '../background-tasks/task.ts';
+import { BackgroundTasks } from '../background-tasks/tasks.ts';
 import { modelsDirectory, type Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { onDisk } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
-import type { Job } from '../jobs/job.ts';
-import { Jobs } from '../jobs/jobs.ts';
 import type { Log } from '../log.ts';
 import { totalSize } from '../models/catalogue.ts';
 import type { Model, ModelLibrary } from '../models/model.ts';
@@ -22,25 +22,28 @@ export interface DownloadsOptions {
   /** A Python that has pip. */
   pip(): Promise<{ python: string }>;
   environment: NodeJS.ProcessEnv;
-  /** Other times than those for the real hub. */
+  /** Replaces the pauses for the real hub. */
   backoff?: Backoff;
 }
 
-/** A source that has a mirror gets few tries, because the mirror is at hand. */
+/** Tries at the hub for a model that also has a mirror. */
 const TRIES_BEFORE_MIRROR = 2;
 
-/** One download per model, shared by all callers of this process; other processes wait and find it done. */
+/**
+ * One download per model, shared by all callers in this process. Other processes wait for it and then find the model
+ * installed.
+ */
 export function createDownloads(options: DownloadsOptions): Downloads {
   const { config, paths, log, library, environment } = options;
   const stopped = { bytesPerSecond: null, secondsLeft: null, file: null };
-  const jobs = new Jobs<DownloadStatus>({ log, stopped, failure: 'download_failed' });
+  const tasks = new BackgroundTasks<DownloadStatus>({ log, stopped, failure: 'download_failed' });
   const models = modelsDirectory(config, paths);
   const isComplete = (id: string): boolean => {
     const installed = readInstalled(models, id);
     return installed !== null && damagedFile(models, installed) === null;
   };
 
-  async function install(source: DownloadSource, job: Job<DownloadStatus>, verify: boolean) {
+  async function install(source: DownloadSource, task: BackgroundTask<DownloadStatus>, verify: boolean) {
     const hub = hubSettings(config.download, environment);
     if (hub.offline) {
       throw new AsrproError('download_offline', 'Downloads are switched off.', {
@@ -48,8 +51,8 @@ export function createDownloads(options: DownloadsOptions): Downloads {
       });
     }
     const { installModel, placeOf } = await import('./install-model.ts');
-    const { signal } = job;
-    const onWait = (): void => log.info({ model: source.id }, 'waiting for another process that has the model in work');
+    const { signal } = task;
+    const onWait = (): void => log.info({ model: source.id }, 'waiting for another process that downloads this model');
     const place = placeOf(models);
     const claim = await onDisk(place, () => takeModel(models, source.id, { signal, onWait }));
     try {
@@ -61,9 +64,9 @@ export function createDownloads(options: DownloadsOptions): Downloads {
         ...{ hub, source, folder, models, log, environment, signal, pip: options.pip },
         mirrors: config.download.mirrors,
         backoff: hasMirror ? { ...backoff, tries: Math.min(backoff.tries, TRIES_BEFORE_MIRROR) } : backoff,
-        progress: new Progress((part) => job.change(part)),
+        progress: new Progress((part) => task.change(part)),
       });
-      return { ...installedStatus(source, models), source: from, restarts: job.status.restarts };
+      return { ...installedStatus(source, models), source: from, restarts: task.status.restarts };
     } finally {
       claim.release();
     }
@@ -80,11 +83,11 @@ export function createDownloads(options: DownloadsOptions): Downloads {
     async start(modelId, { verify = false } = {}) {
       const { model, source } = await requireSource(modelId);
       if (!verify && model.source === 'huggingface-cache') return sharedStatus(source, model);
-      if (!verify && !jobs.isRunning(source.id) && isComplete(source.id)) return installedStatus(source, models);
-      return jobs.start(source.id, queuedStatus(source), (job) => install(source, job, verify));
+      if (!verify && !tasks.isRunning(source.id) && isComplete(source.id)) return installedStatus(source, models);
+      return tasks.start(source.id, queuedStatus(source), (task) => install(source, task, verify));
     },
     async get(modelId) {
-      const status = jobs.get(modelId);
+      const status = tasks.get(modelId);
       if (status && !(status.status === 'installed' && !isComplete(modelId))) return status;
       const source = sourceOf(modelId, config.models.custom);
       if (source === undefined) return undefined;
@@ -93,8 +96,8 @@ export function createDownloads(options: DownloadsOptions): Downloads {
       return model?.source === 'huggingface-cache' ? sharedStatus(source, model) : undefined;
     },
     async cancel(modelId, { keep }) {
-      const wasRunning = jobs.isRunning(modelId);
-      const status = await jobs.cancel(modelId);
+      const wasRunning = tasks.isRunning(modelId);
+      const status = await tasks.cancel(modelId);
       const source = sourceOf(modelId, config.models.custom);
       const leftovers = !keep && source !== undefined && hasLeftovers(models, modelId);
       if (status === undefined && !leftovers) {
@@ -102,18 +105,18 @@ export function createDownloads(options: DownloadsOptions): Downloads {
       }
       if (leftovers) {
         await removeLeftovers(models, modelId).catch((error: unknown) => {
-          // It only waited for the other process, whose files these are.
+          // This download only waited for another process, which owns these files.
           if (!(wasRunning && error instanceof AsrproError && error.code === 'model_busy')) throw error;
         });
       }
       if (status?.status === 'installed') return status;
-      if (!keep) jobs.correct(modelId, { bytesDone: 0 });
-      return jobs.get(modelId) ?? { ...queuedStatus(source!), status: 'cancelled' };
+      if (!keep) tasks.correct(modelId, { bytesDone: 0 });
+      return tasks.get(modelId) ?? { ...queuedStatus(source!), status: 'cancelled' };
     },
     hasLeftovers: async (modelId) =>
       sourceOf(modelId, config.models.custom) !== undefined && hasLeftovers(models, modelId),
-    watch: (modelId, signal) => jobs.watch(modelId, signal),
-    close: () => jobs.close(),
+    watch: (modelId, signal) => tasks.watch(modelId, signal),
+    close: () => tasks.close(),
   };
 }
 
@@ -153,7 +156,7 @@ function installedStatus(source: DownloadSource, models: string): DownloadStatus
   };
 }
 
-/** Another program has fetched it; there is nothing to do. */
+/** Another program has already downloaded the model into the shared cache. */
 function sharedStatus(source: DownloadSource, { sizeBytes }: Model): DownloadStatus {
   const bytes = sizeBytes ?? 0;
   const size = { bytesDone: bytes, bytesTotal: bytes, secondsLeft: 0 };

@@ -15,27 +15,27 @@ import { PartialFile } from './partial-file.ts';
 export interface FileFetch {
   client: HubClient;
   url: string;
-  /** Final path. It gets its name when the content is complete, checked and on disk. */
+  /** Final path. The file gets this name when its content is complete, checked and on disk. */
   target: string;
   expected: Expected;
-  /** What the target is part of. */
+  /** The folder that error messages name. */
   place: Place;
   signal: AbortSignal;
   backoff: Backoff;
-  /** Bytes that are there, the kept ones included; `verifying` while kept ones are read again. */
+  /** Reports the bytes on disk, including those of an earlier try; `verifying` while those are read again. */
   onBytes(done: number, phase: 'downloading' | 'verifying'): void;
-  /** What was there is of no use: bytes go back to 0. */
+  /** The bytes so far were wrong and were discarded: the count is back at 0. */
   onRestart(): void;
 }
 
-/** Where the bytes of an unfinished file are kept; another content has another name. */
+/** The path of an unfinished file. It contains the hash, so that bytes of another content are never continued. */
 export function partialPath(target: string, { hash }: Expected): string {
   return `${target}.${hash.hex.slice(0, 12)}.partial`;
 }
 
 /**
- * One file: goes on where an earlier try or process stopped, checks size and hash, and renames it into place.
- * Returns its sha256. Throws AsrproError; the partial file is kept where going on with it makes sense.
+ * Downloads one file: resumes where an earlier try or process stopped, checks size and hash, and renames the file into
+ * place. Returns its sha256. Throws AsrproError; keeps the partial file where a later try can resume it.
  */
 export async function fetchFile(fetch: FileFetch): Promise<string> {
   const { target, expected, signal } = fetch;
@@ -45,14 +45,14 @@ export async function fetchFile(fetch: FileFetch): Promise<string> {
   let partial: PartialFile | undefined;
   try {
     partial = await PartialFile.open(kept, expected, place, signal, (done) => fetch.onBytes(done, 'verifying'));
-    let startedAnew = false;
+    let restarted = false;
     for (;;) {
       await complete(fetch, partial);
-      if (partial.isRight()) break;
+      if (partial.isComplete()) break;
       await restart(fetch, partial);
-      // Once, because the kept bytes may be the wrong ones.
-      if (startedAnew) throw mismatch(expected);
-      startedAnew = true;
+      // One restart is allowed, because the bytes kept from an earlier try may be wrong.
+      if (restarted) throw mismatch(expected);
+      restarted = true;
     }
     await partial.finish();
     await onDisk(place, async () => {
@@ -69,7 +69,7 @@ export async function fetchFile(fetch: FileFetch): Promise<string> {
   }
 }
 
-/** Requests the rest until all bytes are there; failures without progress are counted. */
+/** Requests the rest until all bytes have arrived. Gives up after too many consecutive failures without progress. */
 async function complete(fetch: FileFetch, partial: PartialFile): Promise<void> {
   const { client, expected, signal, backoff } = fetch;
   let best = partial.done;
@@ -81,20 +81,20 @@ async function complete(fetch: FileFetch, partial: PartialFile): Promise<void> {
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       if (client.dropToken(thrown)) continue;
-      const tooFar = thrown instanceof HTTPError && thrown.response.statusCode === 416;
-      if (tooFar) await restart(fetch, partial);
-      const { error, again, askedSeconds } = hubFailure(thrown, expected.path, client);
-      if (!again && !tooFar) throw error;
+      const rangeRefused = thrown instanceof HTTPError && thrown.response.statusCode === 416;
+      if (rangeRefused) await restart(fetch, partial);
+      const { error, retry, retryAfterSeconds } = hubFailure(thrown, expected.path, client);
+      if (!retry && !rangeRefused) throw error;
       failures = partial.done > best ? 1 : failures + 1;
       best = Math.max(best, partial.done);
-      const wait = pauseBefore(failures, askedSeconds, backoff, Math.random());
+      const wait = pauseBefore(failures, retryAfterSeconds, backoff, Math.random());
       if (wait === null) throw error;
       await pause(wait, undefined, { signal });
     }
   }
 }
 
-/** One request, from where the partial file ends to wherever the connection ends. */
+/** Sends one request for the rest of the file and reads until the connection ends. */
 async function request(fetch: FileFetch, partial: PartialFile): Promise<void> {
   const { client, url, expected, signal, backoff } = fetch;
   const stall = new AbortController();
@@ -123,14 +123,17 @@ async function request(fetch: FileFetch, partial: PartialFile): Promise<void> {
   }
 }
 
-/** Fails with its source, which `pipe` alone does not. */
+/** `pipeline` passes on an error of the source; `pipe` alone does not. */
 function unzipped(stream: Readable): Readable {
   const content = createGunzip();
   pipeline(stream, content, () => undefined);
   return content;
 }
 
-/** An answer that is not the asked-for rest of the same content is the whole content, or the wrong one. */
+/**
+ * Checks that the answer continues the partial file. Starts over if the server sends the whole file; throws if it sends
+ * another file.
+ */
 async function acceptAnswer(
   fetch: FileFetch,
   partial: PartialFile,
@@ -157,7 +160,7 @@ async function restart(fetch: FileFetch, partial: PartialFile): Promise<void> {
   fetch.onRestart();
 }
 
-/** A rename is on disk when its folder is. */
+/** A rename survives a power loss only when the folder has been synced. */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');
@@ -168,7 +171,7 @@ async function syncFolder(folder: string): Promise<void> {
 function mismatch({ path: name }: Expected): AsrproError {
   return new AsrproError(
     'checksum_mismatch',
-    `The file '${name}' from the hub is not the expected one; it was removed.`,
+    `The file '${name}' from the hub has a wrong size or hash; it was removed.`,
     {
       hint: 'Try again.',
     },

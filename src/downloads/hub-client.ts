@@ -3,7 +3,7 @@ import { AsrproError } from '../errors.ts';
 import { createAgents } from '../network/agents.ts';
 import type { HubSettings } from './hub-settings.ts';
 
-/** Of a connection and of the headers of an answer, in milliseconds; as in the hub's own client. */
+/** Time limits for a connection and for the headers of an answer, in milliseconds; as in the hub's own client. */
 const CONNECT_MS = 10_000;
 const RESPONSE_MS = 30_000;
 const HUB = 'https://huggingface.co';
@@ -11,18 +11,18 @@ const HUB = 'https://huggingface.co';
 export interface HubClient {
   got: Got;
   endpoint: string;
-  /** Where the token comes from that the hub has refused; null: none was. */
+  /** Source of a token that the hub has refused; null: none was refused. */
   refusedToken: string | null;
   /**
-   * Goes on without the token where this failure says that the hub does not want it: one of yesterday must not keep anybody
-   * from a public model. False where there is nothing to try: the request had no token.
+   * Drops the token if the hub refused it, so that an expired token does not block a public model. Returns whether to
+   * retry: false if the failure is another one or the request had no token.
    */
   dropToken(failure: unknown): boolean;
 }
 
 /**
- * Requests to the hub: through the proxies of the environment, with the certificates that system and user trust, and with the
- * token for the endpoint's origin alone. Tries once; whoever asks decides about another try.
+ * An HTTP client for the hub. It uses the proxies of the environment and the certificates that the system and the user
+ * trust, and sends the token only to the endpoint's origin. It never retries; its callers do.
  */
 export function createHubClient(hub: HubSettings, environment: NodeJS.ProcessEnv): HubClient {
   const { endpoint } = hub;
@@ -34,7 +34,7 @@ export function createHubClient(hub: HubSettings, environment: NodeJS.ProcessEnv
     refusedToken: null,
     dropToken(failure) {
       if (!(failure instanceof HTTPError) || !isRefusal(failure)) return false;
-      // Several requests may have been under way with it.
+      // Several requests may have used the token at the same time.
       if (!isOurs(failure.request.options.headers.authorization)) return false;
       client.refusedToken ??= token?.source ?? null;
       token = null;
@@ -50,7 +50,7 @@ export function createHubClient(hub: HubSettings, environment: NodeJS.ProcessEnv
           (options) => {
             const url = options.url as URL;
             options.agent = agentsFor(url);
-            // got compares hosts, so that a redirect from https to http of the same host would carry it in the clear.
+            // got compares only hosts: on a redirect from https to http of the same host it would send the token in the clear.
             if (isOurs(options.headers.authorization)) delete options.headers.authorization;
             if (token !== null && url.origin === origin) options.headers.authorization = `Bearer ${token.value}`;
           },
@@ -59,7 +59,7 @@ export function createHubClient(hub: HubSettings, environment: NodeJS.ProcessEnv
           (options, response) => {
             const url = options.url as URL;
             if (url.protocol === 'http:' && response.url.startsWith('https:')) throw downgraded(url);
-            // A mirror that passes on the hub's own addresses is asked for them itself.
+            // If a mirror redirects to the hub's own address, send that request to the mirror as well.
             if (url.origin === HUB && origin !== HUB) options.url = new URL(`${endpoint}${url.pathname}${url.search}`);
           },
         ],
@@ -69,17 +69,17 @@ export function createHubClient(hub: HubSettings, environment: NodeJS.ProcessEnv
   return client;
 }
 
-/** Not the login of an endpoint like `https://me:secret@mirror.example`. */
+/** Whether this is the token, not the login in an endpoint like `https://me:secret@mirror.example`. */
 function isOurs(authorization: string | string[] | undefined): boolean {
   return typeof authorization === 'string' && authorization.startsWith('Bearer ');
 }
 
-/** 401, or a 403 that does not ask for terms to be accepted. */
+/** A 401, or a 403 for another reason than terms that the user must accept. */
 function isRefusal({ response: { statusCode, headers } }: HTTPError): boolean {
   return statusCode === 401 || (statusCode === 403 && headers['x-error-code'] !== 'GatedRepo');
 }
 
 function downgraded({ host }: URL): AsrproError {
-  const message = `The model hub leads from https to http (${host}), where nothing protects what is sent.`;
+  const message = `The model hub redirects from https to http (${host}), which is not encrypted.`;
   return new AsrproError('download_failed', message, { hint: 'Check `download.endpoint` and the proxy.' });
 }

@@ -1,15 +1,14 @@
-import { readFileSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { readText } from '../config/foreign-file.ts';
+import { hubPath } from '../config/hub-home.ts';
 import type { Config } from '../config/schema.ts';
 import { defaultConfig } from '../config/schema.ts';
 import { AsrproError } from '../errors.ts';
 
-/** Where the hub is and who asks: the configuration, and the environment variables that the hub's own clients obey. */
+/** Address of the hub and login: from the configuration, and from the environment variables of the hub's own clients. */
 export interface HubSettings {
-  /** Without a slash at the end. */
+  /** Without a trailing slash. */
   endpoint: string;
-  /** Goes to the endpoint's origin and nowhere else; null: anonymous. */
+  /** Sent only to the endpoint's origin; null: anonymous. */
   token: Token | null;
   offline: boolean;
 }
@@ -22,13 +21,13 @@ export interface Token {
 
 const TRUE = /^(1|on|yes|true)$/i;
 
-/** Throws `invalid_config` where the endpoint is no address. */
+/** Throws `invalid_config` where the endpoint is not an HTTP address. */
 export function hubSettings(download: Config['download'], environment: NodeJS.ProcessEnv): HubSettings {
   const isDefault = download.endpoint === defaultConfig.download.endpoint;
   const endpoint = (isDefault && environment.HF_ENDPOINT) || download.endpoint;
   if (!/^https?:$/.test(URL.canParse(endpoint) ? new URL(endpoint).protocol : '')) {
     const name = isDefault ? 'HF_ENDPOINT' : 'download.endpoint';
-    throw new AsrproError('invalid_config', `The address of the model hub in ${name} is not one of HTTP.`, {
+    throw new AsrproError('invalid_config', `The address of the model hub in ${name} is not an HTTP address.`, {
       param: name,
       hint: 'It looks like `https://huggingface.co`.',
     });
@@ -41,7 +40,7 @@ export function hubSettings(download: Config['download'], environment: NodeJS.Pr
   };
 }
 
-/** A value that can be no header is no token. */
+/** Ignores a value that cannot be part of an HTTP header. */
 function findToken(environment: NodeJS.ProcessEnv): Token | null {
   for (const [source, read] of sources(environment)) {
     const value = read()?.trim();
@@ -53,23 +52,10 @@ function findToken(environment: NodeJS.ProcessEnv): Token | null {
 function sources(environment: NodeJS.ProcessEnv): [string, () => string | undefined][] {
   const { HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH } = environment;
   const file = HF_TOKEN_PATH ? 'the file of HF_TOKEN_PATH' : "the token file of the hub's own tools (`hf auth login`)";
+  const path = hubPath(HF_TOKEN_PATH, 'token', environment);
   return [
     ['HF_TOKEN', () => HF_TOKEN],
     ['HUGGING_FACE_HUB_TOKEN', () => HUGGING_FACE_HUB_TOKEN],
-    [file, () => readToken(environment)],
+    [file, () => (path === null ? undefined : (readText(path) ?? undefined))],
   ];
-}
-
-function readToken(environment: NodeJS.ProcessEnv): string | undefined {
-  try {
-    return readFileSync(tokenFile(environment), 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-function tokenFile({ HF_TOKEN_PATH, HF_HOME, XDG_CACHE_HOME }: NodeJS.ProcessEnv): string {
-  if (HF_TOKEN_PATH) return HF_TOKEN_PATH;
-  const home = HF_HOME || path.join(XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'huggingface');
-  return path.join(home, 'token');
 }

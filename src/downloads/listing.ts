@@ -5,18 +5,18 @@ import type { HubClient } from './hub-client.ts';
 import { webPage } from './hub-error.ts';
 import type { DownloadSource } from './source.ts';
 
-/** What a file must be. `sha256` covers the content, `gitBlob` is git's SHA-1 of it with a header. */
+/** The expected size and hash of a file. `gitBlob` is git's SHA-1 of the content with a header. */
 export interface Expected {
   /** Relative to the model's folder, `/` between parts. */
   path: string;
   size: number;
   hash: { algorithm: 'sha256' | 'gitBlob'; hex: string };
-  /** Whose word the hash is. */
+  /** Who stated the hash. */
   statedBy: 'catalogue' | 'hub';
 }
 
 export interface Listing {
-  /** Repository in use, which may be another name of the catalogue's. */
+  /** The repository in use; may be one of the catalogue's alternates. */
   repo: string;
   /** 40 hex digits. */
   revision: string;
@@ -35,10 +35,10 @@ const answer = z.object({
   ),
 });
 
-/** Of a repository that the catalogue does not know file by file, these are no part of the model. */
+/** Files that are not part of the model, in a repository whose files the catalogue does not list. */
 const NO_MODEL_FILE = /^(\.|.*\.(md|png|jpg|gitattributes)$)/i;
 
-/** Needs no call where the catalogue states the revision and every size and hash. */
+/** The listing without a request; null unless the catalogue states the revision and every size and hash. */
 export function pinnedListing({ repo, revision, files }: DownloadSource): Listing | null {
   if (revision === null || !/^[0-9a-f]{40}$/.test(revision) || files.length === 0) return null;
   const expected: Expected[] = [];
@@ -49,7 +49,7 @@ export function pinnedListing({ repo, revision, files }: DownloadSource): Listin
   return { repo, revision, files: expected };
 }
 
-/** A list is small: it is not there in parts. In milliseconds. */
+/** Time limit for the whole listing, in milliseconds: it is small, so that a stall limit is not needed. */
 const LISTING_MS = 60_000;
 
 function parse(body: string): unknown {
@@ -60,8 +60,11 @@ function parse(body: string): unknown {
   }
 }
 
-/** One call gives the revision and all sizes and hashes. Throws got's errors, and `download_failed` for a bad listing. */
-export async function askListing(
+/**
+ * Gets the revision and all sizes and hashes with one request. Throws got's errors, and `download_failed` for a bad
+ * listing.
+ */
+export async function requestListing(
   { got, endpoint }: HubClient,
   model: DownloadSource,
   repo: string,
@@ -72,7 +75,7 @@ export async function askListing(
   const response = await got(url, { signal, timeout: { request: LISTING_MS } });
   if (response.body.trimStart().startsWith('<')) throw webPage(repo, new URL(response.url).host);
   const parsed = answer.safeParse(parse(response.body));
-  if (!parsed.success) throw new AsrproError('download_failed', `The hub's list of '${repo}' is not understood.`);
+  if (!parsed.success) throw new AsrproError('download_failed', `The hub's list of files of '${repo}' is malformed.`);
   const known = new Map(model.files.map((file) => [file.path, file]));
   const files: Expected[] = [];
   for (const sibling of parsed.data.siblings) {
@@ -80,7 +83,7 @@ export async function askListing(
     const pinned = known.get(name);
     if (model.files.length > 0 && pinned === undefined) continue;
     if (!isInside(name)) {
-      throw new AsrproError('download_failed', `The hub's list of '${repo}' has an unsafe file name.`);
+      throw new AsrproError('download_failed', `The hub's list of files of '${repo}' has an unsafe file name.`);
     }
     if (NO_MODEL_FILE.test(name)) continue;
     files.push(expectedOf(name, sibling, pinned));
@@ -108,7 +111,7 @@ function expectedOf(
   return { path, size: bytes, hash: { algorithm: 'gitBlob', hex: blobId! }, statedBy };
 }
 
-/** Whether a name in a listing stays in the model's folder, on every platform, and is none of ours. */
+/** Whether a name from a listing stays inside the model's folder on every platform and is not one of asrpro's own files. */
 export function isInside(name: string): boolean {
   if (name === '' || /[\\:\0]/.test(name) || name.startsWith('/')) return false;
   return name.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !part.startsWith('.asrpro'));

@@ -3,16 +3,16 @@ import { onDisk, type Place } from '../disk-error.ts';
 import { type ContentHash, contentHash, hashPrefix } from './content-hash.ts';
 import type { Expected } from './listing.ts';
 
-/** Bytes that are worth a write. */
+/** Smallest write, in bytes. */
 const BATCH = 512 * 1024;
-/** Bytes that are received while others are written. Then the connection waits. */
+/** Bytes to receive while a write is running; then the connection waits. */
 const AHEAD = 2 * 1024 * 1024;
-/** After so many bytes the disk is asked to keep them, so that a machine that goes down loses little. */
+/** Bytes between two `fdatasync` calls, so that a power loss costs little. */
 const DURABLE_EVERY = 16 * 1024 * 1024;
 
 /**
- * A file in work: what is on disk, and its hash so far. The next bytes are received while the last ones are written. Whatever
- * the disk refuses is thrown as `disk_full` or `folder_unusable`: from here on nobody can take it for the network.
+ * An unfinished file and the hash of its bytes so far. It receives the next bytes while it writes the last ones. Disk
+ * errors are thrown as `disk_full` or `folder_unusable`, so that no caller takes them for network errors.
  */
 export class PartialFile {
   readonly #file: FileHandle;
@@ -34,7 +34,7 @@ export class PartialFile {
     this.#hash = contentHash(expected);
   }
 
-  /** Hashes what is kept, so that the check at the end covers the whole file. */
+  /** Opens or creates the file and hashes its present bytes, so that the check at the end covers the whole file. */
   static async open(
     path: string,
     expected: Expected,
@@ -60,12 +60,13 @@ export class PartialFile {
     }
   }
 
-  /** Bytes received; after `settle` they are all written. */
+  /** Bytes received. They are all written only after `settle`. */
   get done(): number {
     return this.#received;
   }
 
-  isRight(): boolean {
+  /** Whether size and hash are the expected ones. */
+  isComplete(): boolean {
     return this.#received === this.#expected.size && this.#hash.matches();
   }
 
@@ -73,7 +74,7 @@ export class PartialFile {
     return this.#hash.sha256();
   }
 
-  /** The chunk is the file's from here on: once it is written, its memory is gone. */
+  /** Takes over the chunk: its memory is freed once it is written. */
   async add(chunk: Uint8Array): Promise<void> {
     this.#hash.update(chunk);
     this.#batch.push(chunk);
@@ -82,13 +83,13 @@ export class PartialFile {
     if (this.#batched >= (this.#isWriting ? AHEAD : BATCH)) await this.#writeBatch();
   }
 
-  /** Resolves when all that was added is written. Throws what the disk says. */
+  /** Resolves when everything added so far is written. Throws the disk's error. */
   async settle(): Promise<void> {
     await this.#writeBatch();
     await this.#written;
   }
 
-  /** Forgets everything. */
+  /** Discards all bytes. */
   async restart(): Promise<void> {
     await this.settle();
     await onDisk(this.#place, () => this.#file.truncate(0));
@@ -96,7 +97,7 @@ export class PartialFile {
     this.#received = 0;
   }
 
-  /** Resolves when the content is on disk, and closes. */
+  /** Syncs the content to disk and closes the file. */
   async finish(): Promise<void> {
     await this.settle();
     await this.#durable;
@@ -112,7 +113,7 @@ export class PartialFile {
     await this.#file.close();
   }
 
-  /** Begins to write, when the batch before is written. */
+  /** Waits for the previous write, then starts the next one. */
   async #writeBatch(): Promise<void> {
     await this.#written;
     if (this.#batch.length === 0) return;
@@ -122,9 +123,9 @@ export class PartialFile {
     this.#isWriting = true;
     this.#written = onDisk(this.#place, () => this.#writeAll(batch, length)).finally(() => {
       this.#isWriting = false;
-      batch.forEach(giveBack);
+      batch.forEach(freeMemory);
     });
-    // Whoever waits for it next hears of a failure.
+    // The next caller that awaits the promise gets the error; until then it must not end the process as unhandled.
     this.#written.catch(() => undefined);
     this.#undurable += length;
     if (this.#undurable < DURABLE_EVERY) return;
@@ -135,7 +136,7 @@ export class PartialFile {
   async #writeAll(batch: Uint8Array[], length: number): Promise<void> {
     const { bytesWritten } = await this.#file.writev(batch);
     if (bytesWritten === length) return;
-    // Seldom: the disk is nearly full.
+    // A short write: the disk is nearly full.
     const whole = Buffer.concat(batch);
     for (let from = bytesWritten; from < length; ) {
       from += (await this.#file.write(whole, from, length - from)).bytesWritten;
@@ -144,9 +145,9 @@ export class PartialFile {
 }
 
 /**
- * Frees the memory of a chunk now. V8, which sees of each but a small object, would let them pile up to tens of megabytes
- * and then search its whole heap for them, again and again. (Node 20 does.) A chunk that shares its memory is left alone.
+ * Frees the memory of a chunk at once. V8 sees only a small object for each chunk, so it lets chunks pile up to tens of
+ * megabytes and then scans its whole heap repeatedly (measured on Node 20). Skips a chunk that shares its memory.
  */
-function giveBack({ buffer, byteLength }: Uint8Array): void {
+function freeMemory({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer?.(0);
 }

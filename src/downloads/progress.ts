@@ -2,12 +2,12 @@ import type { Expected } from './listing.ts';
 import { Speed } from './speed.ts';
 import type { DownloadStatus } from './types.ts';
 
-/** Shortest time between two reports of moving bytes, in milliseconds. */
+/** Shortest time between two reports of new bytes, in milliseconds. */
 const REPORT_MS = 100;
 
 type FileStatus = DownloadStatus['files'][number];
 
-/** Sums up the files of a job into the numbers of a progress bar, and reports them often enough and no more. */
+/** Adds up the files of a download for a progress bar, and limits how often it reports. */
 export class Progress {
   readonly #report: (part: Partial<DownloadStatus>) => void;
   readonly #speed = new Speed();
@@ -19,14 +19,14 @@ export class Progress {
     this.#report = report;
   }
 
-  /** The files are known; of some, bytes may be there already. */
+  /** Sets the files. `done` returns the bytes of a file that are already on disk. */
   begin(files: readonly Expected[], done: (file: Expected) => number): void {
     this.#files = files.map((file) => {
       const bytesDone = done(file);
       const status = bytesDone === file.size ? 'done' : 'waiting';
       return { path: file.path, bytesDone, bytesTotal: file.size, status };
     });
-    this.#tell(true);
+    this.#reportNow(true);
   }
 
   bytes(path: string, bytesDone: number, status: FileStatus['status']): void {
@@ -34,18 +34,19 @@ export class Progress {
     if (file === undefined) return;
     const changed = file.status !== status;
     Object.assign(file, { bytesDone, status });
-    this.#tell(changed, path);
+    this.#reportNow(changed, path);
   }
 
   restarted(path: string): void {
     this.#restarts += 1;
     this.bytes(path, 0, 'downloading');
-    this.#tell(true, path);
+    this.#reportNow(true, path);
   }
 
-  #tell(now: boolean, path: string | null = null): void {
+  /** @param always also when the last report was a moment ago. */
+  #reportNow(always: boolean, path: string | null = null): void {
     const at = performance.now();
-    if (!now && at - this.#reportedAt < REPORT_MS) return;
+    if (!always && at - this.#reportedAt < REPORT_MS) return;
     this.#reportedAt = at;
     const bytesDone = this.#files.reduce((sum, file) => sum + file.bytesDone, 0);
     const bytesTotal = this.#files.reduce((sum, file) => sum + (file.bytesTotal ?? 0), 0);

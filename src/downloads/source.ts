@@ -1,14 +1,13 @@
 import type { Config } from '../config/schema.ts';
 import { type CatalogueModel, catalogueModels } from '../models/catalogue.ts';
 
-/** Where a model can be fetched from, and what is known of its files before anybody is asked. */
+/** Where a model can be downloaded from, and what is known about its files before the hub is asked. */
 export type DownloadSource = Pick<CatalogueModel, 'id' | 'repo' | 'revision' | 'files' | 'mirrors' | 'alternate_repos'>;
 
-/** undefined for a model that has no repository: one that was found in a folder, or that nobody knows. */
+/** undefined for a model without a repository: one found in a folder, or an unknown one. */
 export function sourceOf(id: string, custom: Config['models']['custom']): DownloadSource | undefined {
   const entry = catalogueModels().find((model) => model.id === id);
   if (entry !== undefined) return entry;
-  const own = custom.find((model) => model.id === id);
-  if (own?.repo === undefined) return undefined;
-  return { id, repo: own.repo, revision: own.revision ?? null, files: [], mirrors: [], alternate_repos: [] };
+  const { repo, revision = null } = custom.find((model) => model.id === id) ?? {};
+  return repo === undefined ? undefined : { id, repo, revision, files: [], mirrors: [], alternate_repos: [] };
 }

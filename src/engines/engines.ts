@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import type { BackgroundTask } from '../background-tasks/task.ts';
+import { BackgroundTasks } from '../background-tasks/tasks.ts';
 import { type Claim, hold, take } from '../claims/claim.mjs';
 import { IN_USE } from '../claims/unused.ts';
 import type { Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { makeFolder, onDisk } from '../disk-error.ts';
-import { type EnvironmentId, environmentIds, firstEnvironment, whyNotHere } from '../engine-table.ts';
+import { defaultEnvironment, type EnvironmentId, environmentIds, environmentUnsupported } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
-import type { Job } from '../jobs/job.ts';
-import { Jobs } from '../jobs/jobs.ts';
 import type { Log } from '../log.ts';
 import {
   environmentFolder,
@@ -26,23 +26,23 @@ export interface EnginesOptions {
   config: Config;
   paths: Paths;
   log: Log;
-  /** Folder that holds `locks`. */
+  /** The folder that contains `locks`. */
   runtimeRoot: string;
   environment: NodeJS.ProcessEnv;
-  /** The machine has an NVIDIA driver: what its GPU needs is installed as well. */
+  /** The machine has an NVIDIA driver, so packages for its GPU are installed as well. */
   nvidia: boolean;
 }
 
-/** The Python environments: one installation at a time for each, whoever asks for it. */
+/** The Python environments. Each has at most one running installation, shared by all callers. */
 export function createEngines(options: EnginesOptions): Engines {
   const { config, paths, log, runtimeRoot, environment } = options;
-  /** For other systems than Linux there are no packages with what its GPU needs. */
+  /** Packages for NVIDIA GPUs exist only for Linux. */
   const nvidia = options.nvidia && process.platform === 'linux';
-  const jobs = new Jobs<InstallStatus>({ log, stopped: { step: null }, failure: 'engine_install_failed' });
-  /** Held by this process, by folder. */
+  const tasks = new BackgroundTasks<InstallStatus>({ log, stopped: { step: null }, failure: 'engine_install_failed' });
+  /** Claims of this process, by folder. */
   const uses = new Map<string, Promise<Claim | null>>();
   const locks = new Map<EnvironmentId, Lock>();
-  /** Read when first wanted: no start waits for half a megabyte of names and hashes. */
+  /** Reads a lock on first use, so that no start waits for half a megabyte of names and hashes. */
   const lockOf = (id: EnvironmentId): Lock => {
     const lock = locks.get(id) ?? readLock(runtimeRoot, id);
     locks.set(id, lock);
@@ -61,7 +61,7 @@ export function createEngines(options: EnginesOptions): Engines {
       python: installed ? interpreterIn(folder) : null,
       packages: installed ? marker.packages : {},
       sizeBytes: complete ? marker.sizeBytes : lockOf(id)[nvidia ? 'cudaSizeBytes' : 'sizeBytes'],
-      reason: installed ? null : (whyNotHere(id) ?? (broken ? pythonGone(id) : notInstalled(id))),
+      reason: installed ? null : (environmentUnsupported(id) ?? (broken ? pythonGone(id) : notInstalled(id))),
       incomplete: installed && !complete ? withoutGpu(id) : null,
     };
   }
@@ -71,26 +71,32 @@ export function createEngines(options: EnginesOptions): Engines {
     return installed && incomplete === null;
   }
 
-  async function install(id: EnvironmentId, job: Job<InstallStatus>, reinstall: boolean, wheels: string | null) {
-    const { signal } = job;
+  async function install(
+    id: EnvironmentId,
+    task: BackgroundTask<InstallStatus>,
+    reinstall: boolean,
+    wheels: string | null,
+  ) {
+    const { signal } = task;
     const folder = folderOf(id);
-    const total = { packagesDone: job.status.packagesTotal ?? 0 };
+    const total = { packagesDone: task.status.packagesTotal ?? 0 };
     const { enginesPlace, installEnvironment } = await import('./installer.ts');
-    if (wheels !== null) (await import('./wheel-folder.ts')).requireFitting(wheels, id, lockOf(id));
+    if (wheels !== null) (await import('./wheel-folder.ts')).requireMatching(wheels, id, lockOf(id));
     const place = enginesPlace(paths.engines);
     await makeFolder(paths.engines, place);
-    const onWait = (): void => job.change({ step: 'waiting for another asrpro that installs it' });
+    const onWait = (): void => task.change({ step: 'waiting for another asrpro process that installs it' });
     const claim = await onDisk(place, () => take(path.join(paths.engines, `${id}.claim`), { signal, onWait }));
     try {
       if (!reinstall && isComplete(id)) return total;
-      // First, for their space. And an installer may have outlived a gateway that was killed: this one works elsewhere.
+      // Before the installation, to free their space.
       await removeUnused(paths.engines, id, folder);
+      // A new folder each time: the installer of a gateway that was killed may still be writing to the old one.
       const fresh = `${folder}.${randomBytes(4).toString('hex')}`;
       await installEnvironment({
         ...{ lock: lockOf(id), folder: fresh, environment, nvidia, wheels, signal },
         configuredPython: config.worker.python,
         onProgress: (step, packagesDone) =>
-          job.change({ status: step.startsWith('checking') ? 'verifying' : 'installing', step, packagesDone }),
+          task.change({ status: step.startsWith('checking') ? 'verifying' : 'installing', step, packagesDone }),
       });
       await onDisk(place, () => replaceEnvironment(fresh, folder));
     } finally {
@@ -100,7 +106,7 @@ export function createEngines(options: EnginesOptions): Engines {
     return total;
   }
 
-  /** For as long as this process runs, nobody takes the environment for unused. */
+  /** Claims the environment while this process runs, so that no other process removes it as unused. */
   async function use(id: EnvironmentId): Promise<void> {
     const folder = folderOf(id);
     const held = uses.get(folder) ?? hold(path.join(folder, IN_USE)).catch(() => null);
@@ -113,22 +119,22 @@ export function createEngines(options: EnginesOptions): Engines {
     status: async (id) => status(id),
     async install(id, { reinstall = false, wheels = null } = {}) {
       requireSystem(id);
-      if (!reinstall && !jobs.isRunning(id) && isComplete(id)) return finished(id);
-      return jobs.start(id, queued(id, lockOf(id)), (job) => install(id, job, reinstall, wheels));
+      if (!reinstall && !tasks.isRunning(id) && isComplete(id)) return finished(id);
+      return tasks.start(id, queued(id, lockOf(id)), (task) => install(id, task, reinstall, wheels));
     },
-    async job(id) {
-      const last = jobs.get(id);
+    async installation(id) {
+      const last = tasks.get(id);
       const { installed } = status(id);
       if (last && (last.status !== 'installed' || installed)) return last;
       return installed ? finished(id) : undefined;
     },
     async cancel(id) {
-      const ended = await jobs.cancel(id);
+      const ended = await tasks.cancel(id);
       if (ended) return ended;
       throw new AsrproError('install_not_found', `There is no installation of '${id}'.`);
     },
     async *watch(id, signal) {
-      if (jobs.get(id) !== undefined) yield* jobs.watch(id, signal);
+      if (tasks.get(id) !== undefined) yield* tasks.watch(id, signal);
       else if (status(id).installed) yield finished(id);
     },
     async interpreter(id) {
@@ -152,31 +158,33 @@ export function createEngines(options: EnginesOptions): Engines {
     },
     async pip() {
       const { pythonWithPip } = await import('./pip.ts');
-      if (status(firstEnvironment).installed) await use(firstEnvironment);
-      const ours = status(firstEnvironment).python;
+      if (status(defaultEnvironment).installed) await use(defaultEnvironment);
+      const ours = status(defaultEnvironment).python;
       return { python: await pythonWithPip(ours, config.worker.python, environment) };
     },
     async close() {
-      await jobs.close();
+      await tasks.close();
       for (const held of uses.values()) (await held)?.release();
       uses.clear();
     },
   };
 }
 
-/** CTranslate2 opens cuBLAS through the loader, which reads this variable only at the start of the process. */
+/** CTranslate2 opens cuBLAS through the dynamic loader, which reads LD_LIBRARY_PATH only when the process starts. */
 function libraryPath(
   folder: string,
   libraryFolders: readonly string[],
   environment: NodeJS.ProcessEnv,
 ): Record<string, string> {
   if (libraryFolders.length === 0 || process.platform !== 'linux') return {};
-  const own = libraryFolders.map((relative) => path.join(folder, relative));
-  return { LD_LIBRARY_PATH: [...own, ...(environment.LD_LIBRARY_PATH ? [environment.LD_LIBRARY_PATH] : [])].join(':') };
+  const folders = libraryFolders.map((relative) => path.join(folder, relative));
+  return {
+    LD_LIBRARY_PATH: [...folders, ...(environment.LD_LIBRARY_PATH ? [environment.LD_LIBRARY_PATH] : [])].join(':'),
+  };
 }
 
 function requireSystem(id: EnvironmentId): void {
-  const reason = whyNotHere(id);
+  const reason = environmentUnsupported(id);
   if (reason !== null) throw new AsrproError('engine_unsupported', reason);
 }
 
@@ -189,7 +197,7 @@ function pythonGone(id: EnvironmentId): string {
 }
 
 function withoutGpu(id: EnvironmentId): string {
-  return `It was installed before the NVIDIA driver: run \`asrpro setup ${id}\` or POST /v1/engines/${id}/install to add what the GPU needs.`;
+  return `It was installed before the NVIDIA driver: run \`asrpro setup ${id}\` or POST /v1/engines/${id}/install to add the packages for the GPU.`;
 }
 
 function queued(engine: EnvironmentId, lock: Lock): InstallStatus {

@@ -5,20 +5,20 @@ import { aside, IN_USE, removeIfUnused } from '../claims/unused.ts';
 import type { EnvironmentId } from '../engine-table.ts';
 import type { Lock } from './lock.ts';
 
-/** Written last into an environment: what is in it, measured once. */
+/** The marker file: describes a finished environment, and is written last. */
 const markerSchema = z.object({
   packages: z.record(z.string(), z.string()),
   sizeBytes: z.number(),
-  /** The machine had an NVIDIA driver, so that what its GPU needs is there. */
+  /** The machine had an NVIDIA driver, so the packages for its GPU are installed. */
   nvidia: z.boolean().default(false),
-  /** Library folders of NVIDIA packages, relative to the environment; the loader must know them at start. */
+  /** Library folders of NVIDIA packages, relative to the environment. The worker's loader needs them at its start. */
   libraryFolders: z.array(z.string()),
 });
 export type Marker = z.infer<typeof markerSchema>;
 
 export const MARKER = 'asrpro-environment.json';
 
-/** Folder of the environment that belongs to this lock. Another lock, another folder: nothing is changed in place. */
+/** The folder of the environment for this lock. Every lock has its own folder, so no environment is changed in place. */
 export function environmentFolder(engines: string, id: EnvironmentId, lock: Lock): string {
   return path.join(engines, `${id}-${lock.hash}`);
 }
@@ -31,7 +31,7 @@ export function interpreterIn(folder: string): string {
   return process.platform === 'win32' ? path.join(folder, 'Scripts', 'python.exe') : path.join(folder, 'bin', 'python');
 }
 
-/** null where the environment is not there, or not complete. Reads one small file. */
+/** null where the environment is missing or incomplete. Reads one small file. */
 export function readMarker(folder: string): Marker | null {
   try {
     return markerSchema.parse(JSON.parse(readFileSync(path.join(folder, MARKER), 'utf8')));
@@ -41,19 +41,19 @@ export function readMarker(folder: string): Marker | null {
 }
 
 /**
- * Whether the Python that the environment was made with is gone. An environment holds a link to it, and packages for its
- * minor version: an upgrade by the system, Homebrew or pyenv leaves a link to nowhere, or to another version.
+ * Whether the Python that created the environment is gone. The environment links to it and has packages for its minor
+ * version; an upgrade by the system, Homebrew or pyenv breaks the link or makes it point to another version.
  */
 export function hasLostPython(folder: string): boolean {
   const { home, version = '' } = pythonBehind(folder) ?? {};
-  const made = /^\d+\.\d+/.exec(version)?.[0];
+  const before = /^\d+\.\d+/.exec(version)?.[0];
   const file = realPath(interpreterIn(folder));
   const now = /python(\d+\.\d+)/.exec(path.basename(file ?? ''))?.[1];
-  const isOther = made !== undefined && now !== undefined && made !== now;
-  return file === null || isOther || (home !== undefined && !existsSync(home));
+  const hasChanged = before !== undefined && now !== undefined && before !== now;
+  return file === null || hasChanged || (home !== undefined && !existsSync(home));
 }
 
-/** The Python that an environment was made with: its version, and where it is. */
+/** Version and folder of the Python that created the environment. */
 export function pythonBehind(folder: string): { version: string; home: string } | null {
   const settings = textOf(path.join(folder, 'pyvenv.cfg'));
   const home = /^home\s*=\s*(.+?)\s*$/m.exec(settings)?.[1];
@@ -69,7 +69,7 @@ function textOf(file: string): string {
   }
 }
 
-/** null where the link leads nowhere. */
+/** null for a dangling link. */
 function realPath(file: string): string | null {
   try {
     return realpathSync(file);
@@ -79,8 +79,8 @@ function realPath(file: string): string | null {
 }
 
 /**
- * Puts a new environment in the place of the one that is there. A worker that runs in the old one finds the same packages
- * under the same paths a moment later, and those who hold it hold the new one.
+ * Replaces an environment with a new one. A worker that runs in the old one finds the same packages under the same paths
+ * a moment later. Claims on the old folder move to the new one.
  */
 export function replaceEnvironment(fresh: string, folder: string): void {
   const old = aside(folder);
@@ -94,8 +94,8 @@ export function replaceEnvironment(fresh: string, folder: string): void {
 }
 
 /**
- * Removes what nobody uses: environments of other locks, which other versions have, and what killed installations left. The
- * caller holds the installation of `id` alone.
+ * Removes unused environments of other locks, which belong to other versions of asrpro, and leftovers of installations
+ * that were killed. The caller must hold the installation claim of `id`.
  */
 export async function removeUnused(engines: string, id: EnvironmentId, keep: string): Promise<void> {
   for (const name of readdirSync(engines)) {

@@ -15,15 +15,15 @@ export interface Python {
 
 type Candidate = Pick<Python, 'command' | 'args'>;
 
-/** The engines' packages exist for these. */
+/** The engines' packages exist for Python versions in this range. */
 const OLDEST = [3, 10] as const;
 const NEWEST = [3, 14] as const;
-/** A shim that answers slower than this, in milliseconds, is not a usable Python. */
+/** Time limit for a Python to answer, in milliseconds: a version manager's shim may hang. */
 const PROBE_MS = 15_000;
 
 const NAMES = ['python3.12', 'python3.13', 'python3.11', 'python3.10', 'python3', 'python', 'python3.14'];
 
-/** What it is, and whether packages are built for its kind: CPython of 64 bits with the global lock. */
+/** Prints path, version, and why packages do not exist for this kind of Python: only for 64-bit CPython with the GIL. */
 const PROBE = `
 import sys, sysconfig
 kind = ''
@@ -36,8 +36,8 @@ print(kind)
 `;
 
 /**
- * A Python that engine environments can be made with: the configured one, else the first on PATH that answers, is of the
- * right kind and new enough. `only`: no other minor version (`3.12`) will do. Throws `python_not_found`, `python_too_old`.
+ * Finds a Python to create environments with: the configured one, else the first on PATH that answers, is 64-bit CPython
+ * and new enough. `only`: the one accepted minor version (`3.12`). Throws `python_not_found`, `python_too_old`.
  */
 export async function findPython(
   configured: string | null,
@@ -51,7 +51,7 @@ export async function findPython(
     if ('failure' in python) {
       throw new AsrproError('python_not_found', `The Python in \`worker.python\` cannot be used: ${python.failure}.`, {
         param: 'worker.python',
-        hint: 'Set it to an interpreter of Python 3.10 or newer, or to null to look for one.',
+        hint: 'Set it to a Python interpreter, 3.10 or newer, or to null to search PATH.',
       });
     }
     return requireOnly(requireSupported(python), only);
@@ -60,7 +60,7 @@ export async function findPython(
   let failure: string | undefined;
   for (const candidate of candidates(clean)) {
     const python = await probe(candidate, clean, signal);
-    if ('failure' in python) failure ??= `\`${path.basename(candidate.command)}\` is there, but ${python.failure}`;
+    if ('failure' in python) failure ??= `\`${path.basename(candidate.command)}\` exists, but ${python.failure}`;
     else if (isSupported(python) && isOnly(python, only)) return python;
     else unsuitable ??= python;
   }
@@ -72,8 +72,8 @@ export async function findPython(
 }
 
 /**
- * Every program of these names on PATH, the best version first. All of one name, because the first may be a shim of a
- * version manager with nothing behind it.
+ * Every program with one of these names on PATH, the best version first. All of each name, because the first may be a
+ * version manager's shim with no Python behind it.
  */
 function candidates(environment: NodeJS.ProcessEnv): Candidate[] {
   const windows = process.platform === 'win32';
@@ -119,12 +119,12 @@ function isSupported({ version }: Python): boolean {
   return compare(version, OLDEST) >= 0 && compare(version, NEWEST) <= 0;
 }
 
-/** By major and minor number. */
+/** Compares major and minor numbers. */
 function compare(version: readonly number[], other: readonly [number, number]): number {
   return (version[0] ?? 0) - other[0] || (version[1] ?? 0) - other[1];
 }
 
-/** What it is, or why it cannot be used, as the end of a sentence. */
+/** Runs a candidate. `failure` says why it cannot be used, as the end of a sentence. */
 async function probe(
   { command, args }: Candidate,
   environment: NodeJS.ProcessEnv,
@@ -135,7 +135,7 @@ async function probe(
   if (failed) return { failure: cause ?? `it ended with exit code ${exitCode}` };
   const [executable, version, kind] = stdout.split(/\r?\n/);
   if (!executable || !/^\d+\.\d+\.\d+$/.test(version ?? '')) return { failure: 'it is not a Python' };
-  if (kind) return { failure: `it is ${kind}, and the engines need CPython of 64 bits` };
-  // The interpreter itself, not the shim: it stays the same when the shim's choice changes.
+  if (kind) return { failure: `it is ${kind}, and the engines need 64-bit CPython` };
+  // Use the interpreter instead of the shim, whose choice may change later.
   return { command: executable, args: [], version: version!.split('.').map(Number) as Python['version'] };
 }

@@ -10,21 +10,21 @@ import { certificateWords, connectionWords } from '../network/connection-words.t
 import { indexSettings } from './index-settings.ts';
 
 export interface WheelSpec {
-  /** Normalised name of the project: its folder in an index. */
+  /** Normalised name of the project, which is its folder in an index. */
   project: string;
   file: string;
   sha256: string;
 }
 
-/** Of a connection, of the headers of an answer, and of a silence in the middle of one. In milliseconds. */
+/** Time limits for a connection and for the headers of an answer, in milliseconds. */
 const CONNECT_MS = 10_000;
-const SILENCE_MS = 30_000;
-const AGAIN_MS = 500;
+const RESPONSE_MS = 30_000;
+const RETRY_PAUSE_MS = 500;
 
 /**
- * One wheel from the person's folders and package indexes, in memory: for what is fetched before there is a Python, and so no
- * pip and no uv. Only the locked content is taken, wherever it comes from. Throws `engine_install_failed` with the reason
- * of the first index, `engine_install_cancelled`.
+ * Fetches one wheel into memory from the user's folders and package indexes, for a machine that has no Python yet and so
+ * neither pip nor uv. Accepts only content with the locked hash. Throws `engine_install_failed` with the reason of the
+ * first index, and `engine_install_cancelled`.
  */
 export async function fetchWheel(
   spec: WheelSpec,
@@ -38,7 +38,7 @@ export async function fetchWheel(
     new AsrproError('engine_install_failed', message, { hint: 'Check the index settings of pip and uv.' });
 
   for (const link of settings.findLinks.filter(isFolder)) {
-    const content = readIfThere(path.join(folderOf(link), spec.file));
+    const content = readIfPresent(path.join(folderOf(link), spec.file));
     if (content !== null && isLocked(content)) return content;
   }
   const pages = [
@@ -46,7 +46,7 @@ export async function fetchWheel(
     ...settings.findLinks.filter((link) => !isFolder(link)),
   ];
   if (pages.length === 0) {
-    throw new AsrproError('engine_install_failed', 'the settings of pip and uv name no package index', {
+    throw new AsrproError('engine_install_failed', 'the settings of pip and uv contain no package index', {
       hint: 'Install uv or a Python, or set UV_DEFAULT_INDEX to the address of an index.',
     });
   }
@@ -63,7 +63,7 @@ export async function fetchWheel(
           ? readFileSync(fileURLToPath(file))
           : await twice(() => client(file).buffer(), signal);
         if (isLocked(content)) return content;
-        reasons.push(failed(`the package index (${host}) has ${spec.file} with another content than the locked one`));
+        reasons.push(failed(`the package index (${host}) has ${spec.file}, but its content does not match the lock`));
       }
     } catch (thrown) {
       if (signal.aborted) throw new AsrproError('engine_install_cancelled', 'The installation was cancelled.');
@@ -73,43 +73,46 @@ export async function fetchWheel(
   throw reasons[0]!;
 }
 
-/** Where a connection was cut or the server is busy, another try is enough as a rule. */
+/** Retries once after a broken connection or a server error, which is usually enough. */
 async function twice<T>(request: () => Promise<T>, signal: AbortSignal): Promise<T> {
   try {
     return await request();
   } catch (thrown) {
     if (thrown instanceof HTTPError ? thrown.response.statusCode < 500 : !(thrown instanceof RequestError))
       throw thrown;
-    await setTimeout(AGAIN_MS, undefined, { signal });
+    await setTimeout(RETRY_PAUSE_MS, undefined, { signal });
     return await request();
   }
 }
 
 function createClient(environment: NodeJS.ProcessEnv, insecureHosts: readonly string[], signal: AbortSignal): Got {
-  const trusting = createAgents(environment, { rejectUnauthorized: false });
-  const careful = createAgents(environment);
-  const isTrusted = ({ host, hostname, origin }: URL): boolean =>
+  const unchecked = createAgents(environment, { rejectUnauthorized: false });
+  const checked = createAgents(environment);
+  const isInsecure = ({ host, hostname, origin }: URL): boolean =>
     insecureHosts.some((one) => [host, hostname, origin].includes(one));
   return got.extend({
     signal,
     retry: { limit: 0 },
     timeout: {
       ...{ lookup: CONNECT_MS, connect: CONNECT_MS, secureConnect: CONNECT_MS },
-      ...{ response: SILENCE_MS },
+      ...{ response: RESPONSE_MS },
     },
     headers: { 'user-agent': 'asrpro' },
     hooks: {
       beforeRequest: [
         (options) => {
           const url = options.url as URL;
-          options.agent = isTrusted(url) ? trusting(url) : careful(url);
+          options.agent = isInsecure(url) ? unchecked(url) : checked(url);
         },
       ],
     },
   });
 }
 
-/** What an index lists of a project, as JSON (PEP 691) or, from most of the companies' own, as a page of links (PEP 503). */
+/**
+ * Looks the file up in an index, which answers with JSON (PEP 691) or, as most private indexes do, with a page of links
+ * (PEP 503).
+ */
 async function linkTo(client: Got, page: string, { file }: WheelSpec): Promise<string | null> {
   const accept = 'application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1';
   const { body, headers, url } = await client(page, { headers: { accept } });
@@ -122,7 +125,7 @@ async function linkTo(client: Got, page: string, { file }: WheelSpec): Promise<s
   if (target === undefined) return null;
   target.hash = '';
   const asked = new URL(page);
-  // The login is in the person's address of the index, and in none of its links.
+  // The links of an index do not contain the login from the user's address.
   if (target.host === asked.host) [target.username, target.password] = [asked.username, asked.password];
   return target.href;
 }
@@ -131,13 +134,13 @@ function nameIn({ pathname }: URL): string {
   return decodeURIComponent(pathname.split('/').at(-1)!);
 }
 
-/** An index that is a folder: with a page of links, or with the files themselves. */
+/** Looks the file up in an index that is a folder, with a page of links or with the files themselves. */
 function localFile(page: string, { file }: WheelSpec): string | null {
   const folder = new URL(page.endsWith('/') ? page : `${page}/`);
-  const text = readIfThere(fileURLToPath(new URL('index.html', folder)))?.toString() ?? '';
+  const text = readIfPresent(fileURLToPath(new URL('index.html', folder)))?.toString() ?? '';
   const links = [...text.matchAll(/href\s*=\s*["']([^"'#]*)/gi)].map(([, link]) => new URL(link!, folder));
   const found = [...links, new URL(encodeURIComponent(file), folder)].find((link) => nameIn(link) === file);
-  return found !== undefined && readIfThere(fileURLToPath(found)) !== null ? found.href : null;
+  return found !== undefined && readIfPresent(fileURLToPath(found)) !== null ? found.href : null;
 }
 
 function isFolder(link: string): boolean {
@@ -148,7 +151,7 @@ function folderOf(link: string): string {
   return link.startsWith('file:') ? fileURLToPath(link) : link;
 }
 
-function readIfThere(file: string): Buffer | null {
+function readIfPresent(file: string): Buffer | null {
   try {
     return readFileSync(file);
   } catch {
@@ -156,7 +159,7 @@ function readIfThere(file: string): Buffer | null {
   }
 }
 
-/** Its message ends without a full stop: it becomes the end of a longer sentence. */
+/** The message has no full stop: the caller makes it the end of a longer sentence. */
 function requestError(thrown: unknown, host: string): AsrproError {
   const error = (message: string, hint: string): AsrproError =>
     new AsrproError('engine_install_failed', message, { hint, cause: thrown });
@@ -167,7 +170,7 @@ function requestError(thrown: unknown, host: string): AsrproError {
   if (thrown instanceof HTTPError) {
     const { statusCode } = thrown.response;
     if (statusCode === 401 || statusCode === 403) {
-      return error(`${index} refuses the credentials, or wants some (${statusCode})`, `Check ${settings}.`);
+      return error(`${index} requires a login, or refuses the one it got (${statusCode})`, `Check ${settings}.`);
     }
     if (statusCode === 407) {
       return error('the proxy asks for a user name and password (407)', 'Set them in HTTPS_PROXY.');
@@ -186,5 +189,5 @@ function requestError(thrown: unknown, host: string): AsrproError {
       `Check the network, the proxy and ${settings}.`,
     );
   }
-  return error(`${index} gives no list of packages`, `Check ${settings}.`);
+  return error(`${index} did not send a list of packages`, `Check ${settings}.`);
 }

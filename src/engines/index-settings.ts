@@ -4,24 +4,24 @@ import path from 'node:path';
 import { pythonEnvironment } from '../python-environment.ts';
 import { readUvSettings } from './uv.ts';
 
-/** How the person reaches packages of Python, read without a Python: pip and uv tell it themselves where they run. */
+/** The user's settings for Python package indexes, read without pip or uv, because there may be no Python yet. */
 export interface IndexSettings {
   /**
-   * Addresses of indexes with the simple API, without a slash at the end, the main one first. Only those that the person
-   * names: this program names no registry of its own.
+   * Addresses of indexes with the simple API, without a trailing slash, the main one first. Only those that the user has
+   * set: asrpro has no built-in index.
    */
   indexes: string[];
-  /** Folders with wheels, and addresses of pages that link to some. */
+  /** Folders with wheels, and addresses of pages that link to wheels. */
   findLinks: string[];
-  /** Hosts whose certificates are not looked at. */
+  /** Hosts whose certificates are not checked. */
   insecureHosts: string[];
-  /** With the proxy and certificates that settings of pip and uv name. */
+  /** The environment with the proxy and certificates from the settings of pip and uv. */
   environment: NodeJS.ProcessEnv;
 }
 
 const TRUE = /^(1|on|yes|true|y|t)$/i;
 
-/** From the variables of uv and pip, uv.toml and pip's configuration files; uv's before pip's, variables before files. */
+/** Reads the variables of uv and pip, uv.toml, and pip's configuration files: uv before pip, variables before files. */
 export async function indexSettings(given: NodeJS.ProcessEnv): Promise<IndexSettings> {
   const pipFiles = pipConfiguration(given);
   const env = pythonEnvironment({ ...pipFiles, ...given });
@@ -64,7 +64,10 @@ export async function indexSettings(given: NodeJS.ProcessEnv): Promise<IndexSett
   };
 }
 
-/** The same as keys of a uv.toml: uv itself reads nothing of pip's. All is locked by hash, so that any index may have it. */
+/**
+ * The settings as keys of a uv.toml, since uv does not read pip's. All packages are locked by hash, so any index may
+ * serve them.
+ */
 export function asUvSettings({ indexes, findLinks, insecureHosts }: IndexSettings): Record<string, unknown> {
   const [main, ...extra] = indexes;
   return {
@@ -86,7 +89,7 @@ function texts(value: unknown): string[] {
   return (Array.isArray(value) ? value : [value]).filter((one) => typeof one === 'string');
 }
 
-/** uv lets an index be given as `company=https://…`, with its login in variables of that name. */
+/** uv accepts an index as `company=https://…` and takes its login from variables with that name. */
 function withLogin(index: string, env: NodeJS.ProcessEnv): string {
   const [, name, address] = /^([\w.-]+)=(https?:.*)$/.exec(index) ?? [];
   if (name === undefined || !URL.canParse(address!)) return index;
@@ -97,7 +100,7 @@ function withLogin(index: string, env: NodeJS.ProcessEnv): string {
   return url.href;
 }
 
-/** Sections `global` and `install` of pip's files, as the variables that pip would take them from. */
+/** The sections `global` and `install` of pip's configuration files, as the equivalent environment variables. */
 function pipConfiguration(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const found: Record<'global' | 'install', NodeJS.ProcessEnv> = { global: {}, install: {} };
   for (const file of pipFiles(environment)) {
@@ -118,12 +121,12 @@ function pipConfiguration(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return { ...found.global, ...found.install };
 }
 
-/** The system's, then the user's; as pip looks for them. */
+/** The system's files, then the user's, in pip's order. */
 function pipFiles(environment: NodeJS.ProcessEnv): string[] {
   const { PIP_CONFIG_FILE, XDG_CONFIG_DIRS, XDG_CONFIG_HOME, APPDATA, PROGRAMDATA } = environment;
   if (PIP_CONFIG_FILE === os.devNull) return [];
   const home = environment.HOME ?? environment.USERPROFILE ?? '/nonexistent';
-  const own = XDG_CONFIG_HOME || path.join(home, '.config');
+  const userConfig = XDG_CONFIG_HOME || path.join(home, '.config');
   const files =
     process.platform === 'win32'
       ? [PROGRAMDATA, path.join(home, 'pip'), APPDATA].map((at) => at && path.join(at, 'pip', 'pip.ini'))
@@ -132,7 +135,7 @@ function pipFiles(environment: NodeJS.ProcessEnv): string[] {
           '/etc/pip.conf',
           path.join(home, '.pip', 'pip.conf'),
           ...(process.platform === 'darwin' ? [path.join(home, 'Library/Application Support/pip/pip.conf')] : []),
-          path.join(own, 'pip', 'pip.conf'),
+          path.join(userConfig, 'pip', 'pip.conf'),
         ];
   return [...files, PIP_CONFIG_FILE].filter((file): file is string => Boolean(file));
 }

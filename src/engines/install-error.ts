@@ -6,7 +6,7 @@ import type { Ended } from './run-program.ts';
 export interface Attempt {
   /** `pip` or `uv`. */
   tool: string;
-  /** Where the environment is made. */
+  /** The unfinished environment. */
   building: string;
   place: Place;
   /** "Python 3.12 on linux-x64". */
@@ -17,11 +17,11 @@ const failed = (message: string, hint: string, ended: Ended): AsrproError =>
   new AsrproError('engine_install_failed', message, { hint, cause: lastWords(ended) });
 
 /**
- * Why pip or uv failed, in one sentence. The causes that they tell of in passing (a full disk, a certificate, a proxy) are
- * looked for first: their last line is seldom the reason.
+ * Says in one sentence why pip or uv failed. Looks first for causes that they mention in passing (a full disk, a
+ * certificate, a proxy), because their last line is rarely the reason.
  */
 export function installError(ended: Ended, { tool, building, place, platform }: Attempt): AsrproError {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours of a terminal.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal colours.
   const output = ended.output.replace(/\x1b\[[0-9;]*m/g, '');
   const says = (pattern: RegExp): boolean => pattern.test(output);
   const index = hostIn(output);
@@ -32,10 +32,10 @@ export function installError(ended: Ended, { tool, building, place, platform }: 
   if (says(/DO NOT MATCH THE HASHES|hash mismatch/i)) {
     const package_ = /^\s*([\w.-]+==[\w.]+|[\w.-]+) from /m.exec(output)?.[1];
     const which = package_ ? `'${package_}'` : 'a package';
-    return failed(`The index has ${which} with another content than the locked one.`, `Check ${settings}.`, ended);
+    return failed(`The index has ${which}, but its content does not match the lock.`, `Check ${settings}.`, ended);
   }
   if (says(/externally-managed-environment/)) {
-    return failed('This Python is managed by the system and has let nothing be installed.', 'Install `uv`.', ended);
+    return failed('This Python is managed by the system and allows no installations.', 'Install `uv`.', ended);
   }
   if (says(/CERTIFICATE_VERIFY_FAILED|SSLCertVerificationError|certificate verify failed|invalid peer certificate/i)) {
     const why = /(self[- ]signed|expired|Hostname mismatch|not valid for)/i.exec(output)?.[1];
@@ -47,11 +47,11 @@ export function installError(ended: Ended, { tool, building, place, platform }: 
   }
   if (says(/TLS CA certificate bundle|Could not find a suitable TLS CA/i)) {
     const hint = 'Check PIP_CERT, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and SSL_CERT_FILE.';
-    return failed('The file with certificates that the settings name is not there.', hint, ended);
+    return failed('The certificate file in the settings does not exist.', hint, ended);
   }
   if (says(/SOCKS support|PySocks/i)) {
-    const hint = 'Set HTTPS_PROXY to an HTTP proxy, or install `uv`, which can.';
-    return failed('pip cannot go through a SOCKS proxy (ALL_PROXY).', hint, ended);
+    const hint = 'Set HTTPS_PROXY to an HTTP proxy, or install `uv`, which supports SOCKS.';
+    return failed('pip cannot use a SOCKS proxy (ALL_PROXY).', hint, ended);
   }
   if (says(/\b407\b|Proxy Authentication Required/i)) {
     const hint = 'Set HTTPS_PROXY to `http://USER:PASSWORD@HOST:PORT`.';
@@ -62,18 +62,22 @@ export function installError(ended: Ended, { tool, building, place, platform }: 
     return failed(`The package index${index} cannot be reached through the proxy.`, hint, ended);
   }
   if (says(/\b(401|403) (Client Error|Unauthorized|Forbidden)|401 Error|403 Error/i)) {
-    return failed(`The package index${index} refuses the credentials, or wants some.`, `Check ${settings}.`, ended);
+    return failed(
+      `The package index${index} requires a login, or refuses the one it got.`,
+      `Check ${settings}.`,
+      ended,
+    );
   }
   const network =
     /NewConnectionError|NameResolutionError|Failed to establish|Name or service not known|Temporary failure in name|nodename nor servname|getaddrinfo failed|ConnectTimeout|ReadTimeout|timed out|dns error|error sending request|Connection (refused|reset|aborted)|Max retries exceeded|SSLError|RemoteDisconnected|IncompleteRead|Network is unreachable|No route to host|network connectivity is disabled/i;
-  // It is fetched from another place than packages are: what mends one does not mend the other.
+  // uv downloads Python from another place than packages, so the remedy is another one.
   if (
     says(/cpython-3|python-build-standalone/) &&
     says(new RegExp(`${network.source}|Failed to (?:download|fetch)`, 'i'))
   ) {
     const hint =
-      'Check the network and the proxy, set UV_PYTHON_INSTALL_MIRROR to a mirror of it, or install Python 3.10 or newer.';
-    return failed(`Python itself could not be fetched${index}.`, hint, ended);
+      'Check the network and the proxy, set UV_PYTHON_INSTALL_MIRROR to a mirror, or install Python 3.10 or newer.';
+    return failed(`Python itself could not be downloaded${index}.`, hint, ended);
   }
   if (says(network)) {
     const hint = `Check the network, the proxy and ${settings}, then try again.`;
@@ -86,7 +90,7 @@ export function installError(ended: Ended, { tool, building, place, platform }: 
     /No matching distribution found for (\S+?)(?:[ ;]|$)/m.exec(output)?.[1] ??
     /(?:there (?:is|are) no (?:version|wheels?) (?:of|for)|no version of) (\S+)/.exec(output)?.[1] ??
     /([\w.-]+(?:==[\w.]+)?) has no wheels with a matching/.exec(output)?.[1];
-  // pip does not say that it reached no index: then it has seen no version of the first package.
+  // pip does not report that it reached no index; it only finds no version of the first package.
   const nothing = says(/\(from versions: none\)/) && !says(/^\s*(Downloading|Using cached|Processing) /m);
   if (lacking !== undefined && nothing && !platform.includes('musl')) {
     const hint = `Check the network, the proxy and ${settings}.`;
@@ -97,12 +101,12 @@ export function installError(ended: Ended, { tool, building, place, platform }: 
   }
   const wheel = /([\w.-]+\.whl) is not a supported wheel/.exec(output)?.[1];
   if (wheel !== undefined) return failed(`${wheel} does not fit ${platform}.`, lackingHint(platform, settings), ended);
-  const hint = 'The log has all that it wrote; `asrpro setup` tries again.';
+  const hint = 'The log has its full output; `asrpro setup` tries again.';
   return failed(`${tool} failed: ${ended.cause ?? presentable(reasonIn(output), building)}`, hint, ended);
 }
 
 function lackingHint(platform: string, settings: string): string {
-  if (platform.includes('musl')) return 'The engines need a Linux with glibc, for example Debian; Alpine has musl.';
+  if (platform.includes('musl')) return 'The engines need a Linux with glibc, for example Debian; Alpine uses musl.';
   return `Use a 64-bit CPython 3.10 to 3.14 (\`worker.python\`), or check ${settings}.`;
 }
 
@@ -117,7 +121,7 @@ function local(code: string, place: Place, ended: Ended): AsrproError {
   return new AsrproError('folder_unusable', message, { ...(hint === null ? {} : { hint }), cause: lastWords(ended) });
 }
 
-/** For the log: the end of what the program wrote. */
+/** The end of the program's output, for the log. */
 export function lastWords({ output, cause }: Ended): Error {
   return new Error(withoutLogin(`${output.slice(-4000)}${cause === null ? '' : `\n${cause}`}`));
 }
@@ -126,7 +130,7 @@ function withoutLogin(text: string): string {
   return text.replace(/:\/\/[^/@\s]*@/g, '://');
 }
 
-/** ` (index.example)` of the address that failed. */
+/** The host of the address that failed, as ` (index.example)`. */
 function hostIn(output: string): string {
   const host =
     /ConnectionPool\(host='([^']+)'/.exec(output)?.[1] ??
@@ -134,7 +138,10 @@ function hostIn(output: string): string {
   return host === undefined ? '' : ` (${host})`;
 }
 
-/** The line that says why: pip's last `ERROR:`, uv's `error:` with its innermost cause, else the exception of a traceback. */
+/**
+ * The line with the reason: pip's last `ERROR:`, uv's `error:` with its innermost cause, else the exception of a
+ * traceback.
+ */
 export function reasonIn(output: string): string {
   const lines = output
     .split('\n')
@@ -149,10 +156,10 @@ export function reasonIn(output: string): string {
     const text = [uv, cause].map((line) => line?.replace(/^(error:|×|Caused by:|[╰├]─▶)\s*/, '')).filter(Boolean);
     return text.join(': ').slice(0, 300);
   }
-  return (last(/^[\w.]*(Error|Exception|Interrupt)\b.*/) ?? lines.at(-1) ?? 'it said nothing').slice(0, 300);
+  return (last(/^[\w.]*(Error|Exception|Interrupt)\b.*/) ?? lines.at(-1) ?? 'it wrote nothing').slice(0, 300);
 }
 
-/** Messages hold no paths of this machine, only the names at their ends, and no passwords. */
+/** Removes passwords, and shortens paths of this machine to their last names. */
 export function presentable(text: string, building: string): string {
   const roots = [building, os.tmpdir(), process.env.HOME].filter((root) => root && root.length > 1) as string[];
   let result = withoutLogin(text);

@@ -2,22 +2,22 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Marker } from './environment.ts';
 
-/** Runs a script in the environment, with arguments behind it, and returns what it prints. */
-export type Ask = (script: readonly string[]) => Promise<string>;
+/** Runs a Python script with arguments in the environment and returns its output. */
+export type RunScript = (script: readonly string[]) => Promise<string>;
 
-/** Which build of torch is there. */
-export async function torchBuild(ask: Ask): Promise<'none' | 'cpu' | 'cuda'> {
+/** Which build of torch is installed. */
+export async function torchBuild(run: RunScript): Promise<'none' | 'cpu' | 'cuda'> {
   const code = [
     'import importlib.metadata as m',
     'try: needs = m.requires("torch") or []',
     'except m.PackageNotFoundError: print("none")',
     'else: print("cuda" if any("nvidia" in r or "cuda" in r for r in needs) else "cpu")',
   ].join('\n');
-  return (await ask([code])).trim() as 'none' | 'cpu' | 'cuda';
+  return (await run([code])).trim() as 'none' | 'cpu' | 'cuda';
 }
 
-/** Two builds of one package share a folder: installed over each other, they would be a mixture. */
-export async function removePackages(ask: Ask, distributions: readonly string[]): Promise<void> {
+/** Removes packages before another build of them is installed: both use one folder, and files of both would mix. */
+export async function removePackages(run: RunScript, distributions: readonly string[]): Promise<void> {
   const code = [
     'import importlib.metadata as m, os, sys',
     'for name in sys.argv[1:]:',
@@ -27,18 +27,18 @@ export async function removePackages(ask: Ask, distributions: readonly string[])
     ' for folder in sorted({os.path.dirname(f) for f in files}, reverse=True):',
     '  if os.path.isdir(folder) and not os.listdir(folder): os.rmdir(folder)',
   ].join('\n');
-  await ask([code, ...distributions]);
+  await run([code, ...distributions]);
 }
 
-/** What is written into a finished environment. @param shown distributions whose versions are kept. */
-export async function describe(ask: Ask, shown: readonly string[], nvidia: boolean): Promise<Marker> {
+/** The marker of a finished environment. @param shown distributions whose versions it lists. */
+export async function describe(run: RunScript, shown: readonly string[], nvidia: boolean): Promise<Marker> {
   const code = [
     'import importlib.metadata as m, json, os, sys, sysconfig',
     'root = sysconfig.get_path("purelib")',
     'size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(sys.prefix) for f in fs if not os.path.islink(os.path.join(d, f)))',
     'print(json.dumps({"root": root, "prefix": sys.prefix, "size": size, "packages": {n: m.version(n) for n in sys.argv[1:] if any(m.distributions(name=n))}}))',
   ].join('\n');
-  const { root, prefix, size, packages } = JSON.parse(await ask([code, ...shown])) as {
+  const { root, prefix, size, packages } = JSON.parse(await run([code, ...shown])) as {
     root: string;
     prefix: string;
     size: number;

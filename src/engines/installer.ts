@@ -1,14 +1,14 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { freeBytes, makeFolder, megabytes, onDisk, type Place } from '../disk-error.ts';
+import { makeFolder, onDisk, type Place, requireSpace } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { pythonEnvironment } from '../python-environment.ts';
-import { broughtPython, fetchUv, findUv, type UvProgram } from './bring-uv.ts';
+import { fetchUv, findUv, managedPython, type UvProgram } from './bring-uv.ts';
 import { interpreterIn, MARKER } from './environment.ts';
 import { findPython, type Python } from './find-python.ts';
 import { asUvSettings, indexSettings } from './index-settings.ts';
 import { installError, lastWords } from './install-error.ts';
-import { type Ask, describe, removePackages, torchBuild } from './installed-packages.ts';
+import { describe, type RunScript, removePackages, torchBuild } from './installed-packages.ts';
 import { CPU_TORCH_INDEX, type Lock } from './lock.ts';
 import { isNoexec } from './noexec.ts';
 import { pipEnvironment, pipOf } from './pip.ts';
@@ -20,27 +20,27 @@ import { readWheelFolder } from './wheel-folder.ts';
 
 export interface InstallerOptions {
   lock: Lock;
-  /** Where the environment shall be. */
+  /** Final folder of the environment. */
   folder: string;
   /** `worker.python`. */
   configuredPython: string | null;
   environment: NodeJS.ProcessEnv;
   /** The machine has an NVIDIA driver. */
   nvidia: boolean;
-  /** A folder that all packages come from, without the network; null: from the person's index. */
+  /** A folder to install all packages from, without the network; null: from the user's package index. */
   wheels: string | null;
   signal: AbortSignal;
   onProgress(step: string, packagesDone: number): void;
 }
 
 interface Running extends InstallerOptions {
-  /** The environment in the making. */
+  /** The folder of the unfinished environment. */
   building: string;
-  /** What the installers have told of, in all their runs. */
+  /** Packages that the installers have reported in all their runs. */
   collected: Set<string>;
 }
 
-/** How packages get into the environment: `uv pip install` or `python -m pip install`, and what it sees. */
+/** How to install packages: `uv pip install` or `python -m pip install`, with its environment variables. */
 interface PackageTool {
   tool: 'uv' | 'pip';
   file: string;
@@ -48,24 +48,22 @@ interface PackageTool {
   environment: NodeJS.ProcessEnv;
 }
 
-/** Room that must be left beyond what is installed: both installers unpack beside their downloads. */
+/** Free space needed beyond the installed size: both installers keep downloads and unpacked files at the same time. */
 const SPARE_BYTES = 300_000_000;
-/** Python scripts of ours that only look, in milliseconds. On a slow disk they read gigabytes. */
-const LOOK_MS = 300_000;
-/** An environment without packages is made within this time, also where uv fetches a Python for it. In milliseconds. */
+/** Time limit in milliseconds for Python scripts that only inspect the environment. On a slow disk they read gigabytes. */
+const INSPECT_MS = 300_000;
+/** Time limit in milliseconds to create an environment without packages, including uv's download of a Python. */
 const VENV_MS = 900_000;
-/** In the environment: pip's temporary files, which would not fit on many a /tmp. */
+/** pip's temporary files, inside the environment, because /tmp is often too small. */
 const TEMPORARY = '.asrpro-tmp';
 
-/** What uv shall bring to a machine without a Python that fits: the newest for which all packages have long been built. */
-const BROUGHT = '>=3.10,<3.13';
+/** Python versions that uv may install: the newest for which all packages have long had wheels. */
+const MANAGED_PYTHON = '>=3.10,<3.13';
 
 /**
- * Makes an environment beside its final place and renames it there once its packages have been imported. The user's index,
- * proxy and certificate settings hold; other settings of Python, pip and uv do not reach it.
- *
- * Throws `python_not_found`, `python_too_old`, `disk_full`, `folder_unusable`, `engine_install_failed`,
- * `engine_install_cancelled`.
+ * Creates an environment beside its final folder and renames it there after its packages could be imported. Applies only
+ * the user's index, proxy and certificate settings. Throws `python_not_found`, `python_too_old`, `disk_full`,
+ * `folder_unusable`, `engine_install_failed`, `engine_install_cancelled`.
  */
 export async function installEnvironment(given: InstallerOptions): Promise<void> {
   const { folder, lock, onProgress, signal } = given;
@@ -77,7 +75,7 @@ export async function installEnvironment(given: InstallerOptions): Promise<void>
   };
   await makeFolder(path.dirname(folder), place);
   await onDisk(place, remove);
-  requireSpace(path.dirname(folder), place.neededBytes!);
+  requireSpace(place, place.neededBytes!, 'the engine');
   if (isNoexec(path.dirname(folder))) throw noexecError();
   try {
     onProgress('looking for Python', 0);
@@ -88,7 +86,7 @@ export async function installEnvironment(given: InstallerOptions): Promise<void>
     const clean = pythonEnvironment(options.environment);
     await smokeTest(interpreterIn(building), lock.imports, building, clean, signal);
     await onDisk(place, () => rmSync(path.join(building, TEMPORARY), { recursive: true, force: true }));
-    const marker = await describe(asking(options), lock.shown, options.nvidia);
+    const marker = await describe(scripts(options), lock.shown, options.nvidia);
     await onDisk(place, () => {
       writeFileSync(path.join(building, MARKER), JSON.stringify(marker, null, 2));
       rmSync(folder, { recursive: true, force: true });
@@ -101,7 +99,7 @@ export async function installEnvironment(given: InstallerOptions): Promise<void>
   }
 }
 
-/** The folder of all engines, as messages name it. */
+/** The folder of all engines, as error messages name it. */
 export function enginesPlace(folder: string): Place {
   return { name: 'the folder of the engines', folder, remedy: 'set ASRPRO_HOME to a folder on another disk' };
 }
@@ -113,19 +111,9 @@ function placeOf({ folder, lock, nvidia }: InstallerOptions): Place {
   };
 }
 
-function requireSpace(folder: string, needed: number): void {
-  const free = freeBytes(folder);
-  if (free === null || free >= needed) return;
-  throw new AsrproError(
-    'disk_full',
-    `The engine needs ${megabytes(needed)} of disk space; ${megabytes(free)} are free.`,
-    { hint: 'Free some space, or set ASRPRO_HOME to a folder on another disk.' },
-  );
-}
-
 /**
- * With uv where it is there, which is quicker and brings a Python; else, and where it fails, with pip; and on a machine
- * without a Python with a uv that is fetched first.
+ * Installs with uv where the machine has it: uv is faster and can download a Python. Otherwise, or when uv fails, installs
+ * with pip. On a machine without uv and without Python, fetches uv first.
  */
 async function installPackages(options: Running): Promise<void> {
   const { environment, signal, building } = options;
@@ -140,14 +128,14 @@ async function installPackages(options: Running): Promise<void> {
     first = error;
   }
   await onDisk(placeOf(options), () => rmSync(building, { recursive: true, force: true }));
-  options.onProgress('uv failed, going on without it', 0);
+  options.onProgress('uv failed, trying pip', 0);
   await installWithoutUv(options, found).catch((error: AsrproError) => {
     if (!(error instanceof AsrproError) || error.code === 'engine_install_cancelled') throw error;
     if (error.message === first.message) throw error;
-    // Without a Python, uv was the only way, so its reason is the one to know.
-    const [one, other] = isPythonMissing(error) ? [first, error] : [error, first];
-    const message = `${one.message} ${one === first ? 'And without uv' : 'Before that, with uv'}: ${other.message}`;
-    throw new AsrproError(one.code, message, { ...(one.hint === null ? {} : { hint: one.hint }), cause: one });
+    // Without a Python, uv was the only way, so report its reason first.
+    const [main, other] = isPythonMissing(error) ? [first, error] : [error, first];
+    const message = `${main.message} ${main === first ? 'Without uv' : 'Before that, with uv'}: ${other.message}`;
+    throw new AsrproError(main.code, message, { ...(main.hint === null ? {} : { hint: main.hint }), cause: main });
   });
 }
 
@@ -155,25 +143,28 @@ function isPythonMissing({ code }: AsrproError): boolean {
   return code === 'python_not_found' || code === 'python_too_old';
 }
 
-/** With the pip of a Python of the machine. Where it has none that fits, with a uv of our own, unless that is what failed. */
+/**
+ * Installs with pip and a Python of the machine. Without a suitable Python, fetches uv, unless the fetched uv has just
+ * failed.
+ */
 async function installWithoutUv(options: Running, failed: UvProgram | null): Promise<void> {
   const { building, configuredPython, environment, wheels, signal, onProgress } = options;
   let missing: AsrproError;
   try {
     return await installWithPip(options, await pythonFor(options));
   } catch (error) {
-    // A folder of wheels has no uv, and there is no network.
-    const isAlone =
+    // With a folder of wheels there is no network to fetch uv from.
+    const canFetchUv =
       error instanceof AsrproError && isPythonMissing(error) && configuredPython === null && wheels === null;
-    if (!isAlone || failed?.origin === 'fetched') throw error;
+    if (!canFetchUv || failed?.origin === 'fetched') throw error;
     missing = error;
   }
-  const onStep = (step: string): void => onProgress(`${step} uv, which brings a Python`, 0);
+  const onStep = (step: string): void => onProgress(`${step} uv, which will download Python`, 0);
   const engines = path.dirname(building);
   const uv = await fetchUv({ engines, place: placeOf(options), environment, signal, onStep }).catch(
     (error: AsrproError) => {
       if (!(error instanceof AsrproError) || error.code !== 'engine_install_failed') throw error;
-      const message = `${missing.message.replace(/\.$/, '')}, and uv, which brings one, cannot be fetched: ${error.message}.`;
+      const message = `${missing.message.replace(/\.$/, '')}, and uv, which could download one, cannot be fetched: ${error.message}.`;
       const hint = `${error.hint ?? ''} Or install Python 3.10 or newer (python.org), or put \`uv\` on PATH.`.trim();
       throw new AsrproError(missing.code, message, { hint, cause: error });
     },
@@ -181,7 +172,7 @@ async function installWithoutUv(options: Running, failed: UvProgram | null): Pro
   await installWithUv(options, uv);
 }
 
-/** Wheels in a folder are for one minor version of Python. */
+/** The Python to use. A folder of wheels fits only one minor version. */
 async function pythonFor(options: Running): Promise<Python> {
   const { configuredPython, environment, wheels, signal } = options;
   const first = firstPython(options);
@@ -200,7 +191,7 @@ function firstPython({ lock, nvidia }: Running): string | null {
   return nvidia ? null : lock.cpuPython;
 }
 
-/** uv brings a Python where the machine has none. */
+/** Installs with uv, which downloads a Python where the machine has none. */
 async function installWithUv(options: Running, uv: UvProgram): Promise<void> {
   const { building, environment, configuredPython, wheels, signal, onProgress } = options;
   const engines = path.dirname(building);
@@ -211,27 +202,27 @@ async function installWithUv(options: Running, uv: UvProgram): Promise<void> {
       return null;
     },
   );
-  // Who has no uv has told pip alone where packages are.
-  const index = python === null || uv.origin !== 'person' ? await indexSettings(environment) : null;
+  // A user without uv has set the package index only for pip.
+  const index = python === null || uv.origin !== 'user' ? await indexSettings(environment) : null;
   const seen = index === null ? environment : { ...environment, ...index.environment };
   using settings = await onDisk(placeOf(options), () =>
     uvEnvironment(seen, `${building}-uv`, index === null ? null : asUvSettings(index)),
   );
   const tool = { tool: 'uv', file: uv.file, environment: settings.environment } as const;
-  const brought = python === null ? broughtPython(uv, engines, settings.environment) : null;
-  if (brought !== null) onProgress('fetching Python', 0);
+  const managed = python === null ? managedPython(uv, engines, settings.environment) : null;
+  if (managed !== null) onProgress('fetching Python', 0);
   const venv = [
     'venv',
     '--no-project',
-    ...(brought?.args ?? []),
+    ...(managed?.args ?? []),
     '--python',
-    python ?? firstPython(options) ?? BROUGHT,
+    python ?? firstPython(options) ?? MANAGED_PYTHON,
     building,
   ];
-  const making = { ...tool, args: [], environment: { ...settings.environment, ...brought?.environment } };
+  const making = { ...tool, args: [], environment: { ...settings.environment, ...managed?.environment } };
   await runInstaller(options, making, venv, VENV_MS);
-  // A broken uv may say that all went well.
-  await ask(options, ['pass']);
+  // A broken uv may report success, so check that the environment's Python runs.
+  await runScript(options, ['pass']);
   const from = fromFolder(options.wheels);
   const args = ['pip', 'install', '--require-hashes', '--no-deps', ...from, '--python', interpreterIn(building), '-r'];
   await installFiles(options, { ...tool, args });
@@ -239,19 +230,19 @@ async function installWithUv(options: Running, uv: UvProgram): Promise<void> {
 
 async function installWithPip(options: Running, python: Python): Promise<void> {
   const { building, environment, signal } = options;
-  options.onProgress('making the environment', 0);
+  options.onProgress('creating the environment', 0);
   await makeFolder(path.join(building, TEMPORARY), placeOf(options));
   const pip = await makeEnvironment(options, python);
   const settings = await onDisk(placeOf(options), () =>
     pipEnvironment(pip.file, 'install', environment, path.join(building, TEMPORARY), signal),
   );
-  // Compiled at the end, all at once and with all cores.
+  // `tidy` compiles everything at the end, with all cores.
   const quiet = ['--no-compile', '--no-input', '--progress-bar', 'off', ...fromFolder(options.wheels)];
   const install = ['install', '--require-hashes', '--no-deps', ...quiet, '-r'];
   await installFiles(options, { ...pip, args: [...pip.args, ...install], environment: settings });
 }
 
-/** Makes the environment, and says how to run a pip for it. */
+/** Creates the environment and returns how to run pip for it. */
 async function makeEnvironment(options: Running, python: Python): Promise<Pick<PackageTool, 'tool' | 'file' | 'args'>> {
   const { building, signal } = options;
   const environment = { ...pythonEnvironment(options.environment), ...temporary(building) };
@@ -261,10 +252,10 @@ async function makeEnvironment(options: Running, python: Python): Promise<Pick<P
       signal,
       limitMs: VENV_MS,
     });
-  const made = await venv();
-  if (!made.failed) return { tool: 'pip', file: interpreterIn(building), args: ['-m', 'pip'] };
-  if (!/ensurepip|No module named '?venv/.test(made.output)) throw await failure(options, 'venv', made);
-  // Debian has ensurepip in a package of its own; the pip of the system can install into an environment without one.
+  const created = await venv();
+  if (!created.failed) return { tool: 'pip', file: interpreterIn(building), args: ['-m', 'pip'] };
+  if (!/ensurepip|No module named '?venv/.test(created.output)) throw await failure(options, 'venv', created);
+  // Debian ships ensurepip as a separate package. The system's pip can install into an environment without pip.
   if (
     (await pipOf(python.command, environment, signal)).installsElsewhere &&
     !(await venv('--clear', '--without-pip')).failed
@@ -273,21 +264,25 @@ async function makeEnvironment(options: Running, python: Python): Promise<Pick<P
     return { tool: 'pip', file: python.command, args: ['-m', 'pip', '--python', interpreterIn(building)] };
   }
   const version = python.version.slice(0, 2).join('.');
-  const debian = /apt(?:-get)? install (\S+)/.exec(made.output)?.[1] ?? `python${version}-venv`;
-  throw new AsrproError('engine_install_failed', `Python ${version} of this system can make no environments.`, {
-    hint: `Install what it lacks, on Debian and Ubuntu \`sudo apt install ${debian}\`, or install \`uv\`.`,
-    cause: lastWords(made),
-  });
+  const debian = /apt(?:-get)? install (\S+)/.exec(created.output)?.[1] ?? `python${version}-venv`;
+  throw new AsrproError(
+    'engine_install_failed',
+    `Python ${version} of this system cannot create virtual environments.`,
+    {
+      hint: `Install the missing package, on Debian and Ubuntu with \`sudo apt install ${debian}\`, or install \`uv\`.`,
+      cause: lastWords(created),
+    },
+  );
 }
 
 function fromFolder(wheels: string | null): string[] {
   return wheels === null ? [] : ['--no-index', '--find-links', wheels];
 }
 
-/** The lock is complete, so no dependency is looked for: what it does not name is not installed. */
+/** Installs exactly the packages of the lock. It is complete, so dependency resolution is switched off. */
 async function installFiles(options: Running, tool: PackageTool): Promise<void> {
   const { building, lock, nvidia } = options;
-  const torch = (): ReturnType<typeof torchBuild> => torchBuild(asking(options));
+  const torch = (): ReturnType<typeof torchBuild> => torchBuild(scripts(options));
   for (const { path: list, role } of lock.files) {
     if (role === 'cpu-torch') {
       if (!nvidia) await tryCpuTorch(options, tool, list, async () => (await torch()) !== 'none');
@@ -295,55 +290,59 @@ async function installFiles(options: Running, tool: PackageTool): Promise<void> 
     }
     if (role === 'nvidia') {
       if (!nvidia) continue;
-      await removePackages(asking(options), lock.replaced);
+      await removePackages(scripts(options), lock.replaced);
     }
     if (role === 'torch' && (await torch()) !== 'none') continue;
     if (role === 'cuda') {
       if ((await torch()) !== 'cuda') continue;
-      requireSpace(path.dirname(building), lock.cudaSizeBytes - lock.sizeBytes + SPARE_BYTES);
+      const place = enginesPlace(path.dirname(building));
+      requireSpace(place, lock.cudaSizeBytes - lock.sizeBytes + SPARE_BYTES, 'the engine');
     }
     await runInstaller(options, tool, [...tool.args, list]);
   }
 }
 
 /**
- * A build of torch for the CPU, a tenth of the other's size: from where the person's own settings point to, else from its
- * makers. Where there is none, the common one with its CUDA libraries works on a CPU too.
+ * Tries to install torch's CPU build, which has a tenth of the size: from the user's own index, else from PyTorch's. If
+ * neither has it, the common build with CUDA libraries is installed later; it works on a CPU too.
  */
 async function tryCpuTorch(
   options: Running,
   tool: PackageTool,
   list: string,
-  isThere: () => Promise<boolean>,
+  isInstalled: () => Promise<boolean>,
 ): Promise<void> {
-  const impatient = { PIP_RETRIES: '1', PIP_DEFAULT_TIMEOUT: '15', UV_HTTP_TIMEOUT: '15' };
-  for (const [more, settings] of [[[], {}] as const, [['--extra-index-url', CPU_TORCH_INDEX], impatient] as const]) {
+  const shortTimeouts = { PIP_RETRIES: '1', PIP_DEFAULT_TIMEOUT: '15', UV_HTTP_TIMEOUT: '15' };
+  for (const [more, settings] of [
+    [[], {}] as const,
+    [['--extra-index-url', CPU_TORCH_INDEX], shortTimeouts] as const,
+  ]) {
     const attempt = { ...tool, environment: { ...tool.environment, ...settings } };
     await runInstaller(options, attempt, [...tool.args, list, ...more]).catch((error: AsrproError) => {
       if (error.code !== 'engine_install_failed') throw error;
     });
-    if (await isThere()) return;
+    if (await isInstalled()) return;
   }
 }
 
-function asking(options: Running): Ask {
-  return (script) => ask(options, script);
+function scripts(options: Running): RunScript {
+  return (script) => runScript(options, script);
 }
 
-/** What a script says in the new environment. */
-async function ask(options: Running, script: readonly string[]): Promise<string> {
+/** Runs a Python script in the new environment and returns its output. */
+async function runScript(options: Running, script: readonly string[]): Promise<string> {
   const environment = pythonEnvironment(options.environment);
   const { building, signal } = options;
   const ended = await runProgram(interpreterIn(building), ['-s', '-c', ...script], {
     environment,
     signal,
-    limitMs: LOOK_MS,
+    limitMs: INSPECT_MS,
   });
   if (ended.failed) throw await failure(options, 'Python', ended);
   return ended.stdout;
 }
 
-/** Runs pip or uv, turning its lines into progress and its failure into a sentence. */
+/** Runs pip or uv. Turns its output into progress reports, and a failure into an error with one sentence. */
 async function runInstaller(
   options: Running,
   { tool, file, environment }: PackageTool,

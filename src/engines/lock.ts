@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type EnvironmentId, type EnvironmentRow, environmentRow } from '../engine-table.ts';
 
-/** Where PyTorch's makers publish builds without CUDA, which are not on the common index for Linux. */
+/** PyTorch's own index with builds without CUDA. For Linux they are not on the public index. */
 export const CPU_TORCH_INDEX = 'https://download.pytorch.org/whl/cpu';
 
 export interface LockFile {
@@ -11,17 +11,17 @@ export interface LockFile {
   role: EnvironmentRow['locks'][string];
 }
 
-/** What an environment is made of. */
+/** The content of an environment. */
 export interface Lock extends Omit<EnvironmentRow, 'locks'> {
-  /** Complete lists of packages, hash-locked, in the order in which they are installed. */
+  /** Complete, hash-locked lists of packages, in the order of installation. */
   files: readonly LockFile[];
-  /** First 16 hex digits of the sha256 of all files: part of the environment's folder name. */
+  /** First 16 hex digits of the sha256 of all files; part of the environment's folder name. */
   hash: string;
-  /** Packages in the lock, for all platforms: an upper bound of what is installed here. */
+  /** Number of packages in the lock for all platforms: an upper bound for this machine. */
   packages: number;
 }
 
-/** Throws where the runtime has no such lock: the installation of the program itself is broken. */
+/** Throws if the lock files are missing, which means that the installation of asrpro itself is broken. */
 export function readLock(runtimeRoot: string, id: EnvironmentId): Lock {
   const { locks, ...content } = environmentRow(id);
   const files = Object.entries(locks).map(([name, role]) => ({
@@ -32,7 +32,7 @@ export function readLock(runtimeRoot: string, id: EnvironmentId): Lock {
   return {
     files,
     hash: createHash('sha256').update(text).digest('hex').slice(0, 16),
-    // Counted when an installation wants to know.
+    // Counted on demand: only an installation needs it.
     get packages() {
       return new Set(text.match(/^[a-z0-9][a-z0-9._-]*(?===)/gim)).size;
     },

@@ -1,6 +1,6 @@
 import { readFileSync, realpathSync } from 'node:fs';
 
-/** Whether the folder is on a file system that is mounted `noexec` (Linux; false elsewhere, and where it cannot be seen). */
+/** Whether the folder is on a file system that is mounted `noexec`; false where that is unknown, and outside Linux. */
 export function isNoexec(folder: string): boolean {
   try {
     return optionsOf(realpathSync(folder), readFileSync('/proc/self/mountinfo', 'utf8')).includes('noexec');
@@ -9,7 +9,9 @@ export function isNoexec(folder: string): boolean {
   }
 }
 
-/** Options of the mount that holds a folder: the last of those with the longest path, as a later one covers the others. */
+/**
+ * Options of the mount that contains a folder: the longest mount point, and of several the last, which hides the others.
+ */
 export function optionsOf(folder: string, mountinfo: string): string[] {
   let best: { at: string; options: string[] } = { at: '', options: [] };
   for (const line of mountinfo.split('\n')) {

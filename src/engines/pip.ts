@@ -5,7 +5,7 @@ import { pythonEnvironment } from '../python-environment.ts';
 import { findPython } from './find-python.ts';
 import { runProgram } from './run-program.ts';
 
-/** What pip's configuration files say, as pip itself finds and reads them. A newer pip groups the values by file. */
+/** Lets pip itself find and read its configuration files. A newer pip groups the values by file. */
 const READ = `
 import json
 from pip._internal.configuration import Configuration
@@ -16,17 +16,13 @@ for key, value in configuration.items():
     found.update(value if isinstance(value, dict) else {key: value})
 print(json.dumps(found))
 `;
-/** A pip that needs longer than this to read its settings, in milliseconds, has none. */
+/** Time limit for pip to print its settings, in milliseconds; after it, asrpro assumes that there are none. */
 const READ_MS = 60_000;
 
 /**
- * The environment for a run of pip: index, proxy and certificate from the user's variables and from pip's configuration
- * files, and no other setting of theirs. The files themselves are switched off: `[install] target = ...` in one of them
- * would send the packages elsewhere.
- *
- * A pip before 24.2 trusts its own list of certificates alone. Where the user names none for it, it gets ours.
- *
- * @param folder where that list is put.
+ * The environment for a run of pip, with only index, proxy and certificate settings of the user. pip must not read its
+ * configuration files: `[install] target = ...` would send the packages elsewhere. pip before 24.2 trusts only its own
+ * certificates, so asrpro writes a list into `folder` unless the user has set one.
  */
 export async function pipEnvironment(
   python: string,
@@ -40,10 +36,10 @@ export async function pipEnvironment(
   const { stdout, failed } = await runProgram(python, ['-c', READ], { environment: reading, signal, limitMs: READ_MS });
   const configured = failed ? {} : variables(stdout, command);
   const clean = pythonEnvironment({ ...configured, ...environment });
-  const named = ['PIP_CERT', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'].some((name) => clean[name]);
+  const hasCertificates = ['PIP_CERT', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'].some((name) => clean[name]);
   return {
     ...clean,
-    ...(named ? {} : { PIP_CERT: writeTrusted(path.join(folder, 'certificates.pem'), environment) }),
+    ...(hasCertificates ? {} : { PIP_CERT: writeTrusted(path.join(folder, 'certificates.pem'), environment) }),
     PIP_CONFIG_FILE: process.platform === 'win32' ? 'nul' : '/dev/null',
     PIP_DISABLE_PIP_VERSION_CHECK: '1',
     PIP_NO_INPUT: '1',
@@ -52,7 +48,7 @@ export async function pipEnvironment(
   };
 }
 
-/** `install.index-url` goes over `global.index-url`; as variables, which the user's own go over. */
+/** pip's settings as environment variables. `install.index-url` overrides `global.index-url`. */
 function variables(stdout: string, command: string): Record<string, string> {
   let found: Record<string, unknown>;
   try {
@@ -71,21 +67,21 @@ function variables(stdout: string, command: string): Record<string, string> {
   return result;
 }
 
-/** Whether a Python has a pip, and one that is new enough for `--python` (22.3). */
+/** Whether a Python has pip, and whether pip can install into another environment (`--python`, since 22.3). */
 export async function pipOf(
   python: string,
   environment: NodeJS.ProcessEnv,
   signal?: AbortSignal,
-): Promise<{ there: boolean; installsElsewhere: boolean }> {
+): Promise<{ exists: boolean; installsElsewhere: boolean }> {
   const options = { environment: pythonEnvironment(environment), signal, limitMs: READ_MS };
   const { stdout, failed } = await runProgram(python, ['-m', 'pip', '--version'], options);
   const [, major, minor] = /^pip (\d+)(?:\.(\d+))?/m.exec(stdout) ?? [];
-  const there = !failed && major !== undefined;
-  return { there, installsElsewhere: there && Number(major) * 100 + Number(minor ?? 0) >= 2203 };
+  const exists = !failed && major !== undefined;
+  return { exists, installsElsewhere: exists && Number(major) * 100 + Number(minor ?? 0) >= 2203 };
 }
 
 /**
- * A Python with pip: the given one, which has none where uv made it or the system had none for it, else one of the machine.
+ * A Python that has pip: `first`, else one of the machine. An environment that uv created has no pip.
  * Throws `python_not_found`, `python_too_old`.
  */
 export async function pythonWithPip(
@@ -93,9 +89,9 @@ export async function pythonWithPip(
   configured: string | null,
   environment: NodeJS.ProcessEnv,
 ): Promise<string> {
-  if (first !== null && (await pipOf(first, environment)).there) return first;
+  if (first !== null && (await pipOf(first, environment)).exists) return first;
   const { command } = await findPython(configured, environment);
-  if ((await pipOf(command, environment)).there) return command;
+  if ((await pipOf(command, environment)).exists) return command;
   throw new AsrproError('python_not_found', 'The Python of this machine has no pip.', {
     hint: 'Install it, on Debian and Ubuntu with `sudo apt install python3-pip`.',
   });

@@ -3,30 +3,30 @@ import { execa } from 'execa';
 import { AsrproError } from '../errors.ts';
 
 export interface ProgramOptions {
-  /** All that it sees. */
+  /** The complete environment of the program; it inherits nothing else. */
   environment: NodeJS.ProcessEnv;
   signal?: AbortSignal | undefined;
-  /** It is ended after this time, in milliseconds; absent where its work may take as long as it takes. */
+  /** The program is killed after this time, in milliseconds; absent: no limit. */
   limitMs?: number;
-  /** Each line of stdout and stderr as it comes. */
+  /** Called for each line of stdout and stderr as it arrives. */
   onLine?(line: string): void;
 }
 
 export interface Ended {
-  /** It did not start, ran too long, or ended with anything but 0. */
+  /** It did not start, ran too long, or ended with an exit code other than 0. */
   failed: boolean;
   stdout: string;
-  /** Both streams, in order. */
+  /** stdout and stderr, interleaved. */
   output: string;
   exitCode: number | undefined;
   signal: NodeJS.Signals | undefined;
-  /** Why there is no exit code: it could not be started, was ended by a signal, or ran too long. null otherwise. */
+  /** Why there is no exit code: it could not be started, was killed by a signal, or ran too long. null otherwise. */
   cause: string | null;
 }
 
 /**
- * Runs a program to its end and takes all that it started with it: on abort, after the limit, and when this process exits. A
- * hanging shim does not keep us, nor does a child of it that holds the streams. Throws `engine_install_cancelled` alone.
+ * Runs a program to its end. Kills it with all its child processes on abort, after the limit, and when this process exits;
+ * a child process that keeps the streams open cannot block the caller. Throws only `engine_install_cancelled`.
  */
 export async function runProgram(file: string, args: readonly string[], options: ProgramOptions): Promise<Ended> {
   const { environment, signal, limitMs, onLine } = options;
@@ -41,7 +41,7 @@ export async function runProgram(file: string, args: readonly string[], options:
     detached: process.platform !== 'win32',
     windowsHide: true,
   });
-  let late = false;
+  let timedOut = false;
   const end = (): void => {
     if (child.pid !== undefined) killTree(child.pid);
     for (const stream of [child.stdout, child.stderr]) stream.destroy();
@@ -49,7 +49,7 @@ export async function runProgram(file: string, args: readonly string[], options:
   const timer =
     limitMs &&
     setTimeout(() => {
-      late = true;
+      timedOut = true;
       end();
     }, limitMs);
   signal?.addEventListener('abort', end, { once: true });
@@ -62,17 +62,17 @@ export async function runProgram(file: string, args: readonly string[], options:
   if (signal?.aborted) throw cancelled();
   const started = child.pid !== undefined;
   return {
-    failed: result.failed || late,
+    failed: result.failed || timedOut,
     stdout: String(result.stdout ?? ''),
     output: String(result.all ?? ''),
     exitCode: result.exitCode,
     signal: result.signal as NodeJS.Signals | undefined,
-    cause: late
+    cause: timedOut
       ? `it did not end within ${Math.round(limitMs! / 1000)} s`
       : !started
         ? `it could not be started (${(result as { code?: string }).code ?? 'unknown'})`
         : result.signal !== undefined
-          ? `it was ended by ${result.signal}`
+          ? `it was killed by ${result.signal}`
           : null,
   };
 }
@@ -85,6 +85,6 @@ function killTree(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // It has ended by itself.
+    // It has already ended.
   }
 }

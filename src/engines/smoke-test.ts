@@ -2,10 +2,10 @@ import { AsrproError } from '../errors.ts';
 import { lastWords, presentable, reasonIn } from './install-error.ts';
 import { type Ended, runProgram } from './run-program.ts';
 
-/** The first import compiles thousands of files, on a slow disk in minutes. In milliseconds. */
+/** Time limit in milliseconds: the first import compiles thousands of files, which takes minutes on a slow disk. */
 const IMPORT_MS = 900_000;
 
-/** Imports what the engines consist of, as the worker will. Throws `engine_install_failed` with the reason. */
+/** Imports the engines' packages as the worker will. Throws `engine_install_failed` with the reason. */
 export async function smokeTest(
   python: string,
   modules: readonly string[],
@@ -14,7 +14,7 @@ export async function smokeTest(
   signal: AbortSignal,
 ): Promise<void> {
   const ended = await runProgram(python, ['-s', '-c', `import ${modules.join(', ')}`], {
-    // onnxruntime reports its use to its maker from the first import on.
+    // onnxruntime sends telemetry from the first import on.
     environment: { ...environment, ORT_DISABLE_TELEMETRY: '1' },
     signal,
     limitMs: IMPORT_MS,
@@ -22,10 +22,10 @@ export async function smokeTest(
   if (ended.failed) throw importError(ended, building);
 }
 
-/** Debian's names for what has these libraries. */
+/** Debian packages that contain these libraries. */
 const PACKAGES: Record<string, string> = { 'libstdc++.so.6': 'libstdc++6', 'libgomp.so.1': 'libgomp1' };
 
-/** Why compiled packages cannot be imported, in words, with the remedy. */
+/** Describes why compiled packages cannot be imported, with the remedy. */
 export function importError(ended: Ended, building: string): AsrproError {
   const { output, signal, exitCode } = ended;
   const [why, hint] = meaning();
@@ -36,13 +36,13 @@ export function importError(ended: Ended, building: string): AsrproError {
 
   function meaning(): [string, string] {
     const found = (pattern: RegExp): string | undefined => pattern.exec(output)?.[1];
-    const again = 'Try again with `asrpro setup --reinstall`; the log has all that Python wrote.';
+    const again = "Try again with `asrpro setup --reinstall`; the log has Python's full output.";
     if (signal === 'SIGILL' || exitCode === 0xc000001d || exitCode === 132) {
       return ['this CPU lacks instructions that they need (AVX)', 'The engines need a CPU with AVX.'];
     }
     if (signal === 'SIGKILL' && ended.cause?.includes('SIGKILL')) {
       return [
-        'the system ended Python (SIGKILL), as it does when memory runs out',
+        'the system killed Python (SIGKILL), as it does when memory runs out',
         'Free some memory, then try again.',
       ];
     }
@@ -59,17 +59,19 @@ export function importError(ended: Ended, building: string): AsrproError {
     const library = found(/([\w.+-]+\.so[\w.]*): cannot open shared object file/);
     if (library !== undefined) {
       const name = PACKAGES[library];
-      const install = name ? `Install it: \`apt install ${name}\` on Debian and Ubuntu.` : 'Install what has it.';
+      const install = name
+        ? `Install it: \`apt install ${name}\` on Debian and Ubuntu.`
+        : 'Install the package that contains it.';
       return [`the library ${library} is missing on this machine`, install];
     }
     if (/cannot enable executable stack/.test(output)) {
       return [
-        'this Linux forbids a library its executable stack',
+        'this Linux forbids the executable stack that a library needs',
         'Allow it (SELinux: `execstack`), or try a newer asrpro.',
       ];
     }
     if (/DLL load failed/.test(output)) {
-      return ['a library of Windows is missing', 'Install the Visual C++ runtime of Microsoft (x64).'];
+      return ['a Windows library is missing', "Install Microsoft's Visual C++ runtime (x64)."];
     }
     if (/wrong ELF class|Exec format error|incompatible architecture|not a valid Win32/.test(output)) {
       return [
@@ -85,11 +87,11 @@ export function importError(ended: Ended, building: string): AsrproError {
 }
 
 const NOEXEC: [string, string] = [
-  'the data folder is mounted `noexec`, so that no program in it may run',
+  'the data folder is mounted `noexec`, so that no program in it can run',
   'Mount it without `noexec`, or set ASRPRO_HOME to a folder on another disk.',
 ];
 
-/** Before hundreds of megabytes are fetched: whether a program in the folder may run at all. */
+/** The error for a data folder that is mounted `noexec`, thrown before hundreds of megabytes are downloaded. */
 export function noexecError(): AsrproError {
   return new AsrproError('engine_install_failed', `The engine cannot be installed: ${NOEXEC[0]}.`, { hint: NOEXEC[1] });
 }

@@ -2,13 +2,13 @@ import { pythonEnvironment } from '../python-environment.ts';
 import { interpreterIn } from './environment.ts';
 import { runProgram } from './run-program.ts';
 
-/** Compiling takes seconds; with a virus scanner that looks at every file, minutes. */
+/** Time limit in milliseconds. Compiling takes seconds, but minutes with a virus scanner that checks every file. */
 const TIDY_MS = 900_000;
 
 /**
- * Removes the tests of packages and compiles the rest. Each file costs a virus scanner time, in the installation and at the
- * first start, and what is compiled now need not be in the first transcription. `tests` beside code is a convention that
- * all of the locked packages keep; the imports that follow would show one that needs them.
+ * Removes the tests of packages, because a virus scanner checks every file, and compiles the rest, so that the first
+ * transcription need not. All locked packages keep their tests in folders named `tests`; the import check that follows
+ * fails if a package needs them.
  */
 const TIDY = `
 import compileall, os, shutil, sysconfig
@@ -20,7 +20,7 @@ for folder, inner, _ in os.walk(root):
 compileall.compile_dir(root, quiet=2, workers=0)
 `;
 
-/** Nothing here is a reason to have no engine: Python compiles what it imports, and tests do no harm. */
+/** Ignores failures: Python compiles modules on import, and leftover tests do no harm. */
 export async function tidy(building: string, environment: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> {
   const options = { environment: pythonEnvironment(environment), signal, limitMs: TIDY_MS };
   await runProgram(interpreterIn(building), ['-s', '-c', TIDY], options);

@@ -1,12 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** Name of the wheel among the files in the executable. */
+/** Name of uv's wheel among the files in the executable. */
 export const UV_ASSET = 'uv.whl';
 
-/**
- * The wheel of uv that the executable was built with; null where it was built without one, for another version, or where
- * the program is not an executable.
- */
+/** uv's wheel in the executable; null where there is none or another version, or where asrpro runs from the npm package. */
 export async function packedUv(sha256: string): Promise<Buffer | null> {
   if (!(await isExecutable())) return null;
   const { getRawAsset } = await import('node:sea');
@@ -18,7 +15,7 @@ export async function packedUv(sha256: string): Promise<Buffer | null> {
   }
 }
 
-/** Beside a Node of the machine may be anything. The first versions of Node 20 do not know what an executable of ours is. */
+/** Whether asrpro runs as the single executable. The first versions of Node 20 have no `node:sea`. */
 export async function isExecutable(): Promise<boolean> {
   return await import('node:sea').then(
     ({ isSea }) => isSea(),

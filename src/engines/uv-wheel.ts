@@ -1,15 +1,15 @@
 import { AsrproError } from '../errors.ts';
 
-/** The uv that asrpro brings: one program in a wheel of about 18 MB. */
+/** The version of uv that asrpro ships or fetches: one program in a wheel of about 18 MB. */
 export const UV_VERSION = '0.13.9';
 
 export interface UvWheel {
   file: string;
-  /** Of the whole file, as the index has it. */
+  /** Of the whole file, as in the index. */
   sha256: string;
 }
 
-/** By platform and processor: the wheel's tag and sha256. */
+/** The wheel's tag and sha256 by platform and processor. */
 const WHEELS: Record<string, readonly [tag: string, sha256: string]> = {
   'linux x64': [
     'manylinux_2_17_x86_64.manylinux2014_x86_64',
@@ -31,14 +31,14 @@ function both<T>(name: string, value: T): Record<string, T> {
   return { [name]: value, [`${name} musl`]: value };
 }
 
-/** For a platform and processor as Node names them; null where there is none. */
+/** The wheel for a platform and processor, with Node's names; null where there is none. */
 export function uvWheel(platform: string, arch: string, musl = false): UvWheel | null {
   const [tag, sha256] = WHEELS[`${platform} ${arch}${musl ? ' musl' : ''}`] ?? [];
   if (tag === undefined || sha256 === undefined) return null;
   return { file: `uv-${UV_VERSION}-py3-none-${tag}.whl`, sha256 };
 }
 
-/** For this machine. Throws `engine_install_failed`, whose message is the end of a sentence. */
+/** The wheel for this machine. Throws `engine_install_failed`, whose message is the end of a sentence. */
 export function hostUvWheel(): UvWheel {
   const wheel = uvWheel(process.platform, process.arch, isMusl());
   if (wheel !== null) return wheel;
@@ -46,7 +46,7 @@ export function hostUvWheel(): UvWheel {
   throw new AsrproError('engine_install_failed', message);
 }
 
-/** A Linux whose C library is musl, Alpine for example: Node tells the version of glibc where it runs on that. */
+/** Whether this is a Linux with musl, for example Alpine: Node reports a glibc version only where it runs on glibc. */
 function isMusl(): boolean {
   if (process.platform !== 'linux') return false;
   const { header } = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };

@@ -4,10 +4,10 @@ import { writeTrusted } from '../certificates.ts';
 import { pythonEnvironment } from '../python-environment.ts';
 import { runProgram } from './run-program.ts';
 
-/** A uv that does not tell its version in this time, in milliseconds, is none. */
+/** Time limit for uv to print its version, in milliseconds; a slower one counts as missing. */
 const VERSION_MS = 15_000;
 
-export async function answersAsUv(
+export async function isWorkingUv(
   file: string,
   environment: NodeJS.ProcessEnv,
   signal?: AbortSignal,
@@ -17,17 +17,14 @@ export async function answersAsUv(
   return !failed;
 }
 
-/** Keys of a uv.toml that say how to reach an index; of its table `pip` as well. */
+/** Keys of uv.toml, and of its table `pip`, that say how to reach an index. */
 const KEPT =
   /^(index|index-url|extra-index-url|find-links|no-index|index-strategy|native-tls|system-certs|allow-insecure-host|trusted-host|offline|keyring-provider|cache-dir|no-cache|concurrent-downloads|(python|pypy)-install-mirror|python-downloads-json-url|(http|https|no)-proxy)$/;
 
 /**
- * The environment for runs of uv: index, proxy and certificate from the user's variables and uv.toml, and no other setting of
- * theirs. uv gets a copy of the file with those keys alone; a project's file in the current folder is not looked at. It
- * trusts a list of its own alone, so that it gets ours where the user names none.
- *
- * @param folder where these files are until they are disposed of.
- * @param index where packages come from, in place of what the files say of it.
+ * The environment for runs of uv, with only index, proxy and certificate settings of the user: uv reads a reduced copy of
+ * uv.toml in `folder`, and no project file. uv trusts only its own certificates, so asrpro writes a list there unless the
+ * user has set one. `index` replaces the index settings of uv.toml.
  */
 export async function uvEnvironment(
   environment: NodeJS.ProcessEnv,
@@ -40,7 +37,7 @@ export async function uvEnvironment(
     index === null
       ? { ...others, ...(named ? { index: named } : {}), ...(pip ? { pip } : {}) }
       : { ...others, ...index };
-  // They may hold credentials: a folder of this user alone.
+  // The settings may contain credentials, so only this user may read the folder.
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = path.join(folder, 'uv.toml');
   writeFileSync(file, stringify(kept), { mode: 0o600 });
@@ -52,7 +49,7 @@ export async function uvEnvironment(
   };
 }
 
-/** What uv.toml says about the way to an index. */
+/** The index settings of uv.toml. */
 export async function readUvSettings(environment: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
   const { parse } = await import('smol-toml');
   const kept: Record<string, unknown> = {};
@@ -62,13 +59,13 @@ export async function readUvSettings(environment: NodeJS.ProcessEnv): Promise<Re
       const pip = pick((given.pip ?? {}) as Record<string, unknown>);
       Object.assign(kept, pick(given), Object.keys(pip).length > 0 ? { pip } : {});
     } catch {
-      // Not there, or not readable: uv's defaults hold.
+      // Missing or unreadable: uv's defaults apply.
     }
   }
   return kept;
 }
 
-/** The system's, then the user's; or the one that UV_CONFIG_FILE names. */
+/** The system's file, then the user's; or only the one that UV_CONFIG_FILE names. */
 function configFiles({ UV_CONFIG_FILE, UV_NO_CONFIG, ...environment }: NodeJS.ProcessEnv): string[] {
   if (UV_CONFIG_FILE) return [UV_CONFIG_FILE];
   if (UV_NO_CONFIG && !/^(0|false|no|off)$/i.test(UV_NO_CONFIG)) return [];

@@ -10,37 +10,37 @@ import { CPU_TORCH_INDEX, type Lock } from './lock.ts';
 import { pipEnvironment, pythonWithPip } from './pip.ts';
 import { runProgram } from './run-program.ts';
 
-/** Written last into a folder of wheels. */
+/** The manifest of a folder of wheels; it is written last. */
 const MANIFEST = 'asrpro-wheels.json';
 const manifestSchema = z.object({
   engine: z.string(),
-  /** The lock's hash: other versions of asrpro may want other packages. */
+  /** The lock's hash: other versions of asrpro may need other packages. */
   lock: z.string(),
-  /** As Node names them. */
+  /** Platform and processor, with Node's names. */
   platform: z.string(),
   /** `3.12`. */
   python: z.string(),
 });
 export type WheelFolder = z.infer<typeof manifestSchema>;
 
-/** Throws `engine_install_failed` where the folder is not one that `setup --download` has completed. */
+/** Throws `engine_install_failed` unless `setup --download` has completed the folder. */
 export function readWheelFolder(folder: string): WheelFolder {
   try {
     return manifestSchema.parse(JSON.parse(readFileSync(path.join(folder, MANIFEST), 'utf8')));
   } catch (cause) {
     throw new AsrproError(
       'engine_install_failed',
-      'The folder holds no packages for an installation without network.',
+      'The folder contains no packages for an installation without network.',
       {
-        hint: 'Make it with `asrpro setup --download DIR` on a machine that has one.',
+        hint: 'Create it with `asrpro setup --download DIR` on a machine with a network.',
         cause,
       },
     );
   }
 }
 
-/** Throws `engine_install_failed` where the folder is for another engine, version of asrpro or kind of machine. */
-export function requireFitting(folder: string, id: EnvironmentId, lock: Lock): void {
+/** Throws `engine_install_failed` if the folder is for another engine, version of asrpro or kind of machine. */
+export function requireMatching(folder: string, id: EnvironmentId, lock: Lock): void {
   const { engine, lock: hash, platform } = readWheelFolder(folder);
   const why =
     engine !== id
@@ -52,7 +52,7 @@ export function requireFitting(folder: string, id: EnvironmentId, lock: Lock): v
           : null;
   if (why === null) return;
   throw new AsrproError('engine_install_failed', `The packages in the folder are for ${why}.`, {
-    hint: `Make it anew with \`asrpro setup ${id} --download DIR\` of this version, on a machine of this kind.`,
+    hint: `Create a new one with \`asrpro setup ${id} --download DIR\` of this version, on a machine of this kind.`,
   });
 }
 
@@ -74,9 +74,9 @@ export interface WheelDownload {
 }
 
 /**
- * Fetches all wheels that an installation on a machine of this kind wants, with the same locked hashes. What is there from a
- * run before is not fetched again. Throws `python_not_found`, `python_too_old`, `disk_full`, `folder_unusable`,
- * `engine_install_failed`, `engine_install_cancelled`.
+ * Downloads all wheels that an installation on a machine of this kind needs, with the same locked hashes. Does not download
+ * again what an earlier run has left in the folder. Throws `python_not_found`, `python_too_old`, `disk_full`,
+ * `folder_unusable`, `engine_install_failed`, `engine_install_cancelled`.
  */
 export async function downloadWheels(options: WheelDownload): Promise<WheelFolder> {
   const { id, lock, folder, environment, nvidia, signal } = options;

@@ -3,18 +3,18 @@ import { inflateRaw } from 'node:zlib';
 
 const inflate = promisify(inflateRaw);
 
-/** Signatures of the records that a ZIP archive consists of. */
+/** Signatures of the records of a ZIP archive. */
 const END = 0x06054b50;
 const ENTRY = 0x02014b50;
-/** Lengths of their fixed parts, and of the longest comment after the end. */
+/** Lengths of the fixed parts of the records, and of the longest comment after the end record. */
 const END_LENGTH = 22;
 const ENTRY_LENGTH = 46;
 const LOCAL_LENGTH = 30;
 const LONGEST_COMMENT = 0xffff;
 
 /**
- * The content of one member of a ZIP archive that is in memory; null where there is none of this name. Node has no reader of
- * archives, and a wheel is one of the plain kind: neither encrypted nor beyond 4 GB. Throws for what is no such archive.
+ * Extracts one member of a ZIP archive in memory; null where no member matches. Node has no ZIP reader, and a wheel is a
+ * simple archive: not encrypted and below 4 GB. Throws for any other file.
  */
 export async function zipMember(archive: Buffer, isWanted: (name: string) => boolean): Promise<Buffer | null> {
   const end = endOf(archive);
@@ -34,7 +34,7 @@ export async function zipMember(archive: Buffer, isWanted: (name: string) => boo
       const start = local + LOCAL_LENGTH + archive.readUInt16LE(local + 26) + archive.readUInt16LE(local + 28);
       const content = archive.subarray(start, start + packed);
       if (method === 0) return content;
-      if (method !== 8) throw new Error(`it is packed in a way that is not known (${method})`);
+      if (method !== 8) throw new Error(`its compression method is not supported (${method})`);
       return await inflate(content, { maxOutputLength: Math.max(size, 1) });
     }
     at += ENTRY_LENGTH + name + extra + comment;
@@ -47,5 +47,5 @@ function endOf(archive: Buffer): number {
   for (let at = archive.length - END_LENGTH; at >= first; at -= 1) {
     if (archive.readUInt32LE(at) === END) return at;
   }
-  throw new Error('it is no ZIP archive');
+  throw new Error('it is not a ZIP archive');
 }

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { BackgroundTask } from '../background-tasks/task.ts';
+import { BackgroundTasks } from '../background-tasks/tasks.ts';
 import type { DownloadStatus, Downloads } from '../downloads/types.ts';
 import { AsrproError } from '../errors.ts';
-import type { Job } from '../jobs/job.ts';
-import { Jobs } from '../jobs/jobs.ts';
 import type { Log } from '../log.ts';
 import type { MockLibrary } from './library.ts';
 import { scenarioOf } from './scenarios.ts';
@@ -15,18 +15,18 @@ const FAILS_AT_STEP = 4;
 const TOTAL_BYTES = 64 * 1024 * 1024;
 const FILE = 'model.bin';
 
-/** Downloads that move no byte: the same job, the same numbers, half a second long. */
+/** Downloads that move no byte: the same task, the same numbers, half a second long. */
 export function createMockDownloads(library: MockLibrary, log: Log): Downloads {
   const stopped = { bytesPerSecond: null, secondsLeft: null, file: null };
-  const jobs = new Jobs<DownloadStatus>({ log, stopped, failure: 'download_failed' });
+  const tasks = new BackgroundTasks<DownloadStatus>({ log, stopped, failure: 'download_failed' });
 
-  async function download(id: string, job: Job<DownloadStatus>): Promise<Partial<DownloadStatus>> {
+  async function download(id: string, task: BackgroundTask<DownloadStatus>): Promise<Partial<DownloadStatus>> {
     for (let number = 1; number <= STEPS; number += 1) {
-      await pause(STEP_MS, undefined, { signal: job.signal });
+      await pause(STEP_MS, undefined, { signal: task.signal });
       if (number === FAILS_AT_STEP && scenarioOf(id).download === 'fails') {
         throw new AsrproError('download_failed', 'The mock download failed, as it always does.');
       }
-      job.change({
+      task.change({
         status: number === STEPS ? 'verifying' : 'downloading',
         bytesDone: Math.round((TOTAL_BYTES * number) / STEPS),
         bytesPerSecond: Math.round((TOTAL_BYTES / STEPS) * (1000 / STEP_MS)),
@@ -35,7 +35,7 @@ export function createMockDownloads(library: MockLibrary, log: Log): Downloads {
         source: 'hub',
       });
     }
-    await pause(STEP_MS, undefined, { signal: job.signal });
+    await pause(STEP_MS, undefined, { signal: task.signal });
     library.install(id);
     return { secondsLeft: 0 };
   }
@@ -46,22 +46,22 @@ export function createMockDownloads(library: MockLibrary, log: Log): Downloads {
       if (model === undefined)
         throw new AsrproError('model_not_found', `There is no model '${id}'.`, { param: 'model' });
       if (model.downloaded) return initial(id, 'installed');
-      return jobs.start(id, initial(id, 'queued'), (job) => download(id, job));
+      return tasks.start(id, initial(id, 'queued'), (task) => download(id, task));
     },
     async get(id) {
       const model = await library.find(id);
-      return jobs.get(id) ?? (model?.downloaded ? initial(id, 'installed') : undefined);
+      return tasks.get(id) ?? (model?.downloaded ? initial(id, 'installed') : undefined);
     },
     async cancel(id, { keep }) {
-      const status = await jobs.cancel(id);
+      const status = await tasks.cancel(id);
       if (status === undefined)
         throw new AsrproError('download_not_found', `There is no download of '${id}'.`, { param: 'model' });
-      if (status.status !== 'installed' && !keep) jobs.correct(id, { bytesDone: 0 });
-      return jobs.get(id)!;
+      if (status.status !== 'installed' && !keep) tasks.correct(id, { bytesDone: 0 });
+      return tasks.get(id)!;
     },
     hasLeftovers: async () => false,
-    watch: (id, signal) => jobs.watch(id, signal),
-    close: () => jobs.close(),
+    watch: (id, signal) => tasks.watch(id, signal),
+    close: () => tasks.close(),
   };
 }
 

@@ -27,7 +27,7 @@ export function createMockEngines(): Engines {
     list: async () => environmentIds.map(status),
     status: async (id) => status(id),
     install: async (id) => installed(id),
-    job: async (id) => installed(id),
+    installation: async (id) => installed(id),
     cancel: async (id) => installed(id),
     async *watch(id) {
       yield installed(id);

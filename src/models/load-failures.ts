@@ -6,13 +6,16 @@ import type { Model } from './model.ts';
 import { stampOf } from './remembered.ts';
 
 /**
- * Models whose files an engine has found to be damaged, which no look from outside can see: weights that are cut, a
- * tokenizer that does not parse. It holds as long as the files stay as they are.
+ * Models whose files an engine found to be damaged: truncated weights, a tokenizer that does not parse. The gateway cannot
+ * see this from the files themselves. An entry is valid until the files change.
  */
 export class LoadFailures {
   readonly #byPlace = new Map<string, { stamp: string; reason: string }>();
 
-  /** `null`: it was loaded. Failures that say nothing about the files (memory, device, a crash) are not kept. */
+  /**
+   * `failure` is null after a successful load. Failures that are not about the files (memory, device, crash) are
+   * ignored.
+   */
   note({ path: place }: Pick<Model, 'path'>, failure: AsrproError | null): void {
     if (place === null) return;
     if (failure === null) this.#byPlace.delete(place);
@@ -21,7 +24,7 @@ export class LoadFailures {
     }
   }
 
-  /** What the engine said; null where nothing is known, or something about the files has changed since. */
+  /** The engine's message; null where no failure is known, or the files have changed since. */
   reason(place: string): string | null {
     const known = this.#byPlace.get(place);
     if (known === undefined) return null;
@@ -31,7 +34,7 @@ export class LoadFailures {
   }
 }
 
-/** The place itself and everything in it. */
+/** The file or folder itself and everything in it. */
 function filesOf(place: string): string[] {
   if (!statOf(place)?.isDirectory()) return [place];
   try {

@@ -8,18 +8,18 @@ export const modelSchema = z
     object: z.literal('model'),
     created: z.int().describe('Unix seconds.'),
     owned_by: z.literal('asrpro'),
-    ready: z.boolean().describe('Can be used now.'),
+    ready: z.boolean().describe('The model can be used now.'),
     name: z.string(),
     description: z.string(),
     engine: z.string(),
     size_bytes: z.int().nullable(),
-    languages: z.array(z.string()).describe('ISO-639-1 codes; empty where they are not known.'),
+    languages: z.array(z.string()).describe('ISO-639-1 codes; empty when unknown.'),
     license: z.string().nullable(),
     tasks: z.array(z.string()),
     downloaded: z.boolean(),
     loaded: z.boolean(),
     source: z.string(),
-    reason: z.string().nullable().describe('Why it is not ready, with the remedy.'),
+    reason: z.string().nullable().describe('Why the model is not ready, with the remedy.'),
   })
   .meta({ id: 'Model' });
 

@@ -2,10 +2,10 @@ import type { Capabilities, Family, ModelEngine } from '../engine-table.ts';
 import type { AsrproError } from '../errors.ts';
 import type { FolderProblem } from './discovery.ts';
 
-/** Where a row of the list comes from. Only files of `catalogue` and of `custom` hub repositories are ours to delete. */
+/** Where a row of the list comes from. asrpro deletes only files of `catalogue` and of `custom` hub repositories. */
 export type ModelSource = 'catalogue' | 'huggingface-cache' | 'folder' | 'custom' | 'mock';
 
-/** Names of OpenAI's models that clients have built in: they stand for the configured default. */
+/** Names of OpenAI's models, which clients have built in. They mean the configured default model. */
 export const OPENAI_NAMES: readonly string[] = [
   'whisper-1',
   'gpt-4o-transcribe',
@@ -13,7 +13,7 @@ export const OPENAI_NAMES: readonly string[] = [
   'gpt-transcribe',
 ];
 
-/** One row of the model list, whatever its origin. */
+/** One row of the model list. */
 export interface Model {
   id: string;
   name: string;
@@ -25,49 +25,52 @@ export interface Model {
   sizeBytes: number | null;
   /** ISO-639-1 codes; null: not known. */
   languages: string[] | null;
-  /** SPDX name; null where its publisher states none. */
+  /** SPDX name; null where the publisher states none. */
   license: string | null;
-  /** As far as that is known before it is loaded; see `inForce` of the residency. */
+  /** What is known before the model is loaded; see `inForce` in the residency. */
   capabilities: Capabilities;
   source: ModelSource;
   /** Unix seconds: when it was installed, else when the catalogue was made. */
   created: number;
   /** All files are in place. */
   downloaded: boolean;
-  /** Can be loaded now: downloaded, complete and its engine installed. */
+  /** The model can be loaded now: it is downloaded and complete, and its engine is installed. */
   ready: boolean;
-  /** Why it is not ready and what to do, as one sentence; null when ready. */
+  /** Why the model is not ready and what to do, as one sentence; null when it is ready. */
   reason: string | null;
-  /** The engine found its files damaged when it last loaded them; whoever asks for it by name may try it again. */
+  /** The engine found the files damaged at the last load. A load by name tries again; requests do not. */
   broken?: boolean;
-  /** Absolute path to load; null when not downloaded. Never leaves the process. */
+  /** Absolute path to load; null when not downloaded. Never part of an HTTP answer. */
   path: string | null;
   /** onnx-asr: the file suffix. */
   quantization: string | null;
-  /** Other names it answers to: short names, hub names. */
+  /** Other names for the model: short names, hub names. */
   aliases: string[];
 }
 
-/** The list of models: catalogue, discovered and custom, as one. */
+/** One list of all models: catalogue, found on this machine, and custom. */
 export interface ModelLibrary {
-  /** Every known model, sorted for people. What lies on the disk is looked at again only where it has changed. */
+  /** Every known model. Reads only what has changed on the disk since the last call. */
   list(): Promise<Model[]>;
-  /** Whether some model can be loaded now. Stops at the first. */
+  /** Whether any model can be loaded now. Stops at the first one. */
   anyReady(): Promise<boolean>;
   /**
-   * By id, alias or hub name; undefined when unknown. Names of OpenAI's models stand for the configured default. Looks at
-   * the files of that model only, however many others there are.
+   * By id, alias or hub name; undefined when unknown. Names of OpenAI's models mean the configured default. Reads only the
+   * files of that model.
    */
   find(reference: string): Promise<Model | undefined>;
-  /** The id in `models.default`, resolved; undefined when it names nothing known. */
+  /** The model that `models.default` names; undefined when there is no such model. */
   default(): Promise<Model | undefined>;
-  /** Deletes a model's own files. Throws `model_not_found`, `model_not_deletable`. The caller unloads it first. */
+  /**
+   * Deletes the files of a model that asrpro downloaded. The caller unloads it first. Throws `model_not_found`,
+   * `model_not_deletable`.
+   */
   remove(id: string): Promise<void>;
   /**
-   * How a load ended; null: well. A model whose files the engine found damaged (`model_broken`) is not ready until they
-   * change.
+   * Records how a load ended; `failure` is null after a success. A model whose files the engine found damaged
+   * (`model_broken`) is not ready until they change.
    */
   noteLoad(model: Model, failure: AsrproError | null): void;
-  /** Folders that cannot be listed, so that models in them are missed. */
+  /** Folders that cannot be listed, so that the models in them are missing from the list. */
   problems(): FolderProblem[];
 }

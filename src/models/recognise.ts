@@ -5,33 +5,33 @@ import type { EngineId, Family } from '../engine-table.ts';
 import { languageCodes } from './languages.ts';
 import { familyByHeads, familyOf, layersOf } from './whisper-layers.ts';
 
-/** What the files of a folder are, told by their names and first bytes. */
+/** What model a folder holds, judged by the names and first bytes of its files. */
 export interface Recognised {
   engine: EngineId;
   /** null where the files do not say. */
   family: Family | null;
-  /** What to load: the folder, or the `.nemo` file in it. */
+  /** The path to load: the folder, or the `.nemo` file in it. */
   path: string;
   sizeBytes: number;
   /** ISO-639-1 codes; null where the files do not say. */
   languages: string[] | null;
-  /** onnx-asr: the file suffix; null for the plain one. */
+  /** onnx-asr: the file suffix; null for unquantized files. */
   quantization: string | null;
-  /** Why it cannot be loaded, as one sentence; null when all that is needed is there. */
+  /** Why it cannot be loaded, as one sentence; null when every needed file exists. */
   reason: string | null;
-  /** What all this was told by, besides the names in the folder: absolute paths. */
+  /** Absolute paths of the files that this result depends on, besides the names in the folder. */
   files: string[];
 }
 
-/** What is in the folder that is looked at. */
+/** A folder that may hold a model. */
 interface Folder {
   place: string;
   names: string[];
-  /** null: there is none, or it is not the JSON of a model. */
+  /** Content of config.json; null: it is missing or is not a JSON object. */
   config: Record<string, unknown> | null;
 }
 
-/** By engine: what it would make of a folder; null where its files are not there. The first that knows a folder has it. */
+/** One recogniser for each engine; each returns null for a folder that is not its own. The first match wins. */
 const recognisers: Record<EngineId, (folder: Folder) => Recognised | null> = {
   nemo: nemoFolder,
   'onnx-asr': onnxFolder,
@@ -39,7 +39,7 @@ const recognisers: Record<EngineId, (folder: Folder) => Recognised | null> = {
   'parakeet-mlx': mlxFolder,
 };
 
-/** All of them know Russian alone. */
+/** `model_type` of the GigaAM models, which all know only Russian. */
 const GIGAAM = 'gigaam';
 
 /** A kind of ONNX export: `model_type` of its config.json, its graphs without quantization, and its vocabulary. */
@@ -52,7 +52,7 @@ interface OnnxKind {
 
 const transducer = { graphs: ['encoder-model', 'decoder_joint-model'], tokens: ['vocab.txt'] };
 
-/** Several kinds may have one type, as those of a repository with all of them: the first that is there counts. */
+/** Several kinds can share one type, because one repository holds them all. The first kind whose graphs exist wins. */
 const ONNX_KINDS: OnnxKind[] = [
   { type: 'nemo-conformer-ctc', family: 'ctc', graphs: ['model'], tokens: ['vocab.txt'] },
   { type: 'nemo-conformer-rnnt', family: 'rnnt', ...transducer },
@@ -73,15 +73,15 @@ const ONNX_KINDS: OnnxKind[] = [
     ];
   }),
 ];
-/** Its graph is called `model`, as that of any program. */
+/** The graph of this kind is called `model`, a name that any ONNX program may use. */
 const CTC = 'nemo-conformer-ctc';
-/** Token that an English-only Whisper begins to suppress at; a multilingual one has one token more. */
+/** Token id in `suppress_ids_begin` of an English-only Whisper; in a multilingual model the id is one higher. */
 const ENGLISH_END_OF_TEXT = 50256;
 const ENGLISH_VOCABULARY = 51864;
-/** A model's file that was cloned without its content. */
+/** First bytes of a file that was cloned without its content. */
 const POINTER = 'version https://git-lfs';
 
-/** null for a folder (or file) that is no speech model. */
+/** null for a folder or file that is not a speech model. */
 export function recognise(place: string): Recognised | null {
   if (place.endsWith('.nemo')) return nemoFile(place);
   const folder = { place, names: namesIn(place), config: readJsonObject(path.join(place, 'config.json')) };
@@ -93,16 +93,16 @@ export function recognise(place: string): Recognised | null {
 }
 
 /**
- * The kind of an ONNX export. Where there is a config.json that cannot be read (null), a folder with all graphs of a kind
- * is listed with that reason; without any (undefined) it is no model.
+ * The kind of an ONNX export. `config` is null for an unreadable config.json: a folder with all graphs of a kind is then
+ * listed with that reason. It is undefined where there is no config.json: then the folder is not a model.
  */
 function onnxKind(inside: string[], config: Record<string, unknown> | null | undefined): OnnxKind | null {
-  const isThere = ({ graphs }: OnnxKind): boolean =>
+  const isComplete = ({ graphs }: OnnxKind): boolean =>
     graphs.every((graph) => inside.some((name) => graphPattern(graph).test(name)));
-  if (config === null) return ONNX_KINDS.findLast((kind) => kind.type !== CTC && isThere(kind)) ?? null;
+  if (config === null) return ONNX_KINDS.findLast((kind) => kind.type !== CTC && isComplete(kind)) ?? null;
   if (!inside.some((name) => name === 'onnx' || name.endsWith('.onnx'))) return null;
   const kinds = ONNX_KINDS.filter(({ type }) => config?.model_type === type);
-  return kinds.find(isThere) ?? kinds[0] ?? null;
+  return kinds.find(isComplete) ?? kinds[0] ?? null;
 }
 
 function graphPattern(graph: string): RegExp {
@@ -147,15 +147,15 @@ function ctranslate2Kind(
   );
 }
 
-/** Told by the number of its tokens; null where that is not known. */
+/** Whether a vocabulary of this size is English-only; null where the size is unknown. */
 function isEnglish(vocabulary: unknown): boolean | null {
   return typeof vocabulary === 'number' ? vocabulary === ENGLISH_VOCABULARY : null;
 }
 
-/** @param english whether it knows English alone; null: not known. */
+/** @param english whether the model knows only English; null: unknown. */
 function whisperKind(family: Family, english: boolean | null): Pick<Recognised, 'family' | 'languages'> {
   if (english) return { family: family === 'whisper' ? 'english-only' : family, languages: ['en'] };
-  // A distilled model has the tokens of all languages, and knows only those that it was distilled for.
+  // A distilled model has the tokens of all languages but knows only those that it was distilled for.
   return { family, languages: english === null || family === 'distil' ? null : [...languageCodes] };
 }
 
@@ -165,7 +165,7 @@ function onnxFolder({ place: folder, names, config }: Folder): Recognised | null
   if (kind === null) return null;
   const { type, family, graphs, tokens } = kind;
   const found = inside.map((name) => graphPattern(graphs[0]!).exec(name)).filter((match) => match !== null);
-  // The plain one where there is a choice.
+  // Prefer the unquantized files.
   const match = found.find((one) => one[1] === undefined) ?? found[0];
   const quantization = match?.[1] ?? null;
   const wanted = graphs.map((graph) => {
@@ -191,7 +191,10 @@ function onnxWhisperKind(config: Record<string, unknown> | null): Pick<Recognise
   return whisperKind(counted ? familyOf({ encoder, decoder }) : 'whisper', isEnglish(vocabulary));
 }
 
-/** NeMo's configuration as JSON beside weights in MLX form; a `model.safetensors` alone may be any program's. */
+/**
+ * NeMo's configuration as JSON beside weights in MLX form. `model.safetensors` alone proves nothing: many programs use
+ * it.
+ */
 function mlxFolder({ place: folder, names, config }: Folder): Recognised | null {
   const ofNemo = typeof config?.target === 'string' && config.target.startsWith('nemo.collections.asr.');
   if (!ofNemo || !names.includes('model.safetensors')) return null;
@@ -211,42 +214,42 @@ function mlxFolder({ place: folder, names, config }: Folder): Recognised | null 
   };
 }
 
-/** The first file that is missing, unreadable, empty or only a pointer to its content. */
+/** Describes the first file that is missing, empty, unreadable or only a Git LFS pointer; null when all are fine. */
 function damage(folder: string, needed: string[]): string | null {
   for (const name of needed) {
     const file = path.join(folder, name);
     const stat = statOf(file);
     const unreadable = whyUnreadable(file, 'file');
     const missing = stat === null && unreadable?.includes('ENOENT');
-    if (missing && name.includes('\uFFFD')) return 'The name of its file is no valid text: rename it.';
+    if (missing && name.includes('\uFFFD')) return 'The name of one of its files is not valid text: rename that file.';
     if (missing || (stat?.isFile() && stat.size === 0)) {
-      return `Its file '${name}' is missing or empty: put the whole model there.`;
+      return `Its file '${name}' is missing or empty: copy the whole model there.`;
     }
     if (unreadable !== null || stat === null)
-      return `Its file '${name}' cannot be read: ${unreadable}. Correct that or replace the file.`;
+      return `Its file '${name}' cannot be read: ${unreadable}. Fix that, or replace the file.`;
     if (stat.size < 1024 && readText(file)?.startsWith(POINTER)) {
-      return `Its file '${name}' is only a pointer of Git LFS: fetch its content with \`git lfs pull\`.`;
+      return `Its file '${name}' is only a Git LFS pointer: fetch its content with \`git lfs pull\`.`;
     }
   }
   return null;
 }
 
-/** The file is there and can be read, as `damage` has found. */
+/** Called after `damage` has checked that the file can be read. */
 function wrongConfig(config: Record<string, unknown> | null): string | null {
-  return config === null ? "Its file 'config.json' is not the JSON of a model: put the whole model there." : null;
+  return config === null ? "Its file 'config.json' is not the JSON of a model: copy the whole model there." : null;
 }
 
 function totalOf(folder: string, names: string[]): number {
   return names.reduce((sum, name) => sum + sizeOf(path.join(folder, name)), 0);
 }
 
-/** 0 for what is no file, or not there. */
+/** 0 for anything that is not a regular file. */
 function sizeOf(file: string): number {
   const stat = statOf(file);
   return stat?.isFile() ? stat.size : 0;
 }
 
-/** Empty for what is no folder, or cannot be listed. */
+/** Empty for anything that is not a folder or cannot be listed. */
 export function namesIn(folder: string): string[] {
   if (!statOf(folder)?.isDirectory()) return [];
   try {

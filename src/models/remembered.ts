@@ -1,9 +1,9 @@
 import { statOf } from '../config/foreign-file.ts';
 
-/** File systems keep times as coarse as two seconds: what changed so lately may change again within the same time. */
+/** Some file systems store times in steps of two seconds, so a later change can have the same time as the last one. */
 const SETTLED_MS = 2000;
 
-/** Tells whether files are still the ones that they were: size, inode, and the time of the last change of any kind. */
+/** A text that changes when one of the files does: inode, size, and the time of the last change of any kind. */
 export function stampOf(places: readonly string[]): string {
   return JSON.stringify(
     places.map((place) => {
@@ -13,11 +13,11 @@ export function stampOf(places: readonly string[]): string {
   );
 }
 
-/** What was found out about places on the disk, as long as the files that it depends on stay as they are. */
+/** A cache of facts about paths. An entry is valid until one of the files that it depends on changes. */
 export class Remembered<T> {
   readonly #known = new Map<string, { places: readonly string[]; stamp: string; value: T }>();
 
-  /** `look` says what it found, and on which files besides `place` that depends. */
+  /** `look` returns the value and the files, besides `place`, that it depends on. */
   get(place: string, look: () => { value: T; depends: readonly string[] }): T {
     const known = this.#known.get(place);
     if (known !== undefined && known.stamp === stampOf(known.places)) return known.value;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { whyUnreadable } from '../config/foreign-file.ts';
 import type { Config } from '../config/schema.ts';
-import { type EngineId, engineRow, usualEngine } from '../engine-table.ts';
+import { defaultEngine, type EngineId, engineRow } from '../engine-table.ts';
 import { aliasesOf, CATALOGUE_CREATED, type CatalogueModel, reposOf, totalSize } from './catalogue.ts';
 import type { Model } from './model.ts';
 import type { Recognised } from './recognise.ts';
@@ -11,7 +11,7 @@ type CustomModel = Config['models']['custom'][number];
 
 /** What a row is made from, besides its own entry. */
 export interface Lookups {
-  /** Our own models. */
+  /** The models directory. */
   models: string;
   at(place: string): Recognised | null;
   /** A repository of the Hugging Face cache. */
@@ -19,7 +19,7 @@ export interface Lookups {
   usable(engine: EngineId, place: string | null): Promise<Pick<Model, 'ready' | 'reason' | 'broken'>>;
 }
 
-/** Our own copy, else a whole one in the hub's cache, else what could be downloaded. */
+/** Describes the downloaded copy, else a complete copy in the hub's cache, else what a download would fetch. */
 export async function catalogueRow(entry: CatalogueModel, lookups: Lookups): Promise<Model> {
   const { id, engine, family, name, description, languages, license } = entry;
   const installed = readInstalled(lookups.models, id);
@@ -49,13 +49,13 @@ function sharedCopy(entry: CatalogueModel, { shared }: Lookups): Recognised | un
   return undefined;
 }
 
-/** What the user configured: a folder or file, or a repository that is downloaded like one of the catalogue. */
+/** A model of the configuration: a folder or file, or a hub repository that is downloaded like a catalogue model. */
 export async function customRow(entry: CustomModel, lookups: Lookups): Promise<Model> {
   const { id, repo } = entry;
   const installed = repo === undefined ? null : readInstalled(lookups.models, id);
   const place = entry.path === undefined ? modelFolder(lookups.models, id) : path.resolve(entry.path);
   const recognised = repo === undefined || installed !== null ? lookups.at(place) : null;
-  const engine = entry.engine ?? recognised?.engine ?? usualEngine;
+  const engine = entry.engine ?? recognised?.engine ?? defaultEngine;
   const family = recognised?.family ?? null;
   const reason =
     repo !== undefined && installed === null
@@ -66,7 +66,7 @@ export async function customRow(entry: CustomModel, lookups: Lookups): Promise<M
     ...{ id, engine, family },
     languages: stated ?? recognised?.languages ?? null,
     name: entry.name ?? id,
-    description: repo === undefined ? 'A model of your own.' : `From the hub repository ${repo}.`,
+    description: repo === undefined ? 'Your own model.' : `From the hub repository ${repo}.`,
     sizeBytes: recognised?.sizeBytes ?? null,
     license: null,
     capabilities: engineRow(engine).capabilities(family),
@@ -80,7 +80,7 @@ export async function customRow(entry: CustomModel, lookups: Lookups): Promise<M
   };
 }
 
-/** `reason`: what is wrong with the files as far as that can be seen. */
+/** @param reason what is visibly wrong with the files; null: nothing. */
 async function readiness(
   reason: string | null,
   engine: EngineId,
@@ -95,7 +95,7 @@ function notDownloaded(id: string, models: string): string {
   const problem = folderProblem(models, id);
   return problem === null
     ? `It is not downloaded: ${remedy}.`
-    : `Its folder in the models directory cannot be used: ${problem}. Remove it, then ${remedy}.`;
+    : `Its folder in the models directory cannot be used: ${problem}. Remove the folder, then ${remedy}.`;
 }
 
 function damageReason(installed: InstalledModel | null, models: string): string | null {
@@ -124,7 +124,7 @@ export async function foundRow(found: Found, lookups: Lookups): Promise<Model> {
   const { id, name, engine, family, languages, sizeBytes, quantization, source } = found;
   return {
     ...{ id, name, engine, family, languages, sizeBytes, quantization, source },
-    description: source === 'folder' ? 'Found in a folder of yours.' : 'Found in the Hugging Face cache.',
+    description: source === 'folder' ? 'Found in one of your folders.' : 'Found in the Hugging Face cache.',
     license: null,
     capabilities: engineRow(engine).capabilities(family),
     created: CATALOGUE_CREATED,

@@ -6,7 +6,7 @@ import { entryExists, readJsonObject, statOf, whyUnreadable } from '../config/fo
 import { makeFolders } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 
-/** Written last into a model's folder: only with it the folder counts as a model. */
+/** The marker file of an installed model. The download writes it last: a folder without it is not a model. */
 const MARKER = '.asrpro.json';
 
 const markerSchema = z.object({
@@ -22,7 +22,7 @@ const markerSchema = z.object({
       path: z.string(),
       size: z.number(),
       sha256: z.string(),
-      /** Whose word the hash was when the file was checked. */
+      /** Who stated the hash that the file was checked against. */
       statedBy: z.enum(['catalogue', 'hub']).optional(),
     }),
   ),
@@ -37,13 +37,13 @@ export function markerPath(models: string, id: string): string {
   return path.join(modelFolder(models, id), MARKER);
 }
 
-/** null when the model is not installed, or not completely. */
+/** null when the model is not completely installed. */
 export function readInstalled(models: string, id: string): InstalledModel | null {
   const marker = readJsonObject(markerPath(models, id));
   return marker === null ? null : (markerSchema.safeParse(marker).data ?? null);
 }
 
-/** Makes the folder a model: after all its files are on disk under their final names. */
+/** Marks the folder as a model. Call it when all files are on disk under their final names. */
 export function writeInstalled(models: string, installed: InstalledModel): void {
   const marker = markerPath(models, installed.id);
   writeFileSync(`${marker}.new`, JSON.stringify(installed, null, 2), { flush: true });
@@ -51,7 +51,7 @@ export function writeInstalled(models: string, installed: InstalledModel): void 
   rmSync(path.join(modelFolder(models, installed.id), UNFINISHED), { force: true });
 }
 
-/** Why nothing can be installed there, or what is installed not be read; null when the folder is absent or in order. */
+/** Why the folder of a model or its marker cannot be read; null when they can, or when the folder does not exist. */
 export function folderProblem(models: string, id: string): string | null {
   const folder = modelFolder(models, id);
   const marker = markerPath(models, id);
@@ -62,17 +62,17 @@ export function folderProblem(models: string, id: string): string | null {
   return inMarker && `its file '${MARKER}' cannot be read, ${inMarker}`;
 }
 
-/** The first of its files that is gone or has another size; null when all are as installed. */
+/** The first file that is missing or has a wrong size; null when all are as installed. */
 export function damagedFile(models: string, { id, files }: InstalledModel): string | null {
   const folder = modelFolder(models, id);
   const damaged = files.find(({ path: name, size }) => statOf(path.join(folder, name))?.size !== size);
   return damaged?.path ?? null;
 }
 
-/** In a folder that a download has made, until it is a model: all in it is the download's. */
+/** Marks a folder that a download created, until it is a model: everything in it belongs to the download. */
 const UNFINISHED = '.asrpro-unfinished';
 
-/** Makes the folder that a download fills. One that somebody else has filled before stays theirs. */
+/** Creates the folder that a download fills. Does not mark a folder that already holds somebody else's files. */
 export function beginModel(models: string, id: string): string {
   const folder = modelFolder(models, id);
   makeFolders(folder);
@@ -80,12 +80,12 @@ export function beginModel(models: string, id: string): string {
   return folder;
 }
 
-/** What downloads leave in a folder while they work: beside the files, and one folder of wheels. */
+/** Temporary files of a download: partial files, the folder of wheels, the unfinished marker. */
 const LEFTOVER = /\.(partial|joined)$|^\.wheels$|^\.asrpro\.json\.new$/;
 
 /**
- * Alone with a model's folder, among all processes: whoever fetches, repairs or removes it. Beside the folder, so that it
- * stays in force while the folder is removed.
+ * The claim for a model's folder: the process that holds it may download, repair or remove the model. It lies outside the
+ * folder, so that it is still valid while the folder is being removed.
  */
 function claimPath(models: string, id: string): string {
   const claims = path.join(models, '.claims');
@@ -93,25 +93,25 @@ function claimPath(models: string, id: string): string {
   return path.join(claims, id);
 }
 
-/** Waits while another process has it. Throws the signal's reason. */
+/** Takes the claim, and waits while another process holds it. Throws the signal's reason. */
 export function takeModel(models: string, id: string, options: TakeOptions): Promise<Claim> {
   return take(claimPath(models, id), options);
 }
 
-/** Throws `model_busy` where another process, or a download of this one, works on it. */
+/** Takes the claim at once. Throws `model_busy` while another process or a download of this one holds it. */
 async function takeModelNow(models: string, id: string): Promise<Claim> {
   const claim = await tryTake(claimPath(models, id));
   if (claim !== null) return claim;
-  throw new AsrproError('model_busy', `The files of '${id}' are just being downloaded or repaired.`, {
+  throw new AsrproError('model_busy', `The files of '${id}' are being downloaded or repaired.`, {
     param: 'model',
-    hint: 'Cancel that download, or wait for its end.',
+    hint: 'Cancel that download, or wait until it ends.',
     retryAfterSeconds: 10,
   });
 }
 
 /**
- * Removes the folder, the marker first: half-deleted is never taken for a model. Of a link, only the link is ours. Throws
- * `model_busy`.
+ * Removes the folder, the marker first, so that a half-deleted folder is never taken for a model. If the folder is a
+ * symlink, removes only the link: the user owns what it points to. Throws `model_busy`.
  */
 export async function removeInstalled(models: string, id: string): Promise<void> {
   const claim = await takeModelNow(models, id);
@@ -125,24 +125,24 @@ export async function removeInstalled(models: string, id: string): Promise<void>
   }
 }
 
-/** Whether an unfinished download or repair left something. */
+/** Whether an unfinished download or repair left files behind. */
 export function hasLeftovers(models: string, id: string): boolean {
   const folder = modelFolder(models, id);
   return whyUnreadable(folder, 'folder') === null && (isUnfinished(models, id) || leftoversIn(folder).length > 0);
 }
 
 /**
- * Removes what unfinished downloads left: a folder that they made, else only the files on which they worked. Throws
- * `model_busy`.
+ * Removes what unfinished downloads left: the whole folder where a download created it, else only the temporary files.
+ * Throws `model_busy`.
  */
 export async function removeLeftovers(models: string, id: string): Promise<void> {
   const claim = await takeModelNow(models, id);
   try {
     const folder = modelFolder(models, id);
-    const own = isUnfinished(models, id)
+    const leftovers = isUnfinished(models, id)
       ? readdirSync(folder).map((name) => path.join(folder, name))
       : leftoversIn(folder);
-    for (const file of own) rmSync(file, { recursive: true, force: true });
+    for (const file of leftovers) rmSync(file, { recursive: true, force: true });
     if (!lstatSync(folder).isSymbolicLink() && readdirSync(folder).length === 0) rmdirSync(folder);
   } finally {
     claim.release();

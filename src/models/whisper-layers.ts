@@ -2,21 +2,21 @@ import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { statOf } from '../config/foreign-file.ts';
 import type { Family } from '../engine-table.ts';
 
-/** How many layers a Whisper has, and how many tokens it knows. Every Whisper as OpenAI trained it has as many of both. */
+/** Layer counts of a Whisper model and the size of its vocabulary. OpenAI's own models have equal counts on both sides. */
 export interface Layers {
   encoder: number;
   decoder: number;
   vocabulary: number | null;
 }
 
-/** `name`, rank, up to four dimensions, type, size: more than the longest head of a variable. */
+/** Name, rank, up to four dimensions, type and size of a variable fit into this. */
 const HEAD_BYTES = 512;
-/** Of large-v3 there are about 1500. */
+/** large-v3 has about 1500. */
 const MOST_VARIABLES = 20_000;
 
 /**
- * What CTranslate2's `model.bin` says of itself: a list of variables, each with its name and shape before its numbers. A few
- * hundred small reads; null for anything else.
+ * Reads the layer counts from CTranslate2's `model.bin`: a list of variables, each with its name and shape before its
+ * numbers. Takes a few hundred small reads. null for any other file.
  */
 export function layersOf(file: string): Layers | null {
   if (!statOf(file)?.isFile()) return null;
@@ -57,13 +57,13 @@ function readLayers(handle: number): Layers | null {
   return encoder === 0 || decoder === 0 ? null : { encoder, decoder, vocabulary };
 }
 
-/** Turbo and the distilled models are Whispers from which most layers of the decoder were taken away. */
+/** Turbo and distilled models are Whisper models with most decoder layers removed. */
 export function familyOf({ encoder, decoder }: Pick<Layers, 'encoder' | 'decoder'>): Family {
   if (decoder >= encoder) return 'whisper';
   return encoder === 32 && decoder === 4 ? 'turbo' : 'distil';
 }
 
-/** Attention heads of OpenAI's sizes, with the layers of each: tiny, base, small, medium, large. */
+/** Attention heads and decoder layers of OpenAI's sizes: tiny, base, small, medium, large. */
 const SIZES = [
   { heads: 6, layers: 4 },
   { heads: 8, layers: 6 },
@@ -73,8 +73,8 @@ const SIZES = [
 ];
 
 /**
- * The same from CTranslate2's `alignment_heads` (layer and head, of the upper half of a decoder), for weights that cannot be
- * read: none of them in the upper half of the size that has so many heads means that the upper half is not there.
+ * The family when the weights cannot be read, from `alignment_heads` in CTranslate2's config.json (pairs of layer and head).
+ * They lie in the upper half of a full decoder; if none lies there for the size with that many heads, layers were removed.
  */
 export function familyByHeads(heads: unknown): Family {
   const pairs = Array.isArray(heads) ? heads.filter((pair): pair is [number, number] => Array.isArray(pair)) : [];

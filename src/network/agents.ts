@@ -5,8 +5,8 @@ import { oneBlockAgents } from './one-block-agents.ts';
 import { agentsThrough, proxyFor } from './proxy.ts';
 
 /**
- * Connections of a client of ours: through the proxies of the environment, with the certificates that system and user trust.
- * Those of the last way are kept, as nearly all requests of a client go the same one.
+ * HTTP agents that use the proxies of the environment and the certificates that the system and the user trust. The agents
+ * of the last proxy are kept, because nearly all requests of a client use the same one.
  */
 export function createAgents(environment: NodeJS.ProcessEnv, more: AgentOptions = {}): (url: URL) => Agents {
   let last: { through: string; agents: Agents } | undefined;

@@ -7,28 +7,28 @@ const CERTIFICATE: Record<string, string> = {
 };
 
 const CONNECTION: Record<string, string> = {
-  ENOTFOUND: 'its name is not known (DNS)',
+  ENOTFOUND: 'its name is unknown (DNS)',
   EAI_AGAIN: 'its name cannot be looked up (DNS)',
   ECONNREFUSED: 'it refuses connections',
   ECONNRESET: 'the connection was cut',
   EPIPE: 'the connection was cut',
   ETIMEDOUT: 'it does not answer in time',
-  EHOSTUNREACH: 'no network leads to it',
-  ENETUNREACH: 'no network leads to it',
+  EHOSTUNREACH: 'there is no route to it',
+  ENETUNREACH: 'there is no route to it',
   ENETDOWN: 'the network is down',
   EACCES: 'this machine forbids the connection',
   EPERM: 'this machine forbids the connection',
-  ERR_TOO_MANY_REDIRECTS: 'it redirects without end',
+  ERR_TOO_MANY_REDIRECTS: 'it redirects in a loop',
 };
 
-/** What an error of a connection says of the other side, as the end of a sentence. */
+/** Describes a connection error, as the end of a sentence about the host. */
 export function connectionWords(code: string | undefined): string {
   const why =
     CONNECTION[code ?? ''] ?? (/^(EPROTO|ERR_SSL_)/.test(code ?? '') ? 'it does not speak TLS there' : undefined);
   return why === undefined ? code || 'no answer' : `${why} (${code})`;
 }
 
-/** What is wrong with a certificate, as the end of a sentence; null where the error is about none. */
+/** Describes a certificate error, as the end of a sentence; null for any other error. */
 export function certificateWords(code: string | undefined): string | null {
   const about = /CERT|SELF_SIGNED|LEAF_SIGNATURE|ISSUER|INVALID_CA|INVALID_PURPOSE|HOSTNAME/;
   if (code === undefined || (!(code in CERTIFICATE) && !about.test(code))) return null;

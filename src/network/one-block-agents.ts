@@ -2,14 +2,14 @@ import { Agent } from 'node:http';
 import { type AgentOptions, Agent as TlsAgent } from 'node:https';
 import type { OnReadOpts, Socket } from 'node:net';
 
-/** Bytes that a connection receives at once. */
+/** Bytes that a connection receives at a time. */
 const BLOCK = 64 * 1024;
-/** As Node's own agents keep connections for the next request. */
+/** Node's default agents keep idle connections in the same way. */
 const IDLE = { keepAlive: true, timeout: 5_000 };
 
 /**
- * Connections that receive into the same block of memory over and over. Node's HTTP parser copies what it passes on, so the
- * new block that a socket has for every read otherwise is garbage at once, and collecting that takes longer than hashing.
+ * Agents whose connections reuse one receive buffer. Node otherwise allocates a buffer for every read, and its HTTP parser
+ * copies the bytes, so that each buffer is garbage at once: collecting them took longer than hashing a download.
  */
 export function oneBlockAgents(tls: AgentOptions): { http: Agent; https: TlsAgent } {
   return { http: withOneBlock(new Agent(IDLE)), https: withOneBlock(new TlsAgent({ ...IDLE, ...tls })) };
@@ -26,10 +26,10 @@ function oneBlock(): OnReadOpts {
   return {
     buffer: () => block,
     callback(this: Socket, length: number) {
-      const goesOn = this.push(block.subarray(0, length));
-      // Nobody takes them now: the bytes stay where they are, and the next ones go elsewhere.
+      const wantsMore = this.push(block.subarray(0, length));
+      // The stream has queued the bytes without a copy, so the next read needs a new block.
       if (this.readableLength > 0) block = Buffer.allocUnsafeSlow(BLOCK);
-      return goesOn;
+      return wantsMore;
     },
   };
 }

@@ -6,8 +6,8 @@ import { AsrproError } from '../errors.ts';
 import { connectionWords } from './connection-words.ts';
 
 /**
- * The proxy that the environment names for an address, as curl understands it: small letters before capital ones, ALL_PROXY for
- * both, a value without a scheme is an HTTP proxy. null: none. Throws `proxy_failed` for what is no address.
+ * The proxy that the environment sets for an address, by curl's rules: lower-case names first, ALL_PROXY for both schemes,
+ * a value without a scheme is an HTTP proxy. null: no proxy. Throws `proxy_failed` for a value that is not an address.
  */
 export function proxyFor(url: URL, environment: NodeJS.ProcessEnv): URL | null {
   const scheme = url.protocol.replace(':', '');
@@ -18,12 +18,15 @@ export function proxyFor(url: URL, environment: NodeJS.ProcessEnv): URL | null {
   const given = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
   const proxy = URL.canParse(given) ? new URL(given) : null;
   if (proxy !== null && proxy.hostname !== '' && /^(https?|socks[45]?[ah]?):$/.test(proxy.protocol)) return proxy;
-  throw new AsrproError('proxy_failed', `The proxy in ${name} is no address of an HTTP, HTTPS or SOCKS proxy.`, {
+  throw new AsrproError('proxy_failed', `The value of ${name} is not the address of an HTTP, HTTPS or SOCKS proxy.`, {
     hint: `Set ${name} to \`http://HOST:PORT\` or \`socks5://HOST:PORT\`.`,
   });
 }
 
-/** Entries of NO_PROXY: a host and all below it, with or without a dot, `*` or a port, an address, or a network (10.0.0.0/8). */
+/**
+ * Entries of NO_PROXY: a host with its subdomains (with or without a leading dot, `*.` or a port), an address, or a
+ * network (10.0.0.0/8).
+ */
 function isExcepted({ hostname, port, protocol }: URL, list: string): boolean {
   const host = bare(hostname);
   const ownPort = port || (protocol === 'https:' ? '443' : '80');
@@ -57,24 +60,24 @@ function isInNetwork(host: string, network: string): boolean {
   return list.check(host, family);
 }
 
-/** Connections through a proxy. What goes wrong with the proxy names it. */
+/** Agents that connect through a proxy. Errors of the proxy name it. */
 export function agentsThrough(proxy: URL, tls: TlsOptions): { http: Agent; https: TlsAgent } {
   if (proxy.protocol.startsWith('socks'))
     return { http: throughSocks(new Agent(), proxy), https: throughSocks(new TlsAgent(tls), proxy) };
   const options = { ...tls, proxy, timeout: CONNECT_MS, proxyRequestOptions: tls as object };
   return {
-    http: naming(new HttpProxyAgent(options), proxy),
-    https: naming(new HttpsProxyAgent(options), proxy),
+    http: withProxyErrors(new HttpProxyAgent(options), proxy),
+    https: withProxyErrors(new HttpsProxyAgent(options), proxy),
   };
 }
 
-/** Of the way through the proxy, in milliseconds. */
+/** Time limit for a connection through the proxy, in milliseconds. */
 const CONNECT_MS = 10_000;
 
 type Connect = (options: object, done: (error: Error | null, socket?: Socket) => void) => unknown;
 
-/** hpagent tells of an answer that is not 200 in its message alone. */
-function naming<A extends Agent>(agent: A, proxy: URL): A {
+/** Turns the agent's connection errors into errors that name the proxy. */
+function withProxyErrors<A extends Agent>(agent: A, proxy: URL): A {
   const connect = agent.createConnection.bind(agent) as Connect;
   agent.createConnection = ((options, done) =>
     connect(options, (error, socket) =>
@@ -96,7 +99,7 @@ function throughSocks<A extends Agent>(agent: A, proxy: URL): A {
   return agent;
 }
 
-/** Names are looked up by the proxy, also for `socks5://`: behind many of them the machine can look up none. */
+/** The proxy looks up host names, also for `socks5://`: behind many such proxies the machine has no DNS. */
 async function openSocks(proxy: URL, { host, port }: { host: string; port: number }): Promise<Socket> {
   const { SocksClient } = await import('socks');
   const { socket } = await SocksClient.createConnection({
@@ -114,7 +117,7 @@ async function openSocks(proxy: URL, { host, port }: { host: string; port: numbe
   return socket;
 }
 
-/** A failed connection to or through a proxy, in words. */
+/** Describes a failed connection to or through a proxy. hpagent reports a status other than 200 only in its message. */
 function proxyError(error: Error, proxy: URL): Error {
   const status = Number(/^Bad response: (\d+)/.exec(error.message)?.[1]);
   const where = `The proxy ${proxy.host}`;
@@ -125,14 +128,14 @@ function proxyError(error: Error, proxy: URL): Error {
     return new AsrproError('proxy_failed', `${where} ${known}.`, { hint: `Set the proxy as ${form}.`, cause: error });
   }
   if (status >= 500) {
-    const message = `${where} answers with ${status}: it cannot reach the other side.`;
+    const message = `${where} answers with ${status}: it cannot reach the host.`;
     return new AsrproError('hub_unreachable', message, { hint, cause: error });
   }
   if (status) {
-    const message = `${where} refuses to connect with ${status}.`;
+    const message = `${where} refuses the connection with status ${status}.`;
     return new AsrproError('proxy_failed', message, { hint, cause: error });
   }
-  // SOCKS tells the code in its message alone.
+  // The SOCKS client reports the code only in its message.
   const code = (error as NodeJS.ErrnoException).code ?? /\bE[A-Z]{4,}\b/.exec(error.message)?.[0];
   const why = code === undefined ? error.message.toLowerCase() : connectionWords(code);
   return new AsrproError('hub_unreachable', `${where} cannot be used: ${why}.`, { hint, cause: error });

@@ -1,62 +1,31 @@
 import type { ModelEngine } from '../engine-table.ts';
-import { AsrproError } from '../errors.ts';
+import type { AsrproError } from '../errors.ts';
 import type { Model } from '../models/model.ts';
 import { decideStart, type StartDecision } from '../worker/restart-policy.ts';
-import { refusal } from './load-outcome.ts';
-import { retryAfterSeconds } from './rate.ts';
+import { crashLoopError } from './load-outcome.ts';
+import { coolingDown, shuttingDown, unloadedWhileRunning, waitedTooLong, workerStuck } from './refusals.ts';
 import {
+  concurrencyOf,
   type Effect,
   type JobEntry,
-  type LineEntry,
   type LoadEntry,
   loadedWorker,
+  preparedWorker,
+  type QueueEntry,
   type State,
   type UnloadEntry,
-  type WorkerState,
+  type WorkerRecord,
 } from './state.ts';
 
-/** Beyond the closing deadline, for killed processes to be gone and last answers to be written. */
+/** How long after the closing deadline killed processes may take to be gone and last answers to be written. */
 export const CLOSE_GRACE_SECONDS = 1;
-/** A worker that was killed and is still there may end in a minute, or never. */
-const STUCK_RETRY_SECONDS = 60;
-/** A head that comes back within this time may know its machines again; after it everything is begun anew. */
-const CUT_OFF_SECONDS = 15;
+/** A head that restarts within this time may still know its machines; after it the cluster starts from scratch. */
+const UNREACHABLE_SECONDS = 15;
 
 /**
- * What is to be done now. Pure, and total: every state has an answer. It is asked after every event, and again after its
- * effects are noted, until there is nothing to do; the first rule that has something to do decides.
- *
- * 1. What an event brought along is passed on: outcomes, the selection, words about a crash.
- * 2. Closing has one deadline.
- *    1. Whatever waits is refused at once, and so is what would be tried again.
- *    2. At the deadline the running jobs end.
- *    3. When no job runs every worker is asked to end; at the deadline each is killed.
- *    4. It is over when nothing is left, or a second after the deadline whatever is left.
- * 3. A worker that has to end is ended.
- *    1. One whose load failed, or that broke the protocol: killed.
- *    2. One with a job that hangs or does not stop: killed when its other jobs are done, at the latest after the drain time.
- *    3. One that was prepared and that nobody in line needs: killed, there is nothing in it to lose.
- *    4. One whose cluster has been out of reach for a while: killed, the model is loaded anew when somebody wants it.
- * 4. What waits in vain is told so: what failed (when no load is under way, to say what became of the model before), and
- *    what has waited too long. A load that is first in line and has no job before it is not waiting any more.
- * 5. What is named is looked at on arrival: the model of a request, the files of a load. Not while a command is carried
- *    out, which may be deleting them.
- * 6. A load under way is not interrupted.
- *    1. Where it cannot be done (no settings, no worker, a killed process still holds its memory) it is given up.
- *    2. The model before is asked to end.
- *    3. A worker is started, when the restart policy allows.
- *    4. The model is loaded when no other process holds one.
- * 7. An unload goes before all jobs. One at a time is carried out.
- *    1. The running jobs get the drain time, then they are ended.
- *    2. The workers that it is about end, the prepared one too. One that was killed and is still there: the caller is told.
- *    3. With all of them gone it is carried out and answered.
- * 8. The first in line, a job or a load:
- *    1. A request without a model is bound to the selected one, else the default, and again if that has changed.
- *    2. For the loaded model: a load is answered; a job starts when there is room, and alone if it is under suspicion.
- *    3. A model that keeps killing its worker is refused to jobs.
- *    4. Another model: settings are chosen and a worker is started and imports its engine while the running jobs end.
- *    5. With no job running and that worker up, the load begins.
- * 9. The clock is set to the next moment at which one of these changes.
+ * What to do now. Pure, and defined for every state. The first rule that has something to do decides. `Machine` asks
+ * again until no rule has anything to do. The numbered comments are the list in docs/architecture.md: a test compares
+ * the two.
  */
 export function decide(state: State, now: number): Effect[] {
   for (const rule of rules) {
@@ -69,249 +38,250 @@ export function decide(state: State, now: number): Effect[] {
 type Rule = (state: State, now: number) => Effect[];
 
 const rules: readonly Rule[] = [
-  (state) => state.news, // 1
+  // 1 Pass on what the last event left to report: outcomes, the selection, a crash.
+  (state) => state.pendingEffects,
   closing,
   endWorkers,
-  endWaits,
-  lookAtNamed,
+  failExpired,
+  checkArrivals,
   continueLoad,
   unload,
-  serveFirst,
-  setClock,
+  serveHead,
+  setTimer,
 ];
 
-// 2
+// 2 Closing has one deadline.
 function closing(state: State, now: number): Effect[] {
   if (state.closing === null || state.closing.done) return [];
-  if (state.line.length > 0) return state.line.map((entry) => tell(entry, stopping())); // 2.1
-  const late = now >= state.closing.deadline;
-  const jobs = late ? state.running.filter(({ over }) => !over) : [];
-  if (jobs.length > 0) return jobs.map(({ entry }) => ({ type: 'FailJob', id: entry.id, error: stopping() })); // 2.2
-  if (late || state.running.length === 0) {
-    const stops = state.workers.flatMap((worker) => stop(worker, late ? 'kill' : 'ask')); // 2.3
+  // 2.1 Refuse everything in the queue at once, including jobs that would be retried.
+  if (state.queue.length > 0) return state.queue.map((entry) => fail(entry, shuttingDown()));
+  const overdue = now >= state.closing.deadline;
+  // 2.2 At the deadline, fail the jobs that still run.
+  const jobs = overdue ? state.running.filter(({ settled }) => !settled) : [];
+  if (jobs.length > 0) return jobs.map(({ entry }) => fail(entry, shuttingDown()));
+  // 2.3 When no job runs, ask every worker to exit; at the deadline, kill it.
+  if (overdue || state.running.length === 0) {
+    const stops = state.workers.flatMap((worker) => stop(worker, overdue ? 'kill' : 'ask'));
     if (stops.length > 0) return stops;
   }
-  const nothingLeft = state.workers.length === 0 && state.running.length === 0 && state.acting === null;
-  if (nothingLeft || now >= state.closing.deadline + CLOSE_GRACE_SECONDS) return [{ type: 'Closed' }]; // 2.4
-  return [];
+  // 2.4 Closing is finished when nothing is left, and in any case one second after the deadline.
+  const nothingLeft = state.workers.length === 0 && state.running.length === 0 && state.activeUnload === null;
+  return nothingLeft || now >= state.closing.deadline + CLOSE_GRACE_SECONDS ? [{ type: 'FinishClose' }] : [];
 }
 
-// 3
+// 3 End workers that must not continue.
 function endWorkers(state: State, now: number): Effect[] {
-  const needed = modelWanted(state)?.engine;
+  const needed = nextModel(state)?.engine;
   return state.workers.flatMap((worker) => {
     const { phase } = worker;
-    if (phase === 'spent') return stop(worker, 'kill'); // 3.1
-    if (now >= endOfPatience(state, worker)) return stop(worker, 'kill'); // 3.2
+    // 3.1 Kill a worker whose load failed or that broke the protocol.
+    if (phase === 'unusable' || now >= killDeadline(state, worker)) return stop(worker, 'kill');
+    // 3.3 Kill a prepared worker that nothing in the queue needs. It holds no model, so nothing is lost.
     const prepared = phase === 'starting' || phase === 'ready';
-    return prepared && worker.engine !== needed ? stop(worker, 'kill') : []; // 3.3
+    return prepared && worker.engine !== needed ? stop(worker, 'kill') : [];
   });
 }
 
-// 4
-function endWaits(state: State, now: number): Effect[] {
-  for (const entry of state.line) {
+/** When a loaded worker is killed for one of two reasons; Infinity: never. */
+function killDeadline(state: State, worker: WorkerRecord): number {
+  if (worker.phase !== 'loaded') return Number.POSITIVE_INFINITY;
+  // 3.2 Kill a worker with a job that hangs or ignores its cancel, when its other jobs end or the drain time is over.
+  const jobs = state.running.filter(({ generation }) => generation === worker.generation);
+  const faults = [worker.hungSince, ...jobs.map((job) => job.ignoredCancelSince)].filter((time) => time !== null);
+  const drainSeconds = jobs.some(({ settled }) => !settled) ? state.limits.drainSeconds : 0;
+  // 3.4 Kill a worker whose cluster has been unreachable for 15 s. Its model is loaded again when a request needs it.
+  const { unreachableSince } = worker;
+  const unreachable = unreachableSince === null ? [] : [unreachableSince + UNREACHABLE_SECONDS];
+  return Math.min(...faults.map((since) => since + drainSeconds), ...unreachable);
+}
+
+// 4 Fail queue entries that cannot be served.
+function failExpired(state: State, now: number): Effect[] {
+  for (const entry of state.queue) {
     if (entry.failure !== null) {
-      if (state.load === null) return [tell(entry, entry.failure)];
-    } else if (now >= entry.until && waits(state, entry)) {
-      return [tell(entry, waitedTooLong(state, entry))];
+      // 4.1 Report a failure when no load is in progress, because the message says what became of the previous model.
+      if (state.load === null) return [fail(entry, entry.failure)];
+    } else if (now >= entry.deadline && isWaiting(state, entry)) {
+      // 4.2 Fail an entry at its deadline, except a load that has begun: first in the queue, with no job running.
+      return [fail(entry, waitedTooLong(state, entry))];
     }
   }
   return [];
 }
 
-// 5
-function lookAtNamed(state: State): Effect[] {
-  // A command that is being carried out may be deleting a model.
-  if (state.acting !== null) return [];
-  return state.line.flatMap((entry): Effect[] => {
+function isWaiting(state: State, entry: QueueEntry): boolean {
+  return entry.kind === 'job' || entry !== state.queue[0] || state.running.length > 0;
+}
+
+// 5 Check a new entry: the model that a job names, the files of a load. Not while an active unload may delete them.
+function checkArrivals(state: State): Effect[] {
+  if (state.activeUnload !== null) return [];
+  return state.queue.flatMap((entry): Effect[] => {
     if (entry.check !== 'due' || entry.failure !== null) return [];
     if (entry.kind === 'load') return [{ type: 'CheckLoad', id: entry.id, model: entry.model }];
-    return entry.kind === 'job' && entry.named ? [{ type: 'BindJob', id: entry.id, selected: null }] : [];
+    return entry.kind === 'job' && entry.namesModel ? [{ type: 'BindJob', id: entry.id, selected: null }] : [];
   });
 }
 
-// 6
+// 6 Continue a load in progress. Nothing interrupts it.
 function continueLoad(state: State, now: number): Effect[] {
   const { load } = state;
   if (load === null || state.workers.some(({ phase }) => phase === 'loading')) return [];
-  if (stuckWithModel(state)) return [{ type: 'GiveUpLoad', error: workerStuck() }]; // 6.1
+  // 6.1 Abandon it while a killed process still holds a model in memory.
+  if (stuckWithModel(state)) return [{ type: 'AbandonLoad', error: workerStuck() }];
+  // 6.2 Choose its device and compute type.
   if (load.settings === null) return chooseSettings(state, load.model);
-  const before = loadedWorker(state);
-  if (before !== undefined) return stop(before, 'ask'); // 6.2
-  const next = prepared(state);
+  // 6.3 Ask the worker of the previous model to exit.
+  const previous = loadedWorker(state);
+  if (previous !== undefined) return stop(previous, 'ask');
+  // 6.4 Start a worker when the restart policy allows it; abandon the load when the engine has to cool down.
+  const next = preparedWorker(state);
   if (next === undefined) {
-    return startWorker(state, load.model.engine, now, (error) => [{ type: 'GiveUpLoad', error }]); // 6.3
+    return startWorker(state, load.model.engine, now, (error) => [{ type: 'AbandonLoad', error }]);
   }
+  // 6.5 Load the model when the worker is ready, no other process holds a model and no unload is active.
   const free = state.workers.every(({ model }) => model === null);
-  if (next.phase !== 'ready' || !free || state.acting !== null) return [];
-  return [{ type: 'LoadModel', generation: next.generation, model: load.model, settings: load.settings }]; // 6.4
+  if (next.phase !== 'ready' || !free || state.activeUnload !== null) return [];
+  return [{ type: 'LoadModel', generation: next.generation, model: load.model, settings: load.settings }];
 }
 
-// 7
+// 7 Execute an unload. It goes before all jobs, and one is executed at a time.
 function unload(state: State, now: number): Effect[] {
-  const [head] = state.line;
-  if (head?.kind !== 'unload' || state.load !== null || state.acting !== null) return [];
-  const about = state.workers.filter(({ model }) => head.subject === null || model?.id === head.subject);
-  const loaded = about.find(({ phase }) => phase === 'loaded');
-  if (loaded !== undefined && state.running.length > 0) return drain(state, head, loaded, now); // 7.1
-  if (about.some(({ phase }) => phase === 'stuck')) return [tell(head, workerStuck())];
-  if (about.length > 0) return about.flatMap((worker) => stop(worker, 'ask')); // 7.2
-  return [{ type: 'CarryOutUnload', id: head.id, ended: head.ended }]; // 7.3
+  const [head] = state.queue;
+  if (head?.kind !== 'unload' || state.load !== null || state.activeUnload !== null) return [];
+  const affected = state.workers.filter(({ model }) => head.modelId === null || model?.id === head.modelId);
+  // 7.1 Give running jobs the drain time, then fail them.
+  const loaded = affected.find(({ phase }) => phase === 'loaded');
+  if (loaded !== undefined && state.running.length > 0) return drain(state, head, loaded, now);
+  // 7.2 Fail the unload when a worker it affects was killed and still exists.
+  if (affected.some(({ phase }) => phase === 'stuck')) return [fail(head, workerStuck())];
+  // 7.3 End the workers it affects, a prepared one too.
+  if (affected.length > 0) return affected.flatMap((worker) => stop(worker, 'ask'));
+  // 7.4 When they are gone, run its action and answer it.
+  return [{ type: 'FinishUnload', id: head.id, ended: head.ended }];
 }
 
-function drain(state: State, head: UnloadEntry, worker: WorkerState, now: number): Effect[] {
-  if (head.drainUntil === null) {
-    const until = now + state.limits.drainSeconds;
-    return [{ type: 'Drain', id: head.id, until, generation: worker.generation }];
+function drain(state: State, head: UnloadEntry, { generation }: WorkerRecord, now: number): Effect[] {
+  if (head.drainDeadline === null) {
+    return [{ type: 'BeginDrain', id: head.id, deadline: now + state.limits.drainSeconds, generation }];
   }
-  if (now < head.drainUntil) return [];
-  const error = new AsrproError('model_unloaded', 'The model was unloaded on request while this job ran.', {
-    retryAfterSeconds: 1,
-  });
-  return state.running.flatMap(({ entry, over }) => (over ? [] : [{ type: 'FailJob', id: entry.id, error }]));
+  if (now < head.drainDeadline) return [];
+  return state.running.flatMap(({ entry, settled }) => (settled ? [] : [fail(entry, unloadedWhileRunning())]));
 }
 
-// 8
-function serveFirst(state: State, now: number): Effect[] {
-  const [head] = state.line;
+// 8 Serve the job or load at the head of the queue.
+function serveHead(state: State, now: number): Effect[] {
+  const [head] = state.queue;
   if (head === undefined || head.kind === 'unload' || state.load !== null || head.failure !== null) return [];
-  if (isUnbound(state, head))
-    return head.check === 'asked' || state.acting !== null
-      ? []
-      : [{ type: 'BindJob', id: head.id, selected: state.selected }]; // 8.1
+  // 8.1 Bind a job that names no model to the selected or the default one, and again when the selection has changed.
+  if (isUnbound(state, head)) {
+    if (head.check === 'running' || state.activeUnload !== null) return [];
+    return [{ type: 'BindJob', id: head.id, selected: state.selected }];
+  }
   if (head.check !== 'done' || head.model === null) return [];
   const loaded = loadedWorker(state);
-  if (loaded?.model?.id === head.model.id) return serveLoaded(state, head, loaded, now); // 8.2
-  if (state.acting !== null) return [];
-  const reason = head.kind === 'job' ? refusal(state, head.model.id) : null;
-  if (reason !== null) return [tell(head, reason)]; // 8.3
-  if (stuckWithModel(state)) return [tell(head, workerStuck())];
-  return prepare(state, head, head.model, now);
+  if (loaded?.model?.id === head.model.id) return serveLoaded(state, head, loaded, now);
+  if (state.activeUnload !== null) return [];
+  // 8.3 Refuse a job whose model keeps crashing its worker.
+  const crashLoop = head.kind === 'job' ? crashLoopError(state, head.model.id) : null;
+  if (crashLoop !== null) return [fail(head, crashLoop)];
+  // 8.4 Refuse to load another model while a killed process still holds one in memory.
+  if (stuckWithModel(state)) return [fail(head, workerStuck())];
+  return prepareSwitch(state, head, head.model, now);
 }
 
 function serveLoaded(
   state: State,
   head: JobEntry | LoadEntry,
-  { generation, loaded, model, hungSince }: WorkerState,
+  { generation, model, hungSince }: WorkerRecord,
   now: number,
 ): Effect[] {
+  // 8.2 If its model is loaded: answer a load; start a job when there is room, alone if it may have crashed a worker.
   const { running } = state;
-  // It is about to be ended.
-  if (hungSince !== null || running.some(({ deafSince }) => deafSince !== null)) return [];
+  const isAboutToEnd = hungSince !== null || running.some(({ ignoredCancelSince }) => ignoredCancelSince !== null);
+  if (isAboutToEnd) return [];
   if (head.kind === 'load') {
     const previous = head.previous === undefined ? head.model.id : head.previous;
     return [...select(state, head.model), { type: 'AnswerLoad', id: head.id, previous }];
   }
-  const alone = running.some(({ entry }) => entry.alone);
-  const room = head.alone ? running.length === 0 : running.length < (loaded?.concurrency ?? 1) && !alone;
-  if (!room) return [];
-  return [
-    ...(head.named && model !== null ? select(state, model) : []),
-    { type: 'StartJob', id: head.id, generation, now },
-  ];
+  const runsAlone = head.runsAlone || running.some(({ entry }) => entry.runsAlone);
+  if (running.length >= (runsAlone ? 1 : concurrencyOf(state))) return [];
+  const selection = head.namesModel && model !== null ? select(state, model) : [];
+  return [...selection, { type: 'StartJob', id: head.id, generation, now }];
 }
 
-function prepare(state: State, head: LineEntry, model: Model, now: number): Effect[] {
+function prepareSwitch(state: State, head: QueueEntry, model: Model, now: number): Effect[] {
+  // 8.5 Otherwise choose settings and start a worker, which imports its engine while the running jobs finish.
   const idle = state.running.length === 0;
   const choosing = chooseSettings(state, model);
   if (choosing.length > 0) return choosing;
-  const next = prepared(state);
+  const next = preparedWorker(state);
   if (next === undefined) {
-    // In the background one try is enough: a failure is told to nobody until it matters.
-    if (!idle && state.spoiled === model.engine) return [];
-    return startWorker(state, model.engine, now, (error) => (idle ? [tell(head, error)] : [])); // 8.4
+    // While jobs run, one attempt is enough: a failed start is only reported once the model's turn has come.
+    if (!idle && state.failedPreparation === model.engine) return [];
+    return startWorker(state, model.engine, now, (error) => (idle ? [fail(head, error)] : []));
   }
-  const settings = state.choice?.settings;
+  // 8.6 When no job runs and that worker is ready, begin the load.
+  const settings = state.nextSettings?.settings;
   if (!idle || next.phase !== 'ready' || !settings) return [];
-  const previous = loadedWorker(state)?.model ?? null;
-  return [{ type: 'BeginLoad', model, settings, previous, now }]; // 8.5
+  return [{ type: 'BeginLoad', model, settings, previous: loadedWorker(state)?.model ?? null, now }];
 }
 
-// 9
-function setClock(state: State, now: number): Effect[] {
+// 9 Set the timer to the next moment at which one of these rules decides differently.
+function setTimer(state: State, now: number): Effect[] {
   const at = nextMoment(state, now);
   return at === state.timer ? [] : [{ type: 'SetTimer', at }];
 }
 
-/** The earliest time in the future at which a rule above decides differently; null: none. */
 function nextMoment(state: State, now: number): number | null {
   if (state.closing?.done) return null;
-  const [head] = state.line;
-  const wanted = modelWanted(state);
-  const start = wanted !== null && prepared(state) === undefined ? startDecision(state, wanted.engine, now) : null;
+  const [head] = state.queue;
+  const next = nextModel(state);
+  const start = next !== null && preparedWorker(state) === undefined ? startDecision(state, next.engine, now) : null;
   const moments = [
     ...(state.closing === null ? [] : [state.closing.deadline, state.closing.deadline + CLOSE_GRACE_SECONDS]),
-    ...state.workers.map((worker) => endOfPatience(state, worker)),
-    ...state.line.map(({ until }) => until),
-    ...(head?.kind === 'unload' && head.drainUntil !== null ? [head.drainUntil] : []),
+    ...state.workers.map((worker) => killDeadline(state, worker)),
+    ...state.queue.map(({ deadline }) => deadline),
+    ...(head?.kind === 'unload' && head.drainDeadline !== null ? [head.drainDeadline] : []),
     ...(start?.start ? [now + start.delaySeconds] : []),
   ];
-  const future = moments.filter((moment) => moment > now && Number.isFinite(moment));
-  // A start may be a little later with each look at it (its delay counts from now): the clock is not set anew for that.
-  const next = future.length === 0 ? null : Math.min(...future);
-  return next !== null && state.timer !== null && Math.abs(next - state.timer) < 1e-6 ? state.timer : next;
+  const earliest = Math.min(...moments.filter((moment) => moment > now));
+  if (!Number.isFinite(earliest)) return null;
+  // The delay of a start counts from `now`, so rounding moves its moment a little: keep the timer that is set.
+  return state.timer !== null && Math.abs(earliest - state.timer) < 1e-6 ? state.timer : earliest;
 }
 
-/** When a worker with a job that hangs or does not stop, or whose cluster is gone, is ended; Infinity for all others. */
-function endOfPatience(state: State, worker: WorkerState): number {
-  if (worker.phase !== 'loaded') return Number.POSITIVE_INFINITY;
-  const { cutOffSince } = worker;
-  const cutOff = cutOffSince === null ? Number.POSITIVE_INFINITY : cutOffSince + CUT_OFF_SECONDS; // 3.4
-  return Math.min(endOfJobs(state, worker), cutOff);
-}
-
-function endOfJobs(state: State, { generation, hungSince }: WorkerState): number {
-  const jobs = state.running.filter((job) => job.generation === generation);
-  const since = Math.min(...[hungSince, ...jobs.map(({ deafSince }) => deafSince)].filter((time) => time !== null));
-  if (!Number.isFinite(since)) return since;
-  return jobs.some(({ over }) => !over) ? since + state.limits.drainSeconds : since;
-}
-
-/** The model that is loaded next for somebody: of the load under way, else of the first who needs another than the loaded. */
-function modelWanted(state: State): Model | null {
+/** The model to load next: that of the load in progress, else the first in the queue that is not loaded. */
+function nextModel(state: State): Model | null {
   if (state.closing !== null) return null;
   if (state.load !== null) return state.load.model;
-  const [head] = state.line;
-  if (head?.kind === 'unload' && head.subject === null) return null;
+  const [head] = state.queue;
+  if (head?.kind === 'unload' && head.modelId === null) return null;
   const loaded = loadedWorker(state)?.model?.id;
-  for (const entry of state.line) {
+  for (const entry of state.queue) {
     if (entry.kind !== 'unload' && entry.failure === null && entry.model !== null && entry.model.id !== loaded)
       return entry.model;
   }
   return null;
 }
 
-function prepared(state: State): WorkerState | undefined {
-  return state.workers.find(({ phase }) => phase === 'starting' || phase === 'ready');
-}
-
 function isUnbound(state: State, entry: JobEntry | LoadEntry): boolean {
-  return (
-    entry.kind === 'job' &&
-    !entry.named &&
-    !entry.fixed &&
-    (entry.check !== 'done' || entry.boundFor !== state.selected)
-  );
-}
-
-/** A load that is first in line with no job before it is being carried out, however long it takes. */
-function waits(state: State, entry: LineEntry): boolean {
-  return entry.kind === 'job' || entry !== state.line[0] || state.running.length > 0;
+  if (entry.kind === 'load' || entry.namesModel || entry.startedBefore) return false;
+  return entry.check !== 'done' || entry.boundFor !== state.selected;
 }
 
 function stuckWithModel(state: State): boolean {
   return state.workers.some(({ phase, model }) => phase === 'stuck' && model !== null);
 }
 
-function stop({ phase, killed, generation }: WorkerState, how: 'ask' | 'kill'): Effect[] {
-  const told = phase === 'stuck' || (phase === 'ending' && (how === 'ask' || killed));
-  // One without a model has nothing to lose, and before its hello it hears nothing.
-  const hard = phase === 'starting' || phase === 'ready' ? 'kill' : how;
-  return told ? [] : [{ type: 'StopWorker', generation, how: hard }];
+function stop({ phase, killed, generation }: WorkerRecord, how: 'ask' | 'kill'): Effect[] {
+  const alreadyTold = phase === 'stuck' || (phase === 'ending' && (how === 'ask' || killed));
+  // A worker without a model has nothing to lose, and cannot receive a message before its hello.
+  const hasNoModel = phase === 'starting' || phase === 'ready';
+  return alreadyTold ? [] : [{ type: 'StopWorker', generation, how: hasNoModel ? 'kill' : how }];
 }
 
-/** When the restart policy allows. @param refused what is done when the engine is left to cool down. */
+/** Starts a worker when the restart policy allows it. @param refused what to do while the engine cools down. */
 function startWorker(
   state: State,
   engine: ModelEngine,
@@ -319,58 +289,24 @@ function startWorker(
   refused: (error: AsrproError) => Effect[],
 ): Effect[] {
   const decision = startDecision(state, engine, now);
-  if (!decision.start) return refused(keepsCrashing(state, decision.retryAfterSeconds));
+  if (!decision.start) return refused(coolingDown(state, decision.retryAfterSeconds));
   return decision.delaySeconds > 0 ? [] : [{ type: 'StartWorker', generation: state.generation + 1, engine }];
 }
 
 function startDecision(state: State, engine: ModelEngine, now: number): StartDecision {
   const crashes = state.crashes.get(engine) ?? [];
-  // The fraction of a second of the last crash is as good as a random number, and leaves this a function of the state.
-  return decideStart({ crashes }, now, (crashes.at(-1) ?? 0) % 1);
+  // The jitter comes from the fraction of a second of the last crash, so that this stays a function of the state.
+  return decideStart(crashes, now, (crashes.at(-1) ?? 0) % 1);
 }
 
-function chooseSettings({ choice }: State, model: Model): Effect[] {
-  return choice?.model.id === model.id ? [] : [{ type: 'ChooseSettings', model }];
+function chooseSettings({ nextSettings }: State, model: Model): Effect[] {
+  return nextSettings?.model.id === model.id ? [] : [{ type: 'ChooseSettings', model }];
 }
 
 function select(state: State, model: Model): Effect[] {
-  return state.selected === model.id ? [] : [{ type: 'Select', model: model.id }];
+  return state.selected === model.id ? [] : [{ type: 'SelectModel', model: model.id }];
 }
 
-function tell(entry: LineEntry, error: AsrproError): Effect {
-  return { type: entry.kind === 'job' ? 'FailJob' : 'FailCommand', id: entry.id, error };
-}
-
-function waitedTooLong(state: State, entry: LineEntry): AsrproError {
-  const { queueSeconds } = state.limits;
-  const loaded = loadedWorker(state);
-  const waiting = state.line.filter(({ kind }) => kind === 'job').length;
-  const details = {
-    retryAfterSeconds: retryAfterSeconds(state.secondsPerJob, waiting, loaded?.loaded?.concurrency ?? 1),
-  };
-  if (entry.kind !== 'job') {
-    return new AsrproError('model_busy', `Running requests did not end within ${queueSeconds} s.`, details);
-  }
-  const busy = loaded ? 'for a free place' : 'for the model to be loaded';
-  return new AsrproError('queue_timeout', `The request waited ${queueSeconds} s ${busy}.`, details);
-}
-
-export function stopping(): AsrproError {
-  return new AsrproError('shutting_down', 'The server is stopping.', { retryAfterSeconds: 5 });
-}
-
-export function workerStuck(): AsrproError {
-  return new AsrproError(
-    'worker_stuck',
-    'The worker process was killed and does not end; until it is gone its memory is not free and no model is loaded.',
-    {
-      hint: 'The system holds it, for example in a driver or on a network drive; if it stays, restart the machine.',
-      retryAfterSeconds: STUCK_RETRY_SECONDS,
-    },
-  );
-}
-
-function keepsCrashing({ lastError }: State, retryAfter: number): AsrproError {
-  const message = `The worker keeps crashing and is left to cool down. ${lastError ?? ''}`.trim();
-  return new AsrproError('model_busy', message, { retryAfterSeconds: retryAfter });
+function fail({ kind, id }: QueueEntry, error: AsrproError): Effect {
+  return { type: kind === 'job' ? 'FailJob' : 'FailCommand', id, error };
 }

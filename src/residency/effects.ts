@@ -3,76 +3,72 @@ import { type AsrproError, asAsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Model } from '../models/model.ts';
 import type { ClusterReport, Loaded } from '../wire/messages.ts';
-import type { StartWorker } from '../worker/handle.ts';
-import { within } from '../worker/kill-ladder.ts';
-import { type Patience, Worker } from '../worker/worker.ts';
+import type { StartWorker, WorkerHandle } from '../worker/handle.ts';
+import { within } from '../worker/within.ts';
+import { type Timeouts, Worker } from '../worker/worker.ts';
 import type { Job } from './job.ts';
 import { type MemoryBefore, measureMemory, nothingUnloaded } from './memory-report.ts';
 import { requireReady } from './readiness.ts';
-import type { Effect, Ended, Event, LoadSettings } from './state.ts';
+import type { Effect, EndedWorker, Event, LoadSettings } from './state.ts';
 import type { UnloadReport } from './types.ts';
 
 export interface EffectOptions {
   log: Log;
   start: StartWorker;
-  patience: Patience;
+  timeouts: Timeouts;
   stopSeconds: number;
   /** Throws `engine_not_installed`. */
   requireEngine(engine: ModelEngine): Promise<void>;
-  /** Device, number format and threads to load with. */
+  /** Chooses device, compute type and threads for a load. */
   loadSettings(model: Model): Promise<LoadSettings>;
-  /** Another model is the selected one, for whom no model is named; null: none. */
+  /** The model that requests without a model's name get has changed; null: none is selected. */
   onSelected(model: string | null): void;
-  /** A model is loaded, so its files are sound. */
+  /** A model was loaded, so its files are intact. */
   onLoaded?(model: Model): void;
-  /** Loading a model has failed because its files are broken. */
+  /** Loading a model failed because its files are damaged. */
   onLoadFailed?(model: Model, error: AsrproError): void;
-  /** How a worker ended that was not asked to, in words. */
-  onCrash?(words: string): void;
-  /** What the worker says of the cluster; null: it has ended, and nobody is connected any more. */
+  /** A worker crashed. */
+  onCrash?(description: string): void;
+  /** The worker's report about its cluster; null: the last worker has exited, so the gateway has no connection. */
   onCluster?(report: ClusterReport | null): void;
 }
 
-/** Somebody who waits for the outcome of a command. */
-export interface Waiter {
-  /** A load is done. @param previous id of the model that was loaded before. */
+/** A load or unload command whose caller waits for the answer. */
+export interface PendingCommand {
+  /** A load succeeded. @param previous id of the model that was loaded before. */
   loaded?(previous: string | null): void;
-  /** Everything that it is about has ended; rejects when what it wanted to do then fails. */
+  /** All affected workers have exited. Rejects when the action that follows fails. */
   unloaded?(report: UnloadReport): Promise<void>;
   fail(error: AsrproError): void;
 }
 
-/** The place of one worker generation, from the order to start it until the report about its end is made. */
-interface Seat {
-  /** null: it could not be started. */
+/** One worker generation, from the start order until the unload report about its exit is made. */
+interface Generation {
+  /** null: the start failed. */
   readonly started: Promise<Worker | null>;
   worker: Worker | null;
-  gone: boolean;
-  calledOff: boolean;
+  stopRequested: boolean;
   loaded: Loaded | null;
   before: MemoryBefore | null;
-  /** When it was told to end. */
+  /** When the worker was told to exit. */
   stoppedAt: number | null;
   exitSeconds: number;
 }
 
-/** The hands of the machine: executes effects, and nothing else does. What comes of them goes back as events. */
+/** Performs effects. Only this class acts on workers, jobs and callers; every outcome goes back as an event. */
 export class Effects {
   readonly #options: EffectOptions;
   readonly #dispatch: (event: Event) => void;
-  readonly #seats = new Map<number, Seat>();
+  readonly #generations = new Map<number, Generation>();
   readonly #jobs = new Map<number, Job>();
-  readonly #waiters = new Map<number, Waiter>();
+  readonly #commands = new Map<number, PendingCommand>();
+  readonly #closed = Promise.withResolvers<void>();
+  readonly closed: Promise<void> = this.#closed.promise;
   #timer: NodeJS.Timeout | undefined;
-  readonly closed: Promise<void>;
-  #settleClosed!: () => void;
 
   constructor(options: EffectOptions, dispatch: (event: Event) => void) {
     this.#options = options;
     this.#dispatch = dispatch;
-    this.closed = new Promise((resolve) => {
-      this.#settleClosed = resolve;
-    });
   }
 
   addJob(id: number, job: Job): void {
@@ -80,12 +76,12 @@ export class Effects {
     void job.result.catch(() => undefined).finally(() => this.#jobs.delete(id));
   }
 
-  addWaiter(id: number, waiter: Waiter): void {
-    this.#waiters.set(id, waiter);
+  addCommand(id: number, command: PendingCommand): void {
+    this.#commands.set(id, command);
   }
 
   worker(generation: number): Worker | null {
-    return this.#seats.get(generation)?.worker ?? null;
+    return this.#generations.get(generation)?.worker ?? null;
   }
 
   perform(effect: Effect): void {
@@ -104,9 +100,9 @@ export class Effects {
         return log.debug({ model: effect.model.id, previous: effect.previous?.id ?? null }, 'loading a model');
       case 'LoadModel':
         return this.#loadModel(effect.generation, effect.model, effect.settings);
-      case 'GiveUpLoad':
-        return log.warn({ code: effect.error.code }, `the load was given up: ${effect.error.message}`);
-      case 'TellBroken':
+      case 'AbandonLoad':
+        return log.warn({ code: effect.error.code }, `the load was abandoned: ${effect.error.message}`);
+      case 'ReportBrokenModel':
         return this.#options.onLoadFailed?.(effect.model, effect.error);
       case 'BindJob':
         return this.#dispatchOutcome(
@@ -124,92 +120,93 @@ export class Effects {
       case 'CheckLoad':
         return this.#dispatchOutcome(
           async () => {
-            await requireReady(effect.model, requireEngine, { again: true });
+            await requireReady(effect.model, requireEngine, { retryBroken: true });
             return { type: 'LoadChecked', id: effect.id };
           },
           (error) => ({ type: 'CheckFailed', id: effect.id, error }),
         );
       case 'AnswerLoad':
-        return this.#takeWaiter(effect.id)?.loaded?.(effect.previous);
-      case 'Drain':
+        return this.#takeCommand(effect.id)?.loaded?.(effect.previous);
+      case 'BeginDrain':
         return this.#measure(effect.generation);
-      case 'CarryOutUnload':
-        return void this.#carryOutUnload(effect.id, effect.ended);
+      case 'FinishUnload':
+        return void this.#finishUnload(effect.id, effect.ended);
       case 'FailCommand':
-        return this.#takeWaiter(effect.id)?.fail(effect.error);
-      case 'Select':
+        return this.#takeCommand(effect.id)?.fail(effect.error);
+      case 'SelectModel':
         return this.#options.onSelected(effect.model);
-      case 'TellCrash':
-        return this.#options.onCrash?.(effect.words);
+      case 'ReportCrash':
+        return this.#options.onCrash?.(effect.description);
       case 'SetTimer':
         return this.#setTimer(effect.at);
-      case 'Closed':
+      case 'FinishClose':
         clearTimeout(this.#timer);
-        return this.#settleClosed();
+        return this.#closed.resolve();
     }
   }
 
   #startWorker(generation: number, engine: ModelEngine): void {
-    const { start, patience, log } = this.#options;
-    const started = start(engine, generation).then(
-      (handle) => {
-        const worker = new Worker(handle, engine, generation, patience, log, {
-          broken: (error) => this.#dispatch({ type: 'WorkerBroke', generation, error }),
-          deaf: (job) => this.#dispatch({ type: 'JobDeaf', id: Number(job) }),
-          hung: (job) => this.#dispatch({ type: 'JobHung', id: Number(job) }),
-          cluster: (report) => {
-            this.#options.onCluster?.(report);
-            this.#dispatch({ type: 'ClusterHeard', generation, reachable: report.reachable });
-          },
-          exited: (exit, error) => {
-            if (!this.#othersLive(generation)) this.#options.onCluster?.(null);
-            seat.gone = true;
-            seat.exitSeconds = seat.stoppedAt === null ? 0 : clock() - seat.stoppedAt;
-            this.#dispatch({ type: 'WorkerExited', generation, exit, error });
-          },
-        });
-        seat.worker = worker;
-        if (seat.calledOff) void worker.stop('kill');
-        worker.hello().then(
-          () => this.#dispatch({ type: 'WorkerUp', generation }),
-          () => undefined, // Its end, or what it broke, was heard already.
-        );
-        return worker;
-      },
+    const started = this.#options.start(engine, generation).then(
+      (handle) => this.#connect(handle, engine, generation),
       (error: unknown) => {
-        this.#seats.delete(generation);
-        this.#dispatch({ type: 'WorkerNotStarted', generation, error: asAsrproError(error) });
+        this.#generations.delete(generation);
+        this.#dispatch({ type: 'WorkerStartFailed', generation, error: asAsrproError(error) });
         return null;
       },
     );
-    const nothing = { worker: null, gone: false, calledOff: false, loaded: null, before: null, stoppedAt: null };
-    const seat: Seat = { started, exitSeconds: 0, ...nothing };
-    this.#seats.set(generation, seat);
+    const unset = { worker: null, loaded: null, before: null, stoppedAt: null };
+    this.#generations.set(generation, { started, ...unset, stopRequested: false, exitSeconds: 0 });
   }
 
-  #othersLive(generation: number): boolean {
-    return [...this.#seats].some(([other, { worker, gone }]) => other !== generation && worker !== null && !gone);
+  #connect(handle: WorkerHandle, engine: ModelEngine, generation: number): Worker {
+    const { timeouts, log, onCluster } = this.#options;
+    const entry = this.#generations.get(generation)!;
+    const worker = new Worker(handle, engine, generation, timeouts, log, {
+      unusable: (error) => this.#dispatch({ type: 'WorkerUnusable', generation, error }),
+      ignoredCancel: (job) => this.#dispatch({ type: 'JobIgnoredCancel', id: Number(job) }),
+      hung: (job) => this.#dispatch({ type: 'JobHung', id: Number(job) }),
+      cluster: (report) => {
+        onCluster?.(report);
+        this.#dispatch({ type: 'ClusterReported', generation, reachable: report.reachable });
+      },
+      exited: (exit, error) => {
+        entry.exitSeconds = entry.stoppedAt === null ? 0 : clock() - entry.stoppedAt;
+        if (!this.#hasLiveWorker()) onCluster?.(null);
+        this.#dispatch({ type: 'WorkerExited', generation, exit, error });
+      },
+    });
+    entry.worker = worker;
+    if (entry.stopRequested) void worker.stop('kill');
+    worker.hello().then(
+      () => this.#dispatch({ type: 'WorkerReady', generation }),
+      () => undefined, // `unusable` or `exited` has reported the reason.
+    );
+    return worker;
+  }
+
+  #hasLiveWorker(): boolean {
+    return [...this.#generations.values()].some(({ worker }) => worker !== null && !worker.hasExited);
   }
 
   async #stopWorker(generation: number, how: 'ask' | 'kill'): Promise<void> {
-    const seat = this.#seats.get(generation);
-    if (seat === undefined) return;
-    seat.calledOff = true;
-    const worker = seat.worker ?? (await within(seat.started, this.#options.patience.kill));
+    const entry = this.#generations.get(generation);
+    if (entry === undefined) return;
+    entry.stopRequested = true;
+    const worker = entry.worker ?? (await within(entry.started, this.#options.timeouts.kill));
     this.#measure(generation);
-    // A kill does not wait for a GPU to be asked.
-    if (how === 'ask') await seat.before?.measured;
-    seat.stoppedAt ??= clock();
+    // A kill does not wait for the GPU query.
+    if (how === 'ask') await entry.before?.measured;
+    entry.stoppedAt ??= clock();
     await worker?.stop(how === 'ask' ? { graceSeconds: this.#options.stopSeconds } : 'kill');
-    if (this.#seats.has(generation) && !seat.gone) this.#dispatch({ type: 'WorkerStuck', generation });
+    if (this.#generations.has(generation) && !worker?.hasExited) this.#dispatch({ type: 'WorkerStuck', generation });
   }
 
   #measure(generation: number): void {
-    const seat = this.#seats.get(generation);
-    if (seat?.worker && !seat.gone) seat.before = measureMemory(seat.worker, seat.loaded);
+    const entry = this.#generations.get(generation);
+    if (entry?.worker && !entry.worker.hasExited) entry.before = measureMemory(entry.worker, entry.loaded);
   }
 
-  /** Dispatches what comes of the work. */
+  /** Dispatches the outcome of asynchronous work. */
   #dispatchOutcome(work: () => Promise<Event>, failed: (error: AsrproError) => Event): void {
     void work()
       .catch((error: unknown) => failed(asAsrproError(error)))
@@ -217,15 +214,15 @@ export class Effects {
   }
 
   #loadModel(generation: number, model: Model, settings: LoadSettings): void {
-    for (const [other, { gone }] of this.#seats) if (gone) this.#seats.delete(other);
+    for (const [other, { worker }] of this.#generations) if (worker?.hasExited) this.#generations.delete(other);
     const { log, onLoaded } = this.#options;
-    const seat = this.#seats.get(generation)!;
+    const entry = this.#generations.get(generation)!;
     const { id, path, quantization, languages } = model;
     this.#dispatchOutcome(
       async () => {
         const order = { model: { id, path: path ?? '', quantization, languages }, ...settings };
-        const loaded = await seat.worker!.load(order);
-        seat.loaded = loaded;
+        const loaded = await entry.worker!.load(order);
+        entry.loaded = loaded;
         log.info({ model: id, device: loaded.device, computeType: loaded.compute_type }, 'model loaded');
         onLoaded?.(model);
         return { type: 'ModelLoaded', generation, loaded };
@@ -238,45 +235,45 @@ export class Effects {
   }
 
   async #runJob(id: number, generation: number): Promise<void> {
-    const outcome = await this.#jobs.get(id)!.run(this.#seats.get(generation)!.worker!, String(id));
-    this.#dispatch({ type: 'JobEnded', id, again: outcome === 'again' });
+    const outcome = await this.#jobs.get(id)!.run(this.worker(generation)!, String(id));
+    this.#dispatch({ type: 'JobEnded', id, retry: outcome === 'retry' });
   }
 
-  async #carryOutUnload(id: number, ended: Ended | null): Promise<void> {
-    const waiter = this.#takeWaiter(id);
-    let done = true;
+  async #finishUnload(id: number, ended: EndedWorker | null): Promise<void> {
+    const command = this.#takeCommand(id);
+    let succeeded = true;
     try {
-      await waiter?.unloaded?.(await this.#report(ended));
+      await command?.unloaded?.(await this.#report(ended));
     } catch {
-      done = false; // The caller has the error.
+      succeeded = false; // The caller gets the error.
     }
-    this.#dispatch({ type: 'CommandCarriedOut', id, done });
+    this.#dispatch({ type: 'UnloadFinished', id, succeeded });
   }
 
-  async #report(ended: Ended | null): Promise<UnloadReport> {
-    const seat = ended === null ? undefined : this.#seats.get(ended.generation);
-    if (ended === null || !seat?.before) return { ...nothingUnloaded, unloaded: ended?.model ?? null };
-    const memory = await seat.before.report(seat.exitSeconds);
+  async #report(ended: EndedWorker | null): Promise<UnloadReport> {
+    const entry = ended === null ? undefined : this.#generations.get(ended.generation);
+    if (ended === null || !entry?.before) return { ...nothingUnloaded, unloaded: ended?.model ?? null };
+    const memory = await entry.before.report(entry.exitSeconds);
     this.#options.log.info({ model: ended.model, seconds: memory.exitSeconds }, 'model unloaded');
     return { unloaded: ended.model, memory };
   }
 
-  #takeWaiter(id: number): Waiter | undefined {
-    const waiter = this.#waiters.get(id);
-    this.#waiters.delete(id);
-    return waiter;
+  #takeCommand(id: number): PendingCommand | undefined {
+    const command = this.#commands.get(id);
+    this.#commands.delete(id);
+    return command;
   }
 
   #setTimer(at: number | null): void {
     clearTimeout(this.#timer);
     if (at === null) return;
     const milliseconds = Math.max(1, (at - clock()) * 1000);
-    // A wait of more than 24 days overflows the timer; it is set anew when this one has come.
-    this.#timer = setTimeout(() => this.#dispatch({ type: 'TimeCame' }), Math.min(milliseconds, 2 ** 31 - 1));
+    // setTimeout overflows after 24 days; `decide` sets the timer again when it fires early.
+    this.#timer = setTimeout(() => this.#dispatch({ type: 'TimerFired' }), Math.min(milliseconds, 2 ** 31 - 1));
   }
 }
 
-/** Seconds of the machine's clock. */
+/** The monotonic clock of the machine, in seconds. */
 export function clock(): number {
   return performance.now() / 1000;
 }

@@ -1,18 +1,18 @@
-import { begun } from './begun.ts';
+import { applyEvent } from './apply-event.ts';
 import { decide } from './decide.ts';
-import { happened } from './happened.ts';
+import { recordEffect } from './record-effect.ts';
 import { type Effect, type Event, initialState, type State } from './state.ts';
 
 export interface MachineOptions {
   limits: State['limits'];
-  /** Seconds of one clock. */
+  /** Seconds of a monotonic clock. */
   now(): number;
   perform(effect: Effect): void;
 }
 
 /**
- * The only writer of `State`. An event is written down, then `decide` is asked until it has nothing to do; what it wants
- * is written down as well before it is performed, so that every decision sees all that is under way.
+ * The only writer of `State`. It applies an event, then asks `decide` until there is nothing to do. Effects are
+ * recorded in the state before they are performed, so that every decision sees everything that is in progress.
  */
 export class Machine {
   readonly #options: MachineOptions;
@@ -29,7 +29,7 @@ export class Machine {
     return this.#state;
   }
 
-  /** Events that come while effects are performed wait for their turn. */
+  /** Events that arrive while effects are performed are queued. */
   dispatch(event: Event): void {
     this.#events.push(event);
     if (this.#busy) return;
@@ -43,12 +43,12 @@ export class Machine {
 
   #handle(event: Event): void {
     const now = this.#options.now();
-    happened(this.#state, event, now);
+    applyEvent(this.#state, event, now);
     for (;;) {
       const effects = decide(this.#state, now);
       if (effects.length === 0) return;
-      this.#state.news = [];
-      for (const effect of effects) begun(this.#state, effect);
+      this.#state.pendingEffects = [];
+      for (const effect of effects) recordEffect(this.#state, effect);
       for (const effect of effects) this.#options.perform(effect);
     }
   }

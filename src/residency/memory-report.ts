@@ -3,15 +3,15 @@ import { availableBytes, gpuFreeBytes } from '../worker/memory.ts';
 import type { Worker } from '../worker/worker.ts';
 import type { UnloadReport } from './types.ts';
 
-/** What was measured before a worker ends, from which the report is made after it has ended. */
+/** Memory measured before a worker ends. The report compares it with a second measurement afterwards. */
 export interface MemoryBefore {
-  /** Resolves when all of it is known; asking a GPU takes time. */
+  /** Resolves when the first measurement is complete; querying a GPU takes time. */
   readonly measured: Promise<unknown>;
-  /** Measures again. @param exitSeconds that the end took. */
+  /** Measures again, after the exit. @param exitSeconds how long the exit took. */
   report(exitSeconds: number): Promise<UnloadReport['memory']>;
 }
 
-/** @param loaded what the worker says of itself, for systems that do not say it of a process. */
+/** @param loaded the worker's own report, used on systems without /proc. */
 export function measureMemory(worker: Worker, loaded: Loaded | null): MemoryBefore {
   const footprint = worker.footprint();
   const resident = worker.memoryBytes ?? 0;
@@ -23,10 +23,10 @@ export function measureMemory(worker: Worker, loaded: Loaded | null): MemoryBefo
     async report(exitSeconds) {
       const before = footprint.bytes ?? loaded?.memory_bytes ?? 0;
       const gpuBefore = await gpu;
-      // What a process that it started still holds has not come back.
+      // Memory that a child of the worker still holds is not returned.
       const remaining = await footprint.remaining();
-      // On a cluster: what its replicas held on other machines, and hold still. The worker's own is in both numbers.
-      const { before: all, after: left } = worker.unloaded ?? { before: 0, after: 0 };
+      // On a cluster, these include what its replicas hold on other machines; both contain the worker's own memory.
+      const { before: all, after: left } = (await worker.unloaded()) ?? { before: 0, after: 0 };
       const elsewhere = Math.max(0, all - resident);
       const heldElsewhere = Math.min(elsewhere, Math.max(0, left - resident));
       return {
@@ -43,7 +43,7 @@ export function measureMemory(worker: Worker, loaded: Loaded | null): MemoryBefo
   };
 }
 
-/** Of an unload with nothing to unload. */
+/** The report when no model was loaded. */
 export const nothingUnloaded: UnloadReport = {
   unloaded: null,
   memory: {

@@ -3,16 +3,16 @@ import { AsrproError } from '../errors.ts';
 import type { Model } from '../models/model.ts';
 
 /**
- * Refuses a model that cannot be loaded before anything else is given up for it. Throws `model_not_found` when it is not
- * downloaded, `engine_not_installed`, `model_not_ready` when it is incomplete, `model_broken` when the engine found its
- * files damaged and they are still the same: only `again`, for whoever asked for it by name, it is tried once more.
+ * Refuses a model that cannot be loaded, before the loaded model is given up for it. Throws `model_not_found` when it
+ * is not downloaded, `engine_not_installed`, `model_not_ready` when it is incomplete, and `model_broken` when the engine
+ * found its files damaged and they have not changed since. `retryBroken` allows another attempt at damaged files.
  */
 export async function requireReady(
   model: Model,
   requireEngine: (engine: ModelEngine) => Promise<void>,
-  { again = false } = {},
+  { retryBroken = false } = {},
 ): Promise<void> {
-  if (model.ready || (model.broken && again)) return;
+  if (model.ready || (model.broken && retryBroken)) return;
   const reason = model.reason ?? 'its files are incomplete';
   if (!model.downloaded) {
     throw new AsrproError('model_not_found', `The model '${model.id}' cannot be used: ${reason}`, { param: 'model' });

@@ -1,26 +1,29 @@
 import { AsrproError } from '../errors.ts';
 import type { Model } from '../models/model.ts';
-import { stopping } from './decide.ts';
-import { concurrencyOf, describeModel, describeQueue, describeWorker, inForce, mainWorker } from './describe.ts';
+import { describeModel, describeQueue, describeWorker, inForce, mainWorker } from './describe.ts';
 import { clock, type EffectOptions, Effects } from './effects.ts';
 import { Job, type JobRequest } from './job.ts';
 import { Machine } from './machine.ts';
-import { retryAfterSeconds } from './rate.ts';
-import type { State } from './state.ts';
-import type { Jobs, LoadReport, Reservation, Residency, ResidentStatus, UnloadReport } from './types.ts';
+import { queueFull, shuttingDown } from './refusals.ts';
+import { concurrencyOf, type State } from './state.ts';
+import type { JobQueue, LoadReport, Reservation, Residency, ResidentStatus, UnloadReport } from './types.ts';
 
 export type ResidencyOptions = EffectOptions & State['limits'];
 
-/** What is loaded, for the rooms above: turns their calls into events of the machine, and its outcomes into promises. */
-export function createResidency(options: ResidencyOptions): Residency & Jobs {
+/** Turns calls into events of the machine, and the outcomes of the machine into promises. */
+export function createResidency(options: ResidencyOptions): Residency & JobQueue {
   const { maxQueue, queueSeconds, drainSeconds } = options;
   const effects: Effects = new Effects(options, (event) => machine.dispatch(event));
   const limits = { maxQueue, queueSeconds, drainSeconds };
   const machine = new Machine({ limits, now: clock, perform: (effect) => effects.perform(effect) });
-  let tickets = 0;
+  let lastId = 0;
+  const nextId = (): number => {
+    lastId += 1;
+    return lastId;
+  };
 
   const requireOpen = (): void => {
-    if (machine.state.closing !== null) throw stopping();
+    if (machine.state.closing !== null) throw shuttingDown();
   };
 
   const status = (): ResidentStatus => {
@@ -31,32 +34,32 @@ export function createResidency(options: ResidencyOptions): Residency & Jobs {
     return { ...described, memoryBytes };
   };
 
-  const unload = async <T>(subject: string | null, act: (report: UnloadReport) => Promise<T>): Promise<T> => {
+  const unload = async <T>(modelId: string | null, action: (report: UnloadReport) => Promise<T>): Promise<T> => {
     requireOpen();
-    tickets += 1;
-    const id = tickets;
+    const id = nextId();
     return await new Promise<T>((resolve, reject) => {
       const unloaded = async (report: UnloadReport): Promise<void> => {
-        const acted = act(report);
-        acted.then(resolve, reject);
-        await acted;
+        const outcome = action(report);
+        outcome.then(resolve, reject);
+        await outcome;
       };
-      effects.addWaiter(id, { unloaded, fail: reject });
-      machine.dispatch({ type: 'UnloadAsked', id, subject });
+      effects.addCommand(id, { unloaded, fail: reject });
+      machine.dispatch({ type: 'UnloadRequested', id, modelId });
     });
   };
 
   const enqueue = async (request: JobRequest, signal: AbortSignal): ReturnType<Reservation['start']> => {
-    tickets += 1;
-    const id = tickets;
+    const id = nextId();
     const job = new Job(request);
     effects.addJob(id, job);
-    const leave = (): void =>
-      machine.dispatch({ type: 'JobLeft', id, error: new AsrproError('client_closed', 'The client went away.') });
-    signal.addEventListener('abort', leave, { once: true });
-    void job.result.catch(() => undefined).finally(() => signal.removeEventListener('abort', leave));
-    machine.dispatch({ type: 'JobArrived', id, named: request.named });
-    if (signal.aborted) leave();
+    const cancel = (): void => {
+      const error = new AsrproError('client_closed', 'The client disconnected.');
+      machine.dispatch({ type: 'JobCancelled', id, error });
+    };
+    signal.addEventListener('abort', cancel, { once: true });
+    void job.result.catch(() => undefined).finally(() => signal.removeEventListener('abort', cancel));
+    machine.dispatch({ type: 'JobArrived', id, namesModel: request.namesModel });
+    if (signal.aborted) cancel();
     const model = await job.started;
     return { model, segments: job.segments, result: job.result };
   };
@@ -66,23 +69,22 @@ export function createResidency(options: ResidencyOptions): Residency & Jobs {
     inForce: (model) => inForce(machine.state, model),
     health() {
       const worker = mainWorker(machine.state);
-      const running = worker === null ? null : effects.worker(worker.generation);
+      const process = worker === null ? null : effects.worker(worker.generation);
       return {
         worker: {
           ...describeWorker(machine.state, clock()),
-          pid: running?.pid ?? null,
-          memoryBytes: running?.memoryBytes ?? null,
+          pid: process?.pid ?? null,
+          memoryBytes: process?.memoryBytes ?? null,
         },
         queue: describeQueue(machine.state),
       };
     },
     async load(model: Model): Promise<LoadReport> {
       requireOpen();
-      tickets += 1;
-      const id = tickets;
+      const id = nextId();
       return await new Promise((resolve, reject) => {
-        effects.addWaiter(id, { loaded: (previous) => resolve({ ...status(), previous }), fail: reject });
-        machine.dispatch({ type: 'LoadAsked', id, model });
+        effects.addCommand(id, { loaded: (previous) => resolve({ ...status(), previous }), fail: reject });
+        machine.dispatch({ type: 'LoadRequested', id, model });
       });
     },
     unload: () => unload(null, async (report) => report),
@@ -91,17 +93,12 @@ export function createResidency(options: ResidencyOptions): Residency & Jobs {
       requireOpen();
       const { state } = machine;
       const { running, waiting } = describeQueue(state);
-      const concurrency = concurrencyOf(state);
-      if (waiting + running >= maxQueue + concurrency) {
-        throw new AsrproError('queue_full', `The queue is full: ${waiting} requests are waiting.`, {
-          retryAfterSeconds: retryAfterSeconds(state.secondsPerJob, waiting, concurrency),
-        });
-      }
-      machine.dispatch({ type: 'PlaceTaken' });
+      if (waiting + running >= maxQueue + concurrencyOf(state)) throw queueFull(state, waiting);
+      machine.dispatch({ type: 'SlotReserved' });
       let held = true;
       return {
         release() {
-          if (held) machine.dispatch({ type: 'PlaceLeft' });
+          if (held) machine.dispatch({ type: 'SlotReleased' });
           held = false;
         },
         async start(request, signal) {
@@ -112,7 +109,7 @@ export function createResidency(options: ResidencyOptions): Residency & Jobs {
       };
     },
     async close(seconds) {
-      machine.dispatch({ type: 'CloseAsked', drainSeconds: seconds });
+      machine.dispatch({ type: 'CloseRequested', drainSeconds: seconds });
       await effects.closed;
     },
   };

@@ -4,191 +4,192 @@ import type { Model } from '../models/model.ts';
 import type { Loaded, LoadMessage } from '../wire/messages.ts';
 import type { ExitReport } from '../worker/exit.ts';
 
-/** Device, number format and threads to load with, and the cluster where that is to be done there. */
+/** How to load a model. `cluster` is set when a worker loads it on a Ray cluster. */
 export type LoadSettings = Pick<LoadMessage, 'device' | 'compute_type' | 'threads' | 'concurrency' | 'cluster'>;
 
-/** A worker process from its start to its exit. No process lives that is not in `State.workers`. */
-export interface WorkerState {
+/** A worker process from its start to its exit. Every living process is in `State.workers`. */
+export interface WorkerRecord {
   readonly generation: number;
   readonly engine: ModelEngine;
   /**
-   * `starting`: not said hello; `ready`: has no model yet; `spent`: has to be ended; `ending`: was told to end; `stuck`:
-   * killed, and still there.
+   * `starting`: has not sent `hello`; `ready`: up, without a model; `unusable`: must be killed; `ending`: was told to
+   * exit; `stuck`: was killed, but the process still exists.
    */
-  phase: 'starting' | 'ready' | 'loading' | 'loaded' | 'spent' | 'ending' | 'stuck';
-  /** Set when it is told to load one: from then on it counts as holding it, until its exit. */
+  phase: 'starting' | 'ready' | 'loading' | 'loaded' | 'unusable' | 'ending' | 'stuck';
+  /** Set when the worker is told to load. From then on it counts as holding the model until it exits. */
   model: Model | null;
   loaded: Loaded | null;
   loadSeconds: number | null;
-  /** What it did to be ended for, as the middle of a sentence; such an end is a crash although we brought it about. */
+  /** Why the gateway kills it, as a verb phrase ("broke the protocol"). Such an exit counts as a crash. */
   fault: string | null;
-  /** Since when a job hangs in it. */
+  /** When one of its jobs stopped showing progress. */
   hungSince: number | null;
-  /** Since when the cluster that it works on is out of its reach. */
-  cutOffSince: number | null;
+  /** When its cluster became unreachable. */
+  unreachableSince: number | null;
   killed: boolean;
 }
 
 interface Entry {
-  /** Ticket: the order of arrival. */
+  /** Ids ascend in the order of arrival. */
   readonly id: number;
-  /** When its wait is over. */
-  until: number;
-  /** `due`: to be looked at (a job: which model; a load: can it be loaded); `asked`: that is being done. */
-  check: 'due' | 'asked' | 'done';
-  /** Told when no load is under way: the message says what became of the model before. */
+  /** When the entry fails because it waited too long. */
+  deadline: number;
+  /** Of a job: find its model; of a load: check that the model can be loaded. */
+  check: 'due' | 'running' | 'done';
+  /** Reported once no load is in progress, because the message says what became of the previous model. */
   failure: AsrproError | null;
 }
 
 export interface JobEntry extends Entry {
   readonly kind: 'job';
-  /** Whether the request names a model. Else it gets the selected one, looked up when it is first in line. */
-  readonly named: boolean;
+  /** Whether the request names a model. If not, the job gets the selected one when it reaches the head of the queue. */
+  readonly namesModel: boolean;
   model: Model | null;
-  /** The selection that `model` was looked up for. */
+  /** The selection from which `model` was derived. */
   boundFor: string | null;
-  /** It has been started once: it keeps its model. */
-  fixed: boolean;
-  /** It was in hand when a worker died, and has the machine for itself now. */
-  alone: boolean;
+  /** It has run once, so it keeps its model. */
+  startedBefore: boolean;
+  /** It was running when a worker died, so it may be the cause and now runs without other jobs beside it. */
+  runsAlone: boolean;
 }
 
 export interface LoadEntry extends Entry {
   readonly kind: 'load';
   model: Model;
-  /** What was loaded when its load began; undefined until then. */
+  /** The model that was loaded before; undefined until this load begins. */
   previous: string | null | undefined;
 }
 
 export interface UnloadEntry extends Entry {
   readonly kind: 'unload';
-  /** Id of the model; null: whatever is loaded, and the selection is forgotten. */
-  readonly subject: string | null;
-  /** How long the running jobs may go on; null: not begun. */
-  drainUntil: number | null;
-  /** The worker that ended on the way, whoever ended it: the answer is about its model. */
-  ended: Ended | null;
+  /** null: unload any model and clear the selection. */
+  readonly modelId: string | null;
+  /** When running jobs are failed; null: the drain has not begun. */
+  drainDeadline: number | null;
+  /** The worker that exited for this unload, even if it crashed: the answer reports its model. */
+  ended: EndedWorker | null;
 }
 
-export interface Ended {
+export interface EndedWorker {
   generation: number;
   model: string;
 }
 
-export type LineEntry = JobEntry | LoadEntry | UnloadEntry;
+export type QueueEntry = JobEntry | LoadEntry | UnloadEntry;
 
 export interface RunningJob {
   readonly entry: JobEntry;
   readonly generation: number;
   readonly startedAt: number;
-  /** Its caller has the outcome already; the engine is asked to stop. */
-  over: boolean;
-  /** Since when it should have stopped. */
-  deafSince: number | null;
+  /** The client already has the outcome; the engine was asked to stop. */
+  settled: boolean;
+  /** When the engine should have stopped it. */
+  ignoredCancelSince: number | null;
 }
 
-/** A load that has begun: what was loaded before is given up for it. */
-export interface LoadUnderWay {
+/** A load past the point of no return: the previous model is given up for it. */
+export interface LoadInProgress {
   readonly model: Model;
   /** null: not chosen yet. */
   settings: LoadSettings | null;
   attempt: 1 | 2;
   readonly since: number;
-  /** To be loaded again when this fails. */
+  /** Loaded again when this load fails. */
   readonly previous: Model | null;
-  /** Set where this load brings the previous model back: why the other one failed. */
+  /** Set when this load restores the previous model: why the other model failed. */
   readonly failure: AsrproError | null;
 }
 
-/** Everything that is known about what is loaded, and what is to be. Written by `Machine` alone. */
+/** Everything the machine knows about what is loaded and what is to be loaded. Only `Machine` writes it. */
 export interface State {
   readonly limits: { maxQueue: number; queueSeconds: number; drainSeconds: number };
   closing: { deadline: number; done: boolean } | null;
-  /** Id of the model that was asked for by name last. No crash, kill or cancel changes it. */
+  /** The model last requested by name. Crashes, kills and cancels do not change it. */
   selected: string | null;
   /** Oldest first. */
-  workers: WorkerState[];
-  load: LoadUnderWay | null;
-  /** Settings for the model that is loaded next. */
-  choice: { model: Model; settings: LoadSettings | null } | null;
-  /** Places that are taken and not yet in line: their upload is being received. */
+  workers: WorkerRecord[];
+  load: LoadInProgress | null;
+  /** Settings for the model that is loaded next; `settings` is null while they are being chosen. */
+  nextSettings: { model: Model; settings: LoadSettings | null } | null;
+  /** Queue slots of requests whose upload is still being received. */
   reserved: number;
   /** Jobs and commands in order of arrival, except that an unload goes before the jobs. */
-  line: LineEntry[];
+  queue: QueueEntry[];
   running: RunningJob[];
-  /** The command that is being carried out: nothing is loaded meanwhile. */
-  acting: UnloadEntry | null;
-  /** An engine whose worker failed to start while jobs ran: it is tried again when its turn has come. */
-  spoiled: ModelEngine | null;
-  /** When workers died that had no model, by engine, since one loaded a model. */
+  /** The unload whose action runs now. Nothing is loaded until it ends. */
+  activeUnload: UnloadEntry | null;
+  /** An engine whose worker failed to start while jobs ran. The start is retried when its turn comes. */
+  failedPreparation: ModelEngine | null;
+  /** By engine: when workers without a model died since one last loaded a model. */
   crashes: Map<ModelEngine, number[]>;
-  /** Models that killed their worker while they were loaded, until one is loaded or asked for by name. */
+  /** By model: how often loading it crashed the worker since it was last loaded or requested with a load command. */
   loadCrashes: Map<string, { count: number; reason: string }>;
   /** How the last worker ended. */
-  lastEnd: { crash: boolean; engine: ModelEngine } | null;
-  /** The last crash in words. */
+  lastExit: { crash: boolean; engine: ModelEngine } | null;
+  /** Describes the last crash. */
   lastError: string | null;
-  /** Workers that were started, and those that followed a crash. */
+  /** The generation of the last worker that was started. */
   generation: number;
+  /** How many workers were started after a crash. */
   restarts: number;
-  /** Moving average, for an honest Retry-After. */
+  /** Moving average, for Retry-After. */
   secondsPerJob: number;
-  /** When the clock is to call; null: never. */
+  /** When the timer fires; null: never. */
   timer: number | null;
-  /** What came with the last event and has to be passed on. */
-  news: Effect[];
+  /** What the last event left to report. */
+  pendingEffects: Effect[];
 }
 
 /** What happened. */
 export type Event =
-  | { type: 'PlaceTaken' }
-  | { type: 'PlaceLeft' }
-  | { type: 'JobArrived'; id: number; named: boolean }
+  | { type: 'SlotReserved' }
+  | { type: 'SlotReleased' }
+  | { type: 'JobArrived'; id: number; namesModel: boolean }
   | { type: 'JobBound'; id: number; model: Model }
-  | { type: 'JobLeft'; id: number; error: AsrproError }
-  | { type: 'JobDeaf'; id: number }
+  | { type: 'JobCancelled'; id: number; error: AsrproError }
+  | { type: 'JobIgnoredCancel'; id: number }
   | { type: 'JobHung'; id: number }
-  | { type: 'JobEnded'; id: number; again: boolean }
-  | { type: 'LoadAsked'; id: number; model: Model }
+  | { type: 'JobEnded'; id: number; retry: boolean }
+  | { type: 'LoadRequested'; id: number; model: Model }
   | { type: 'LoadChecked'; id: number }
   | { type: 'CheckFailed'; id: number; error: AsrproError }
-  | { type: 'UnloadAsked'; id: number; subject: string | null }
-  | { type: 'CommandCarriedOut'; id: number; done: boolean }
+  | { type: 'UnloadRequested'; id: number; modelId: string | null }
+  | { type: 'UnloadFinished'; id: number; succeeded: boolean }
   | { type: 'SettingsChosen'; model: Model; settings: LoadSettings }
   | { type: 'SettingsFailed'; model: Model; error: AsrproError }
-  | { type: 'WorkerNotStarted'; generation: number; error: AsrproError }
-  | { type: 'WorkerUp'; generation: number }
-  | { type: 'WorkerBroke'; generation: number; error: AsrproError }
+  | { type: 'WorkerStartFailed'; generation: number; error: AsrproError }
+  | { type: 'WorkerReady'; generation: number }
+  | { type: 'WorkerUnusable'; generation: number; error: AsrproError }
   | { type: 'WorkerStuck'; generation: number }
-  | { type: 'ClusterHeard'; generation: number; reachable: boolean }
+  | { type: 'ClusterReported'; generation: number; reachable: boolean }
   | { type: 'WorkerExited'; generation: number; exit: ExitReport; error: AsrproError }
   | { type: 'ModelLoaded'; generation: number; loaded: Loaded }
   | { type: 'LoadFailed'; generation: number; error: AsrproError }
-  | { type: 'TimeCame' }
-  | { type: 'CloseAsked'; drainSeconds: number };
+  | { type: 'TimerFired' }
+  | { type: 'CloseRequested'; drainSeconds: number };
 
-/** What is to be done. Each carries its subject: whoever executes it looks at no state. */
+/** What to do. An effect carries all that it needs, because the code that performs it does not read the state. */
 export type Effect =
   | { type: 'StartWorker'; generation: number; engine: ModelEngine }
   | { type: 'StopWorker'; generation: number; how: 'ask' | 'kill' }
   | { type: 'ChooseSettings'; model: Model }
-  /** The point of no return of a switch: from here on the model before is given up. */
+  /** The point of no return of a switch: from here on the previous model is given up. */
   | { type: 'BeginLoad'; model: Model; settings: LoadSettings; previous: Model | null; now: number }
   | { type: 'LoadModel'; generation: number; model: Model; settings: LoadSettings }
-  | { type: 'GiveUpLoad'; error: AsrproError }
-  | { type: 'TellBroken'; model: Model; error: AsrproError }
+  | { type: 'AbandonLoad'; error: AsrproError }
+  | { type: 'ReportBrokenModel'; model: Model; error: AsrproError }
   | { type: 'BindJob'; id: number; selected: string | null }
   | { type: 'StartJob'; id: number; generation: number; now: number }
   | { type: 'FailJob'; id: number; error: AsrproError }
   | { type: 'CheckLoad'; id: number; model: Model }
   | { type: 'AnswerLoad'; id: number; previous: string | null }
-  | { type: 'Drain'; id: number; until: number; generation: number }
-  | { type: 'CarryOutUnload'; id: number; ended: Ended | null }
+  | { type: 'BeginDrain'; id: number; deadline: number; generation: number }
+  | { type: 'FinishUnload'; id: number; ended: EndedWorker | null }
   | { type: 'FailCommand'; id: number; error: AsrproError }
-  | { type: 'Select'; model: string | null }
-  | { type: 'TellCrash'; words: string }
+  | { type: 'SelectModel'; model: string | null }
+  | { type: 'ReportCrash'; description: string }
   | { type: 'SetTimer'; at: number | null }
-  | { type: 'Closed' };
+  | { type: 'FinishClose' };
 
 export function initialState(limits: State['limits']): State {
   return {
@@ -197,35 +198,45 @@ export function initialState(limits: State['limits']): State {
     selected: null,
     workers: [],
     load: null,
-    choice: null,
+    nextSettings: null,
     reserved: 0,
-    line: [],
+    queue: [],
     running: [],
-    acting: null,
-    spoiled: null,
+    activeUnload: null,
+    failedPreparation: null,
     crashes: new Map(),
     loadCrashes: new Map(),
-    lastEnd: null,
+    lastExit: null,
     lastError: null,
     generation: 0,
     restarts: 0,
     // An 11 s clip with whisper-base on two cores takes about 2 s.
     secondsPerJob: 3,
     timer: null,
-    news: [],
+    pendingEffects: [],
   };
 }
 
-export function workerOf(state: State, generation: number | undefined): WorkerState | undefined {
+export function findWorker(state: State, generation: number | undefined): WorkerRecord | undefined {
   return state.workers.find((worker) => worker.generation === generation);
 }
 
-/** The one that has a model and is not about to end. */
-export function loadedWorker({ workers }: Pick<State, 'workers'>): WorkerState | undefined {
+/** The worker that has a model and was not told to exit. */
+export function loadedWorker({ workers }: Pick<State, 'workers'>): WorkerRecord | undefined {
   return workers.find(({ phase }) => phase === 'loaded');
 }
 
-export function jobOn(state: State, id: number): RunningJob | undefined {
+/** The worker that is started in advance and has no model yet. */
+export function preparedWorker({ workers }: State): WorkerRecord | undefined {
+  return workers.find(({ phase }) => phase === 'starting' || phase === 'ready');
+}
+
+/** How many jobs the loaded worker runs side by side. */
+export function concurrencyOf(state: State): number {
+  return loadedWorker(state)?.loaded?.concurrency ?? 1;
+}
+
+export function findRunningJob(state: State, id: number): RunningJob | undefined {
   return state.running.find(({ entry }) => entry.id === id);
 }
 
@@ -233,16 +244,16 @@ export function removeWorker(state: State, generation: number): void {
   state.workers = state.workers.filter((worker) => worker.generation !== generation);
 }
 
-export function entryOf(state: State, id: number): LineEntry | undefined {
-  return state.line.find((entry) => entry.id === id);
+export function findEntry(state: State, id: number): QueueEntry | undefined {
+  return state.queue.find((entry) => entry.id === id);
 }
 
 export function removeEntry(state: State, id: number): void {
-  state.line = state.line.filter((entry) => entry.id !== id);
+  state.queue = state.queue.filter((entry) => entry.id !== id);
 }
 
 export function forgetSelection(state: State): void {
   if (state.selected === null) return;
   state.selected = null;
-  state.news.push({ type: 'Select', model: null });
+  state.pendingEffects.push({ type: 'SelectModel', model: null });
 }

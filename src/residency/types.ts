@@ -4,7 +4,7 @@ import type { JobRequest } from './job.ts';
 
 /** What is loaded, as `GET /v1/settings/model` shows it. */
 export interface ResidentStatus {
-  /** The model that is loaded, being loaded or being unloaded; null when none is. */
+  /** The model that is loaded, being loaded or being unloaded; null: none. */
   model: string | null;
   status: 'loaded' | 'loading' | 'unloading' | 'none';
   device: string | null;
@@ -14,25 +14,25 @@ export interface ResidentStatus {
 }
 
 export interface LoadReport extends ResidentStatus {
-  /** The model that was loaded before; null when none was. */
+  /** The model that was loaded before; null: none. */
   previous: string | null;
 }
 
-/** Proof of an unload, measured before, and again after the process is gone, whoever ended it. */
+/** Proof of an unload: memory measured before the worker's exit and after it, even if the worker crashed. */
 export interface UnloadReport {
-  /** null when nothing was loaded. */
+  /** null: no model was loaded. */
   unloaded: string | null;
   memory: {
-    /** Memory that comes back with the end of the worker and of what it had started. */
+    /** Memory held by the worker and its child processes that an exit frees. */
     beforeBytes: number;
-    /** The part of it that none of those processes holds any more. */
+    /** The part of it that none of those processes holds any longer. */
     returnedBytes: number;
     workerExited: true;
     exitSeconds: number;
-    /** What the machine can give to programs, before and after; null where it does not tell (all but Linux). */
+    /** Memory available to programs, before and after; null on systems other than Linux. */
     systemAvailableBeforeBytes: number | null;
     systemAvailableAfterBytes: number | null;
-    /** NVIDIA only: free memory of the GPU before and after; null elsewhere. */
+    /** Free memory of the GPU before and after; null without an NVIDIA GPU. */
     gpuFreeBeforeBytes: number | null;
     gpuFreeAfterBytes: number | null;
   };
@@ -55,39 +55,36 @@ export interface QueueHealth {
 
 /** The only owner of "what is loaded". */
 export interface Residency {
-  /** The model with what it can do and knows as its loaded worker says it, where it is the loaded one. */
+  /** The model with the capabilities and languages that its worker reports, if it is loaded; else unchanged. */
   inForce(model: Model): Model;
   status(): ResidentStatus;
-  /** From memory and /proc, in well under a millisecond. */
+  /** Reads memory and /proc only, in well under a millisecond. */
   health(): { worker: WorkerHealth; queue: QueueHealth };
-  /** Makes the model the resident one, warmed up. On failure the one before is loaded again and the error says so. */
+  /** Loads the model and warms it up. On failure the previous model is loaded again, and the error says so. */
   load(model: Model): Promise<LoadReport>;
-  /**
-   * Ends all workers and forgets which model was selected; resolves after the processes are gone. Throws `worker_stuck`
-   * when one was killed and does not end.
-   */
+  /** Ends all workers and clears the selection; resolves when the processes are gone. Throws `worker_stuck`. */
   unload(): Promise<UnloadReport>;
   /** Unloads the model if it is loaded and runs `action` before anything can load it again. */
   whileUnloaded<T>(modelId: string, action: () => Promise<T>): Promise<T>;
   /**
-   * Refuses what waits, drains running jobs and ends the workers, all of it within so many seconds and one more. The first
-   * call sets the limit.
+   * Refuses the queue, drains the running jobs and ends the workers, all within `drainSeconds` and one more second. The
+   * first call sets the limit.
    */
   close(drainSeconds: number): Promise<void>;
 }
 
-/** Job side of the residency, for the transcription service. */
-export interface Jobs extends Pick<Residency, 'inForce'> {
-  /** Takes a place in the bounded queue. Throws `queue_full`, `shutting_down`. */
+/** What the transcription service needs of the residency. */
+export interface JobQueue extends Pick<Residency, 'inForce'> {
+  /** Reserves a slot in the bounded queue. Throws `queue_full`, `shutting_down`. */
   reserve(): Reservation;
 }
 
 export interface Reservation {
-  /** Queues the job and resolves when the engine has begun. `signal` cancels at any point. Throws AsrproError. */
+  /** Queues the job and resolves when the engine has begun. `signal` cancels it at any time. Throws AsrproError. */
   start(
     request: JobRequest,
     signal: AbortSignal,
   ): Promise<{ model: string; segments: AsyncIterable<Segment>; result: Promise<JobResult> }>;
-  /** Gives the place back; idempotent. */
+  /** Gives the slot back if the job was not started; idempotent. */
   release(): void;
 }

@@ -2,15 +2,15 @@ import type { Config } from '../config/schema.ts';
 import { AsrproError } from '../errors.ts';
 import { languageCode } from '../models/languages.ts';
 import type { Model, ModelLibrary } from '../models/model.ts';
-import type { JobOrder } from '../residency/job.ts';
-import type { Jobs } from '../residency/types.ts';
+import type { JobSpec } from '../residency/job.ts';
+import type { JobQueue } from '../residency/types.ts';
 import { checkRequest, narrowed } from './check.ts';
 import type { TranscriptionRequest, TranscriptionService } from './types.ts';
 
 export interface TranscriptionOptions {
   config: Config;
   library: ModelLibrary;
-  jobs: Jobs;
+  jobs: JobQueue;
 }
 
 /** From a request to a running job: its turn, which model, and whether that can do what is asked. */
@@ -38,23 +38,23 @@ export function createTranscriptionService({ config, library, jobs }: Transcript
       return {
         release: place.release,
         async start(request, signal) {
-          const order = async (selected: string | null): Promise<JobOrder> => {
+          const resolve = async (selected: string | null): Promise<JobSpec> => {
             const model = await chooseModel(request.model, selected);
             const asked = request.language ?? config.models.settings[model.id]?.language ?? null;
             const language = asked === null ? null : (languageCode(asked) ?? asked);
             const inForce = jobs.inForce(model);
             const wanted = narrowed({ ...request, language }, inForce);
             checkRequest(wanted, inForce);
-            return orderOf(wanted, model, config);
+            return jobSpec(wanted, model, config);
           };
-          return await place.start({ named: request.model !== null, order }, signal);
+          return await place.start({ namesModel: request.model !== null, resolve }, signal);
         },
       };
     },
   };
 }
 
-function orderOf(request: TranscriptionRequest, model: Model, config: Config): JobOrder {
+function jobSpec(request: TranscriptionRequest, model: Model, config: Config): JobSpec {
   return {
     model,
     stream: request.stream,

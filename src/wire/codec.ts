@@ -1,17 +1,17 @@
 import { decode, encode } from '@msgpack/msgpack';
 import { type GatewayMessage, type WorkerMessage, workerMessage } from './messages.ts';
 
-/** A frame that is not a message of this protocol. The peer that sent it is broken. */
+/** A frame that is not a message of this protocol. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
 }
 
 export function encodeMessage(message: GatewayMessage | WorkerMessage): Uint8Array {
-  // The worker knows no `undefined`: as null it would be a value of a key that is left out.
+  // msgpack would encode `undefined` as null, which the worker would read as a value.
   return encode(message, { ignoreUndefined: true });
 }
 
-/** Throws ProtocolError, naming the first thing that is wrong. */
+/** Throws ProtocolError, which names the first invalid key. */
 export function decodeWorkerMessage(frame: Uint8Array): WorkerMessage {
   let value: unknown;
   try {

@@ -3,15 +3,15 @@ import type { GatewayMessage, WorkerMessage } from './messages.ts';
 
 export interface LinkListener {
   message(message: WorkerMessage): void;
-  /** The peer sent what is no message; it has to be ended. */
-  broken(error: ProtocolError): void;
+  /** The worker sent an invalid frame. The owner must end it. */
+  protocolError(error: ProtocolError): void;
 }
 
-/** The way to one worker: ZeroMQ to a process, or a function call to the mock. */
+/** The connection to one worker: ZeroMQ to a process, or function calls to the mock. */
 export interface WorkerLink {
-  /** Resolves when the message is on its way; rejects when nobody is there to take it. Messages keep their order. */
+  /** Resolves when the message is sent; rejects when no worker is connected. Messages keep their order. */
   send(message: GatewayMessage): Promise<void>;
-  /** One listener, set before the worker can speak. */
+  /** Sets the only listener. To be called before the worker can send a message. */
   listen(listener: LinkListener): void;
   close(): void;
 }

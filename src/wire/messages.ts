@@ -1,26 +1,24 @@
 /**
- * Every message between gateway and worker, in both directions. `python-runtime/src/asrpro_worker/messages.py` declares
- * the same; the golden files in test/wire/golden are read by the tests of both sides.
- *
- * Messages are msgpack maps with a `type`, keys in snake_case, times in seconds, sizes in bytes. Unknown keys are
- * dropped, so that a key can be added without a new protocol number; a change of meaning raises `PROTOCOL`.
+ * Every message between gateway and worker: msgpack maps with a `type`, keys in snake_case, times in seconds, sizes in
+ * bytes. `python-runtime/src/asrpro_worker/messages.py` declares the same. Unknown keys are dropped, so a key can be
+ * added without a new protocol number; a change of meaning raises `PROTOCOL`.
  */
 import { z } from 'zod';
 
 export const PROTOCOL = 1;
 
-/** Line of JSON that the gateway writes to the worker's stdin; stdin then stays open as the death pipe. */
+/** The line of JSON on the worker's stdin. stdin then stays open: when it closes, the gateway has died. */
 export const bootstrap = z.object({
   protocol: z.literal(PROTOCOL),
   endpoint: z.string(),
-  /** Proves in `hello` that the peer is the process we started. */
+  /** The worker repeats it in `hello` to prove that it is the process that the gateway started. */
   token: z.string(),
   generation: z.number().int(),
-  /** Socket identity of the worker; holds the generation and is never used twice. */
+  /** Socket identity of the worker, which contains the generation and is never reused. */
   identity: z.string(),
   engine: z.string(),
   log_level: z.string(),
-  /** The worker ends itself when its parent is not this process any more. */
+  /** The worker exits when this process is no longer its parent. */
   parent_pid: z.number().int(),
   /** CURVE keys (Z85) where the endpoint is TCP; null on ipc. */
   curve: z.object({ server_public: z.string(), client_public: z.string(), client_secret: z.string() }).nullable(),
@@ -34,27 +32,27 @@ export const load = z.object({
   request: z.string(),
   model: z.object({
     id: z.string(),
-    /** Absolute path of a directory, or of the file for `.nemo`. */
+    /** Absolute path of a directory, or of a `.nemo` file. */
     path: z.string(),
-    /** onnx-asr only: the file suffix, for example `int8`. */
+    /** onnx-asr only: the suffix of the files, for example `int8`. */
     quantization: z.string().nullable(),
-    /** ISO-639-1 codes the model knows; null: whatever the engine says. */
+    /** ISO-639-1 codes of the model's languages; null: the engine decides. */
     languages: z.array(z.string()).nullable(),
   }),
   device: z.string(),
   compute_type: z.string(),
-  /** Threads in all; 0: one for each physical core. */
+  /** Total number of threads; 0: one per physical core. */
   threads: z.number().int().nonnegative(),
-  /** Jobs to run side by side; 0: what suits the machine. */
+  /** How many jobs run concurrently; 0: the worker decides. */
   concurrency: z.number().int().nonnegative(),
-  /** For a worker that stands for a cluster: where the model shall run, and how. Absent elsewhere. */
+  /** Set when the worker loads the model on a Ray cluster. */
   cluster: z
     .object({
       /** `HOST:PORT` of the head. */
       address: z.string(),
-      /** null: one a node; a range is Ray's to move in. */
+      /** null: one per node. Ray scales within a range. */
       replicas: z.union([z.number().int(), z.object({ min: z.number().int(), max: z.number().int() })]).nullable(),
-      /** The engine that the replicas run, and the model's id. */
+      /** The engine that the replicas run; `model` is the model's id. */
       engine: z.string(),
       model: z.string(),
     })
@@ -65,28 +63,28 @@ export const load = z.object({
 export const transcribe = z.object({
   type: z.literal('transcribe'),
   job: z.string(),
-  /** Absolute path of the private spool file. */
+  /** Absolute path of the uploaded file. */
   audio: z.string(),
   task: z.enum(['transcribe', 'translate']),
   language: z.string().nullable(),
   prompt: z.string().nullable(),
-  /** null: the engine's own ladder. */
+  /** null: the engine's default, for Whisper its fallback temperatures. */
   temperature: z.number().nullable(),
   beam_size: z.number().int().positive().nullable(),
   hotwords: z.array(z.string()),
   word_timestamps: z.boolean(),
   logprobs: z.boolean(),
   vad_filter: z.boolean(),
-  /** false: nobody reads the times of segments, so that the engine need not find them. */
+  /** false: the client does not get segment times, so the engine may skip them. */
   segment_timestamps: z.boolean().optional(),
-  /** The speech is in one of these, where `language` is null; left out or null: in any. */
+  /** Restricts language detection when `language` is null; left out or null: any language. */
   languages: z.array(z.string()).nullable().optional(),
 });
 
 export const cancel = z.object({ type: z.literal('cancel'), job: z.string() });
-/** Finish nothing more: release the model, answer `unloaded`, exit with 0. */
+/** The worker finishes no job, releases the model, answers `unloaded` and exits with 0. */
 export const unload = z.object({ type: z.literal('unload'), request: z.string() });
-/** Test devices with a real inference of the worker's engine; answered by `devices`. No model need be loaded. */
+/** Tests devices with a real inference of the worker's engine, without a model. The answer is `devices`. */
 export const probe = z.object({ type: z.literal('probe'), request: z.string(), devices: z.array(z.string()) });
 
 export const gatewayMessage = z.discriminatedUnion('type', [load, transcribe, cancel, unload, probe]);
@@ -104,7 +102,7 @@ export const word = z.object({
 });
 export type Word = z.infer<typeof word>;
 
-/** One token of the text. `bytes` is its UTF-8, which may be part of a character. */
+/** One token of the text. `bytes` is its UTF-8, which may end within a character. */
 export const tokenLogprob = z.object({
   token: z.string(),
   logprob: z.number(),
@@ -113,8 +111,8 @@ export const tokenLogprob = z.object({
 export type TokenLogprob = z.infer<typeof tokenLogprob>;
 
 /**
- * A stretch of speech. `text` keeps the leading space that joins it to the one before. Numbers that an engine does not
- * have are 0 and listed in `capabilities.neutral` of its `loaded`.
+ * `text` keeps the leading space that separates it from the previous segment. A number that the engine does not have is
+ * 0, and its key is listed in `capabilities.neutral` of `loaded`.
  */
 export const segment = z.object({
   /** From 0, in order, without gaps. */
@@ -129,14 +127,14 @@ export const segment = z.object({
   avg_logprob: z.number(),
   compression_ratio: z.number(),
   no_speech_prob: z.number(),
-  /** null where word times were not asked for. */
+  /** null: not requested. */
   words: z.array(word).nullable(),
-  /** null where log-probabilities were not asked for. */
+  /** null: not requested. */
   logprobs: z.array(tokenLogprob).nullable(),
 });
 export type Segment = z.infer<typeof segment>;
 
-/** What an engine can honour with the loaded model; the gateway states the same beforehand (models/capabilities.ts). */
+/** What the engine can do with the loaded model. Before a load, the gateway uses engine-table.ts. */
 export const capabilities = z.object({
   tasks: z.array(z.enum(['transcribe', 'translate'])),
   word_timestamps: z.boolean(),
@@ -145,10 +143,9 @@ export const capabilities = z.object({
   temperature: z.boolean(),
   hotwords: z.boolean(),
   detects_language: z.boolean(),
-  /** Segment keys that hold a neutral 0 or [] because the engine has no such number. */
+  /** Segment keys that are always 0 or [], because the engine has no such value. */
   neutral: z.array(z.string()),
 });
-export type Capabilities = z.infer<typeof capabilities>;
 
 export const hello = z.object({
   type: z.literal('hello'),
@@ -169,52 +166,51 @@ export const loading = z.object({
 export const loaded = z.object({
   type: z.literal('loaded'),
   request: z.string(),
-  /** What is in force, not what was asked for. */
+  /** The device in use, which may differ from the requested one; so may the compute type. */
   device: z.string(),
   compute_type: z.string(),
   threads: z.number().int(),
-  /** Jobs that this worker runs side by side. */
+  /** How many jobs this worker runs concurrently. */
   concurrency: z.number().int().positive(),
   languages: z.array(z.string()),
   capabilities,
-  /** Resident memory of the worker after warm-up. */
+  /** Resident memory of the worker after the warm-up. */
   memory_bytes: z.number().int(),
-  /** import, weights and warm-up together. */
+  /** Time of import, weights and warm-up together. */
   seconds: z.number(),
 });
 export type Loaded = z.infer<typeof loaded>;
 
-/** The audio could be opened and its beginning decoded. */
+/** The file was opened and the beginning of its audio decoded. */
 export const started = z.object({ type: z.literal('started'), job: z.string(), duration: z.number().nullable() });
-/** The job is alive and this far, in seconds of audio; moves the deadline where no segment comes. */
+/** Position in seconds of audio. Extends the job's timeout when no segment comes. */
 export const progress = z.object({ type: z.literal('progress'), job: z.string(), position: z.number() });
 export const segmentReady = z.object({ type: z.literal('segment'), job: z.string(), segment });
 
 export const result = z.object({
   type: z.literal('result'),
   job: z.string(),
-  /** ISO-639-1; null where the engine does not say. */
+  /** ISO-639-1; null: the engine does not report it. */
   language: z.string().nullable(),
   language_probability: z.number().nullable(),
-  /** Decoded length in seconds. */
+  /** Length of the decoded audio in seconds. */
   duration: z.number(),
-  /** Damaged packets that were skipped while decoding. */
+  /** How many damaged packets were skipped during decoding. */
   skipped_packets: z.number().int().nonnegative(),
-  /** Seconds by stage (`decode`, `features`, `engine` …), for tracing. */
+  /** Seconds per stage (`decode`, `features`, `engine` …), for tracing. */
   timings: z.record(z.string(), z.number()),
 });
 export type JobResult = z.infer<typeof result>;
 
-/** `code` is one of errors.ts; an unknown one becomes `internal_error`. */
+/** `code` is one of errors.ts; the gateway turns any other into `internal_error`. */
 export const failure = z.object({
   type: z.literal('error'),
-  /** A job, or the request id of `load`, `unload` or `probe`. */
+  /** The id of a job, or of a `load`, `unload` or `probe` request. */
   subject: z.string(),
   code: z.string(),
   message: z.string(),
   param: z.string().nullable(),
 });
-export type Failure = z.infer<typeof failure>;
 
 export const cancelled = z.object({ type: z.literal('cancelled'), job: z.string() });
 export const unloaded = z.object({
@@ -241,17 +237,17 @@ export const clusterNode = z.object({
   cpus: z.number(),
   gpus: z.number(),
   memory_bytes: z.number(),
-  /** Replicas that fit on it, and those that run there. */
+  /** How many replicas fit on it; `replicas` counts those that run there. */
   slots: z.number(),
   replicas: z.number(),
   models: z.array(z.string()),
 });
 export type ClusterNode = z.infer<typeof clusterNode>;
-/** From a worker that stands for a cluster: when it is connected, and whenever something of it changes. */
+/** From a worker on a cluster: sent when it has connected, and whenever something changes. */
 export const cluster = z.object({
   type: z.literal('cluster'),
   reachable: z.boolean(),
-  /** Why it is out of reach, as one sentence. */
+  /** Why it is unreachable, as one sentence. */
   reason: z.string().nullable(),
   nodes: z.array(clusterNode),
 });

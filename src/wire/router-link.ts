@@ -3,24 +3,22 @@ import { decodeWorkerMessage, encodeMessage, ProtocolError } from './codec.ts';
 import type { LinkListener, WorkerLink } from './link.ts';
 import type { Bootstrap, GatewayMessage } from './messages.ts';
 
-/** A worker's frame may be this large; a segment is a few KiB. */
+/** The largest frame that a worker may send; a segment is a few KiB. */
 const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 
 export interface RouterLink extends WorkerLink {
-  /** Where the worker connects, read back after binding. */
+  /** The address that the worker connects to, read back after binding. */
   readonly endpoint: string;
-  /** Keys for the worker where the endpoint is TCP. */
+  /** The worker's keys when the endpoint is TCP. */
   readonly curve: Bootstrap['curve'];
 }
 
 /**
- * Binds a ROUTER for one worker generation. `address` is an ipc path that nothing else uses, or `tcp` (Windows), which
- * is encrypted with fresh CURVE keys. Only frames of `identity` are heard.
- *
- * `mandatory` with `sendTimeout: 0` makes a send to a dead peer fail at once; without the time-out it hangs when no peer
- * ever connected. zeromq.js throws EBUSY on a second send, hence the chain.
+ * Binds a ROUTER socket for one worker generation and ignores frames from other identities. `address` is an unused ipc
+ * path, or `tcp` (Windows), which is encrypted with new CURVE keys.
  */
 export async function openRouterLink(address: string | 'tcp', identity: string): Promise<RouterLink> {
+  // `mandatory` makes a send to a dead worker fail. Without `sendTimeout: 0` it hangs when no worker ever connected.
   const socket = new Router({ mandatory: true, sendTimeout: 0, linger: 0, maxMessageSize: MAX_FRAME_BYTES });
   let curve: Bootstrap['curve'] = null;
   if (address === 'tcp') {
@@ -33,6 +31,7 @@ export async function openRouterLink(address: string | 'tcp', identity: string):
   const endpoint = socket.lastEndpoint;
   if (endpoint === null) throw new Error('the socket has no endpoint after bind');
 
+  // zeromq.js throws EBUSY on a second concurrent send, so sends are chained.
   let tail: Promise<unknown> = Promise.resolve();
   return {
     endpoint,
@@ -60,7 +59,7 @@ async function receive(socket: Router, identity: string, listener: LinkListener)
       listener.message(decodeWorkerMessage(frame));
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      listener.broken(error);
+      listener.protocolError(error);
     }
   }
 }

@@ -6,27 +6,27 @@ import { type Claim, hold, isOurs, isPrivate, look } from '../claims/claim.mjs';
 
 /** Longest ipc path in bytes: one less than `sun_path`. */
 const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103;
-/** Room for the name of a socket. */
+/** Longest name of a socket. */
 const SOCKET_NAME = 40;
-/** In the temporary directory, which is everybody's, the name says whose it is. */
+/** Marks asrpro's folders in the temporary directory, which all programs share. */
 const PREFIX = 'asrpro-';
 const NAME = /^[0-9a-f]{16}$/;
-/** Of earlier versions: pid and start time of the owner, which say nothing in another pid namespace. */
-const EARLIER_NAME = /^\d+-\d+-[0-9a-f]{12}$/;
+/** Names of earlier versions: pid and start time of the owner, which mean nothing in another pid namespace. */
+const OLD_NAME = /^\d+-\d+-[0-9a-f]{12}$/;
 const DAY_MS = 24 * 3600 * 1000;
-/** In a run directory: its owner's claim. */
+/** The claim of the owner, inside a run directory. */
 const CLAIM = '.alive';
 
-/** The private folder of one running gateway, claimed for as long as it lives (src/claims). */
+/** The private folder of one running gateway, which holds a claim on it (src/claims). */
 export interface RunDirectory {
   readonly path: string;
-  /** Uploads, one file each. */
+  /** Folder for uploads, one file each. */
   readonly spool: string;
-  /** Temporary files of the worker (TMPDIR). */
+  /** Folder for temporary files of the worker (TMPDIR). */
   readonly temporary: string;
-  /** Resolves when every other process can see that the owner lives. Until then nobody takes it for dead either. */
+  /** Resolves when the claim is held. Until then other processes do not treat the folder as abandoned either. */
   readonly claimed: Promise<void>;
-  /** A path for a socket that was never used before; `tcp` where ipc does not exist. */
+  /** The path for a new socket; `tcp` on Windows, which has no ipc. */
   socketAddress(name: string): string | 'tcp';
   remove(): void;
 }
@@ -43,7 +43,7 @@ export function createRunDirectory(runRoot: string): RunDirectory {
     claims.push(claim);
     return claim;
   };
-  // The path may be too long for a socket, and the disk may not be able to hold one.
+  // Sockets move to the temporary directory when the path is too long or the file system cannot hold sockets.
   let sockets = directory;
   const moveSockets = (): void => {
     sockets = path.join(os.tmpdir(), PREFIX + name);
@@ -74,7 +74,7 @@ export function createRunDirectory(runRoot: string): RunDirectory {
       if (process.platform === 'win32') return 'tcp';
       const address = path.join(sockets, socketName);
       if (Buffer.byteLength(address) > MAX_SOCKET_PATH) {
-        throw new Error(`the socket path has ${Buffer.byteLength(address)} bytes, ${MAX_SOCKET_PATH} is the limit`);
+        throw new Error(`the socket path has ${Buffer.byteLength(address)} bytes; the limit is ${MAX_SOCKET_PATH}`);
       }
       return address;
     },
@@ -85,14 +85,14 @@ export function createRunDirectory(runRoot: string): RunDirectory {
   };
 }
 
-/** Folders of gateways that are gone: ours, of our shape, and provably without an owner. Looks, and changes nothing. */
+/** Folders that crashed gateways of this user left, provably without a living owner. Changes nothing. */
 export async function staleRunDirectories(runRoot: string): Promise<string[]> {
   const stale: string[] = [];
   for (const [root, prefix] of [[runRoot, ''] as const, [os.tmpdir(), PREFIX] as const]) {
     for (const entry of entries(root)) {
       if (!entry.startsWith(prefix)) continue;
       const folder = path.join(root, entry);
-      // A disk like exFAT has no modes; ours are right in the temporary directory.
+      // File systems such as exFAT have no modes; the temporary directory has them.
       const ours = prefix === '' ? isOurs(folder) : isPrivate(folder);
       if (ours && (await isDead(folder, entry.slice(prefix.length)))) stale.push(folder);
     }
@@ -100,7 +100,7 @@ export async function staleRunDirectories(runRoot: string): Promise<string[]> {
   return stale;
 }
 
-/** Other gateways and commands that run now. */
+/** Counts the other gateways and commands that run now. */
 export async function livingRunDirectories(runRoot: string, own?: string): Promise<number> {
   const folders = entries(runRoot)
     .filter((name) => NAME.test(name))
@@ -109,10 +109,7 @@ export async function livingRunDirectories(runRoot: string, own?: string): Promi
   return states.filter((state) => state === 'held').length;
 }
 
-/**
- * Removes what crashed gateways left; those of living ones are not touched, and no start fails for what cannot be
- * removed. Returns how many were removed.
- */
+/** Removes the folders that crashed gateways left and returns their number. Skips those that cannot be removed. */
 export async function sweepRunDirectories(runRoot: string): Promise<number> {
   let removed = 0;
   for (const folder of await staleRunDirectories(runRoot)) {
@@ -129,12 +126,12 @@ export async function sweepRunDirectories(runRoot: string): Promise<number> {
 async function isDead(folder: string, name: string): Promise<boolean> {
   if (NAME.test(name)) {
     const state = await look(path.join(folder, CLAIM));
-    // One without a claim is just being made, or its maker was killed then.
+    // A folder without a claim is being created, or its creator was killed at that moment.
     return state === 'dead' || (state === 'none' && Date.now() - changed(folder) > DAY_MS);
   }
-  // Nobody who was there before the machine started is there now.
+  // An owner from before the last boot no longer runs.
   const started = Date.now() - os.uptime() * 1000;
-  return EARLIER_NAME.test(name) && changed(folder) < Math.min(started, Date.now() - DAY_MS);
+  return OLD_NAME.test(name) && changed(folder) < Math.min(started, Date.now() - DAY_MS);
 }
 
 function changed(folder: string): number {

@@ -1,7 +1,4 @@
-/**
- * A stream of values from one producer to one consumer, without loss: what was pushed before `fail` is still delivered.
- * (A ReadableStream drops its queue on error.)
- */
+/** A stream from one producer to one consumer. Unlike a ReadableStream, it delivers what was pushed before `fail`. */
 export interface Channel<T> extends AsyncIterable<T> {
   push(value: T): void;
   end(): void;

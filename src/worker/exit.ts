@@ -4,23 +4,21 @@ import { readFileSync } from 'node:fs';
 export interface ExitReport {
   code: number | null;
   signal: NodeJS.Signals | null;
-  /** Who ended it: this gateway, the process itself (a crash is its own doing), or somebody outside, such as the kernel. */
+  /** Who ended it: this gateway, the process itself (a crash), or another process or the kernel. */
   endedBy: 'us' | 'itself' | 'outside';
-  /** The system or the allocator had no memory left for it. */
+  /** The kernel killed it for memory, or its allocator failed. */
   outOfMemory: boolean;
-  /** The last lines it wrote, for the log and the error message. */
+  /** The last lines of its output, for the log and the error message. */
   lastWords: string;
 }
 
-/** Signals that come from another process; a process that crashes gets SIGSEGV, SIGABRT and their like. */
+/** Signals sent by other processes. A crash raises SIGSEGV, SIGABRT and the like. */
 const SENT_BY_OTHERS: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT']);
 
 /**
- * Judges an end where it is seen. Memory is blamed for no end that we brought about: after any kill for memory on this
- * machine each of our own kills used to be called `out_of_memory`.
- *
- * @param signalled whether we sent a signal to it.
- * @param killedForMemory whether the kernel's count of such kills has grown.
+ * An exit that the gateway caused is never `outOfMemory`: after any OOM kill on this machine, each of the gateway's own
+ * kills used to be reported as one. @param signalled whether the gateway sent a signal. @param killedForMemory whether
+ * the kernel's count of OOM kills has grown.
  */
 export function judgeExit(
   { code, signal, lastWords }: Pick<ExitReport, 'code' | 'signal' | 'lastWords'>,
@@ -31,11 +29,11 @@ export function judgeExit(
   const endedBy = signalled ? 'us' : outside ? 'outside' : 'itself';
   const outOfMemory =
     (endedBy === 'outside' && signal === 'SIGKILL' && killedForMemory()) ||
-    (endedBy === 'itself' && speaksOfMemory(lastWords));
+    (endedBy === 'itself' && reportsAllocationFailure(lastWords));
   return { code, signal, endedBy, outOfMemory, lastWords };
 }
 
-/** The end of a worker in words, as the middle of a sentence: "was ended by SIGKILL". */
+/** Describes an exit as a verb phrase: "was ended by SIGKILL". */
 export function describeExit(exit: ExitReport): string {
   if (exit.outOfMemory) return 'ran out of memory';
   if (exit.signal !== null) return `was ended by ${exit.signal}`;
@@ -43,16 +41,13 @@ export function describeExit(exit: ExitReport): string {
   return `ended with exit code ${exit.code}`;
 }
 
-/** The processes that the kernel has killed for memory, on the machine and in the control group (Linux; 0 elsewhere). */
+/** OOM kills by the kernel, on the machine and in the control group (Linux; 0 elsewhere). */
 export function oomKills(): number {
   return count('/proc/vmstat') + count('/sys/fs/cgroup/memory.events');
 }
 
-/**
- * The last line of what a process wrote, fit for an answer: no folder of this machine, nothing that looks like a key,
- * not long. Empty where it wrote nothing.
- */
-export function publicWords(lastWords: string): string {
+/** The last line of a process's output for an API error: without folders and likely keys, at most 200 characters. */
+export function publicLastLine(lastWords: string): string {
   const line = lastWords.trim().split('\n').at(-1)!.trim();
   const harmless = line
     .replaceAll(/(['"])(?:[A-Za-z]:)?[\\/][^'"]*[\\/]([^'"\\/]+)\1/g, '$1$2$1')
@@ -61,8 +56,8 @@ export function publicWords(lastWords: string): string {
   return harmless.length > 200 ? `${harmless.slice(0, 200)}…` : harmless;
 }
 
-/** Whether the last words are those of an allocator that gave up. */
-function speaksOfMemory(lastWords: string): boolean {
+/** Whether the output ends with the error of an allocator. */
+function reportsAllocationFailure(lastWords: string): boolean {
   return /MemoryError|std::bad_alloc|[Cc]annot allocate memory|CUDA out of memory|CUDA failed with error out of memory/.test(
     lastWords,
   );

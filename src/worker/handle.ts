@@ -3,21 +3,21 @@ import type { WorkerLink } from '../wire/link.ts';
 import type { ExitReport } from './exit.ts';
 import type { Footprint } from './memory.ts';
 
-/** A started process and the wire to it, before it has said a word. The mock is one without a process. */
+/** A started worker process and the link to it. The mock has no process. */
 export interface WorkerHandle {
   readonly pid: number | null;
   readonly link: WorkerLink;
-  /** What its `hello` must carry. */
+  /** The token that its `hello` must carry. */
   readonly token: string;
-  /** Settles at the exit of the process, not at the end of its pipes: a grandchild may hold those. */
+  /** Settles when the process exits, not when its pipes close: a grandchild may keep those open. */
   readonly exited: Promise<ExitReport>;
-  /** To the whole process group. Does nothing once the exit was seen: the number may belong to somebody else by then. */
+  /** Signals the process group. Does nothing after the exit, when the group's id may belong to another process. */
   signal(signal: 'SIGTERM' | 'SIGKILL'): void;
-  /** It was killed and does not end: it keeps this process from nothing any more. */
+  /** Releases a killed process that does not exit, so that it does not keep the gateway from exiting. */
   abandon(): void;
-  /** Memory that comes back with its end, in bytes; null when unknown. Cheap enough for every `/health`. */
+  /** Memory that its exit frees, in bytes; null: unknown. Cheap enough for every `/health`. */
   memoryBytes(): number | null;
-  /** What it holds now, with all that it started. */
+  /** The memory that it and its child processes hold now. */
   footprint(): Footprint;
 }
 

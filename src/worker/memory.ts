@@ -3,17 +3,17 @@ import { totalmem } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { cardOf } from './card-order.ts';
 
-/** Memory that a worker held at one moment, with everything that it had started. */
+/** Memory that a worker and its child processes held at one moment. */
 export interface Footprint {
-  /** Bytes that come back with the end; null where the system does not tell. */
+  /** Bytes that their exit frees; null on systems without /proc. */
   readonly bytes: number | null;
-  /** How many of the bytes are still held by processes of then. Waits a moment for those that are just ending. */
+  /** How many bytes those processes still hold. Waits up to a second for processes that are exiting. */
   remaining(): Promise<number>;
 }
 
-/** How long processes that were killed together with the worker may take to be gone, in milliseconds. */
-const GONE_MS = 1000;
-const LOOK_MS = 10;
+/** How long processes that were killed with the worker may take to exit, in milliseconds. */
+const EXIT_MS = 1000;
+const POLL_MS = 10;
 
 /** @param pid leader of a process group. */
 export function footprintOf(pid: number): Footprint {
@@ -23,27 +23,27 @@ export function footprintOf(pid: number): Footprint {
   return {
     bytes,
     async remaining() {
-      for (let waited = 0; held() > 0 && waited < GONE_MS; waited += LOOK_MS) await pause(LOOK_MS);
+      for (let waited = 0; held() > 0 && waited < EXIT_MS; waited += POLL_MS) await pause(POLL_MS);
       return held();
     },
   };
 }
 
 /**
- * Memory that comes back with the end of a process, in bytes; null without /proc or when it is gone. Not its resident
- * size: a third of that is pages of libraries, which the system counts as available anyway.
+ * Memory that the exit of a process frees, in bytes; null without /proc or when it has exited. Less than its resident
+ * size, of which a third is pages of libraries that the system counts as available anyway.
  */
 export function ownBytes(pid: number): number | null {
   const status = read(`/proc/${pid}/status`);
   if (status === null) return null;
-  // Not every emulation of Linux (gVisor) tells the kinds of pages apart.
+  // gVisor, which emulates Linux, has no RssAnon.
   return (kibibytes(status, 'RssAnon') || kibibytes(status, 'VmRSS')) + kibibytes(status, 'VmSwap');
 }
 
 /**
- * Memory that the machine can still give, in bytes; null where it does not tell (all but Linux). `MemAvailable` leaves out
- * the free pages on the lists of single CPUs, where the kernel (since 6.7) keeps most of what an ended process held for
- * some seconds: of 215 MB, `MemAvailable` grew by anything from 0 to 215 MB, and by 215 MB with those lists.
+ * Memory available to programs, in bytes; null on systems other than Linux. `MemAvailable` leaves out the free pages on
+ * the per-CPU lists, where the kernel (since 6.7) keeps most of an exited process's memory for some seconds: after an
+ * exit that freed 215 MB, `MemAvailable` grew by 0 to 215 MB, and together with those lists by 215 MB.
  */
 export function availableBytes(): number | null {
   const memory = read('/proc/meminfo');
@@ -54,8 +54,8 @@ export function availableBytes(): number | null {
 }
 
 /**
- * Free memory of an NVIDIA GPU in bytes; null for other devices or when the driver's tool does not answer within 5 s
- * (it can hang without persistence mode).
+ * Free memory of an NVIDIA GPU in bytes; null for other devices, or when nvidia-smi does not answer within 5 s (it can
+ * hang without persistence mode).
  */
 export async function gpuFreeBytes(device: string | null): Promise<number | null> {
   if (device === null || !device.startsWith('cuda')) return null;
@@ -69,13 +69,13 @@ export async function gpuFreeBytes(device: string | null): Promise<number | null
   return failed || Number.isNaN(mib) ? null : mib * 1024 * 1024;
 }
 
-/** As `ownBytes`, without the pages that it shares with a process that it was forked from; takes milliseconds a gigabyte. */
+/** Like `ownBytes`, without pages shared with the process it was forked from. Takes milliseconds per gigabyte. */
 function privateBytes(pid: number): number {
   const rollup = read(`/proc/${pid}/smaps_rollup`) ?? '';
   return kibibytes(rollup, 'Private_Dirty') + kibibytes(rollup, 'Swap');
 }
 
-/** Of the processor: the kernel counts in pages. */
+/** The page size, in which the kernel counts. */
 function pageBytes(): number {
   const vector = readFileSync('/proc/self/auxv');
   const AT_PAGESZ = 6n;
@@ -92,7 +92,7 @@ interface Member {
   started: string;
 }
 
-/** The group's processes, and descendants that have left it. Empty without /proc. */
+/** The processes of the group and all their descendants, also those that left the group. Empty without /proc. */
 function familyOf(leader: number): Member[] {
   const all = processes();
   const family = all.filter(({ pid, group }) => pid === leader || group === leader);
@@ -114,17 +114,17 @@ function processes(): Member[] {
   }
 }
 
-/** null for one that is gone, or dead and only not yet waited for. */
+/** null for an exited process or a zombie. */
 function memberOf(pid: number): Member | null {
   const stat = read(`/proc/${pid}/stat`);
   if (stat === null) return null;
-  // The program's name, in brackets, may hold anything. Fields 3, 4, 5 and 22 of proc_pid_stat(5).
+  // The program's name, in brackets, may contain any character. Fields 3, 4, 5 and 22 of proc_pid_stat(5).
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   if (fields[0] === 'Z') return null;
   return { pid, parent: Number(fields[1]), group: Number(fields[2]), started: fields[19]! };
 }
 
-/** The number of kB behind a name, in bytes; 0 where there is none. */
+/** The value in kB after a name, converted to bytes; 0 when the name is missing. */
 function kibibytes(text: string, name: string): number {
   return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0) * 1024;
 }

@@ -2,23 +2,22 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Log } from '../log.ts';
 
-/** As much of the output as an error message can use. */
+/** Enough for an error message. */
 const KEPT_BYTES = 8 * 1024;
 
-/** What a child writes, drained from the start so that it never blocks, with the end kept. */
 export interface Output {
-  /** The last 8 KiB, plain text. */
+  /** The last 8 KiB as plain text. */
   lastWords(): string;
 }
 
 /**
- * Reads a worker's stdout and stderr. Lines of JSON with a `level` are its own log and go to ours at that level; all
- * other lines are noise of the engine and go to `debug`.
+ * Reads a worker's stdout and stderr from the start, so that a full pipe never blocks it. JSON lines with a `level` are
+ * the worker's log and are logged at that level; all other lines come from the engine and are logged at `debug`.
  */
 export function drainOutput(streams: readonly Readable[], log: Log): Output {
   let kept = '';
   for (const stream of streams) {
-    // A broken pipe belongs to the exit, which is reported on its own.
+    // A broken pipe means that the worker exited, which is reported separately.
     stream.on('error', () => undefined);
     createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
       const record = parseRecord(line);

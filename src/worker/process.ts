@@ -5,101 +5,65 @@ import type { Log } from '../log.ts';
 import { type Bootstrap, PROTOCOL } from '../wire/messages.ts';
 import type { RunDirectory } from '../wire/run-directory.ts';
 import { type ExitReport, judgeExit, oomKills } from './exit.ts';
-import type { StartWorker, WorkerHandle } from './handle.ts';
+import type { StartWorker } from './handle.ts';
 import { footprintOf, ownBytes } from './memory.ts';
 import { drainOutput } from './output.ts';
 
 export interface ProcessOptions {
   log: Log;
   run: RunDirectory;
-  /** The program for the models of an engine. Throws `engine_not_installed`. */
+  /** The command that starts a worker for the models of an engine. Throws `engine_not_installed`. */
   command(engine: ModelEngine): Promise<WorkerCommand>;
 }
 
 export interface WorkerCommand {
   file: string;
   args: readonly string[];
-  /** All that it sees. */
+  /** The complete environment. */
   env: NodeJS.ProcessEnv;
-  /** What the worker is started as; absent: the engine of the models. */
+  /** The engine that the worker starts as; absent: the engine of the models. */
   engine?: WorkerEngine;
 }
 
-/** Streams that a grandchild still holds are let go so long after the exit, in milliseconds. */
+/** How long after the exit the streams stay open, which a grandchild may hold, in milliseconds. */
 const STREAM_GRACE_MS = 1000;
 
-/** Starts worker processes, each in a process group of its own, so that Ctrl-C does not reach them and a kill reaches all. */
+type Execa = typeof import('execa').execa;
+
+/** Starts worker processes and opens the link to each. */
 export function createProcessStarter({ log, run, command }: ProcessOptions): StartWorker {
   return async (engine, generation) => {
-    const { file, args, env, engine: startedAs = engine } = await command(engine);
-    // Not before a worker is wanted: a gateway without a model starts in half the time and memory.
+    const program = await command(engine);
+    // Imported here, because a gateway without a loaded model starts in half the time and memory.
     const [{ execa }, { openRouterLink }] = await Promise.all([import('execa'), import('../wire/router-link.ts')]);
     const token = randomBytes(16).toString('hex');
     const identity = `worker-${generation}-${randomBytes(4).toString('hex')}`;
     const link = await openRouterLink(run.socketAddress(`${identity}.sock`), identity);
-    const child = execa(file, args, {
-      cwd: run.path,
-      env: { ...env, TMPDIR: run.temporary },
-      extendEnv: false,
-      detached: true,
-      cleanup: false,
-      buffer: false,
-      reject: false,
-      stdin: 'pipe',
-      stdout: 'pipe',
-      stderr: 'pipe',
-    });
-    // Where it could not be spawned, `exit` never comes; execa's result does.
-    const failedToSpawn = child.then((result) => (child.pid === undefined ? result : null));
+    const child = spawn(execa, program, run);
     child.stdin.on('error', () => undefined);
     const output = drainOutput([child.stdout, child.stderr], log.child({ worker: generation }));
+    const { pid } = child;
+    if (pid === undefined) {
+      link.close();
+      // `exit` is not emitted when the spawn failed; execa's promise has the reason.
+      throw notStarted(await child);
+    }
 
-    let signalled = false;
-    let gone = false;
-    /** Compared around what it is told to do, not since its start days ago. */
-    let killsBefore = oomKills();
-
-    const killGroup = (signal: NodeJS.Signals): void => {
-      if (child.pid === undefined) return;
-      if (process.platform === 'win32') {
-        void execa('taskkill', ['/pid', String(child.pid), '/T', '/F'], { reject: false });
-        return;
-      }
-      try {
-        process.kill(-child.pid, signal);
-      } catch {
-        // The group is gone: what was wanted.
-      }
-    };
-    const atExit = (): void => killGroup('SIGKILL');
-    process.once('exit', atExit);
-    const letGo = (): void => {
+    const group = processGroup(execa, pid);
+    const release = (): void => {
       link.close();
       for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
     };
-
+    /** Counted since the last message and not since the start, which may be days ago. */
+    let killsBefore = oomKills();
     const exited = new Promise<ExitReport>((resolve) => {
       child.once('exit', (code, signal) => {
-        process.removeListener('exit', atExit);
-        // Grandchildren must not outlive the worker. Never again after this: the number is free for others.
-        killGroup('SIGKILL');
-        gone = true;
-        link.close();
-        setTimeout(letGo, STREAM_GRACE_MS).unref();
+        group.end();
+        setTimeout(release, STREAM_GRACE_MS).unref();
         const facts = { code, signal, lastWords: output.lastWords() };
-        resolve(judgeExit(facts, signalled, () => oomKills() > killsBefore));
+        resolve(judgeExit(facts, group.wasSignalled(), () => oomKills() > killsBefore));
       });
     });
-
-    if (child.pid === undefined) {
-      process.removeListener('exit', atExit);
-      link.close();
-      const result = await failedToSpawn;
-      throw new AsrproError('worker_start_failed', 'The worker program could not be started.', {
-        hint: 'Install the engine again with `asrpro setup --reinstall`.',
-        cause: result,
-      });
-    }
 
     const bootstrap: Bootstrap = {
       protocol: PROTOCOL,
@@ -107,15 +71,14 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
       token,
       generation,
       identity,
-      engine: startedAs,
+      engine: program.engine ?? engine,
       log_level: log.level,
       parent_pid: process.pid,
       curve: link.curve,
     };
     child.stdin.write(`${JSON.stringify(bootstrap)}\n`);
 
-    const { pid } = child;
-    const handle: WorkerHandle = {
+    return {
       pid,
       token,
       exited,
@@ -126,18 +89,70 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
           return link.send(message);
         },
       },
-      signal(signal) {
-        if (gone) return;
-        signalled = true;
-        killGroup(signal);
-      },
+      signal: group.signal,
       abandon() {
         child.unref();
-        letGo();
+        release();
       },
-      memoryBytes: () => (gone ? null : ownBytes(pid)),
+      memoryBytes: () => (group.hasEnded() ? null : ownBytes(pid)),
       footprint: () => footprintOf(pid),
     };
-    return handle;
+  };
+}
+
+/** Detached, so that the worker leads a process group: Ctrl-C does not reach it, and a kill reaches its children. */
+function spawn(execa: Execa, { file, args, env }: WorkerCommand, run: RunDirectory) {
+  return execa(file, args, {
+    cwd: run.path,
+    env: { ...env, TMPDIR: run.temporary },
+    extendEnv: false,
+    detached: true,
+    cleanup: false,
+    buffer: false,
+    reject: false,
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+}
+
+function notStarted(cause: unknown): AsrproError {
+  return new AsrproError('worker_start_failed', 'The worker program could not be started.', {
+    hint: 'Install the engine again with `asrpro setup --reinstall`.',
+    cause,
+  });
+}
+
+/** The worker and everything it started. It is killed when the gateway exits. */
+function processGroup(execa: Execa, pid: number) {
+  let signalled = false;
+  let ended = false;
+  const kill = (signal: NodeJS.Signals): void => {
+    if (process.platform === 'win32') {
+      void execa('taskkill', ['/pid', String(pid), '/T', '/F'], { reject: false });
+      return;
+    }
+    try {
+      process.kill(-pid, signal);
+    } catch {
+      // No process of the group is left.
+    }
+  };
+  const killAtExit = (): void => kill('SIGKILL');
+  process.once('exit', killAtExit);
+  return {
+    signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+      if (ended) return;
+      signalled = true;
+      kill(signal);
+    },
+    /** The worker has exited: kills its children. Sends no signal later, when the id may belong to another group. */
+    end(): void {
+      process.removeListener('exit', killAtExit);
+      kill('SIGKILL');
+      ended = true;
+    },
+    wasSignalled: () => signalled,
+    hasEnded: () => ended,
   };
 }

@@ -1,8 +1,8 @@
-/** Calls back once when nobody has touched it for so long. */
+/** Calls back once when nothing has reset it in time. */
 export interface Watchdog {
-  /** A sign of life: from now, so many seconds of silence are allowed. No effect once a limit is set. */
+  /** Restarts the timeout with this many seconds. Does nothing after `limit`. */
   touch(seconds: number): void;
-  /** From now, so many seconds in all, whatever happens, and then `onLimit` instead. */
+  /** Replaces the timeout by a final one that `touch` cannot extend; it calls `onLimit`. */
   limit(seconds: number, onLimit: () => void): void;
   stop(): void;
 }

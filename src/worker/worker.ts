@@ -1,5 +1,5 @@
 import type { ModelEngine } from '../engine-table.ts';
-import { AsrproError, type ErrorCode, errorKinds } from '../errors.ts';
+import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
   type ClusterReport,
@@ -7,23 +7,26 @@ import {
   type Loaded,
   type LoadMessage,
   PROTOCOL,
+  type ProbedDevice,
   type TranscribeMessage,
   type WorkerMessage,
 } from '../wire/messages.ts';
 import { type Channel, createChannel } from './channel.ts';
-import { describeExit, type ExitReport, publicWords } from './exit.ts';
+import { describeExit, type ExitReport } from './exit.ts';
 import type { WorkerHandle } from './handle.ts';
-import { climb, type Ladder, politeLadder, type Rung, shortLadder } from './kill-ladder.ts';
+import { askFirst, type Escalation, escalate, type KillStep, killAtOnce } from './kill-escalation.ts';
 import type { Footprint } from './memory.ts';
 import { createWatchdog, type Watchdog } from './watchdog.ts';
+import { within } from './within.ts';
+import { type CrashCode, clusterUnreachable, engineError, exitError, unresponsive } from './worker-errors.ts';
 
-/** A head that is started anew is there after so many seconds at the earliest. */
-const CLUSTER_RETRY_SECONDS = 5;
+/** How long the last message of a process may arrive after its exit was seen, in seconds. */
+const LAST_MESSAGE_SECONDS = 0.5;
 
-export type WorkerState = 'starting' | 'ready' | 'stopping' | 'stopped' | 'crashed';
+type WorkerState = 'starting' | 'ready' | 'stopping' | 'stopped' | 'crashed';
 
-/** Every change of state that there is; anything else is a defect and throws. */
-const transitions: Record<WorkerState, readonly WorkerState[]> = {
+/** Every allowed change of state; any other is a bug and throws. */
+export const transitions: Record<WorkerState, readonly WorkerState[]> = {
   starting: ['ready', 'stopping', 'crashed'],
   ready: ['stopping', 'crashed'],
   stopping: ['stopped'],
@@ -34,40 +37,36 @@ const transitions: Record<WorkerState, readonly WorkerState[]> = {
 /** Messages of one job, from `started` to its `result`. */
 export type JobMessage = Extract<WorkerMessage, { type: 'started' | 'segment' | 'result' }>;
 
-export interface WorkerJob extends AsyncIterable<JobMessage> {
-  /** Asks the engine to stop; the iteration ends with `cancelled`. Ends the worker when it does not obey in time. */
+/** One run of a job on this worker. Errors come out of the iteration. */
+export interface JobRun extends AsyncIterable<JobMessage> {
+  /** Asks the engine to stop. The iteration then ends with `cancelled`, or the owner hears `ignoredCancel`. */
   cancel(): void;
 }
 
-export interface StopReport {
-  /** null: it was killed and is still there. */
-  exit: ExitReport | null;
-  rung: Rung;
-  seconds: number;
-}
+/** How a worker was ended. `exit` is null when it was killed but the process still exists. */
+type StopReport = { exit: ExitReport | null; step: KillStep };
 
 /**
- * What its owner hears at once, before anybody who waits for an answer of it. The worker never ends itself: that is the
- * owner's to decide.
+ * Reported to the owner before anything that waits for the worker is rejected. The worker never ends itself: the owner
+ * decides that.
  */
 export interface WorkerEvents {
-  /** It is not one of ours, or talks nonsense; what was in hand has failed. */
-  broken(error: AsrproError): void;
-  /** A job was cancelled and does not stop. */
-  deaf(job: string): void;
-  /** A job gave no sign of life for too long; it has failed, and the engine is still in it. */
+  /** It is not the process that was started, or broke the protocol. Everything that waited for it has failed. */
+  unusable(error: AsrproError): void;
+  /** A job was cancelled but does not stop. */
+  ignoredCancel(job: string): void;
+  /** A job made no progress for too long. It has failed, but the engine still works on it. */
   hung(job: string): void;
-  /** What it says of the cluster that it works on. */
   cluster(report: ClusterReport): void;
-  /** @param error what those in hand get. */
+  /** @param error what everything that waits for the worker is rejected with. */
   exited(exit: ExitReport, error: AsrproError): void;
 }
 
-/** Longest silence in seconds before the engine counts as hung. */
-export interface Patience {
+/** How many seconds the gateway waits before it treats the engine as hung. */
+export interface Timeouts {
   hello: number;
   load: number;
-  /** For a job over so much audio; null until its length is known. */
+  /** Between two messages of a job. @param audioSeconds null until the length is known. */
   job(audioSeconds: number | null): number;
   /** From a cancel to its acknowledgement. */
   cancel: number;
@@ -75,51 +74,54 @@ export interface Patience {
   kill: number;
 }
 
+/** A job or a request that waits for messages of the worker. */
 interface Pending {
   receive(message: WorkerMessage): void;
   fail(error: AsrproError): void;
 }
 
 /**
- * One worker generation: a process, the wire to it, and what is in hand there. It never comes back: after `stopped` or
- * `crashed` its owner starts another. Its own methods are the only writers of its state.
+ * One worker generation: a process, the link to it, and the jobs and requests in progress. After `stopped` or `crashed`
+ * it is never used again; its owner starts a new one. Only its own methods change its state.
  */
 export class Worker {
   readonly generation: number;
   readonly engine: ModelEngine;
   readonly exited: Promise<ExitReport>;
   readonly #handle: WorkerHandle;
-  readonly #patience: Patience;
+  readonly #timeouts: Timeouts;
   readonly #log: Log;
   readonly #events: Partial<WorkerEvents>;
   readonly #pending = new Map<string, Pending>();
+  readonly #hello = Promise.withResolvers<void>();
+  readonly #unloaded = Promise.withResolvers<{ before: number; after: number }>();
   #state: WorkerState = 'starting';
-  #settleHello: { resolve(): void; reject(error: AsrproError): void } | null = null;
   #stop: Promise<StopReport> | null = null;
   #requests = 0;
   #device = 'cpu';
   #onCluster = false;
-  /** Why the cluster that it works on is out of reach, by its last word; null: it is not, or there is none. */
-  #cutOff: string | null = null;
-  #unloaded: { before: number; after: number } | null = null;
+  /** Why its cluster is unreachable; null: it is reachable, or the worker has none. */
+  #clusterError: string | null = null;
 
   constructor(
     handle: WorkerHandle,
     engine: ModelEngine,
     generation: number,
-    patience: Patience,
+    timeouts: Timeouts,
     log: Log,
     events: Partial<WorkerEvents> = {},
   ) {
     this.#handle = handle;
     this.engine = engine;
     this.generation = generation;
-    this.#patience = patience;
+    this.#timeouts = timeouts;
     this.#log = log.child({ worker: generation });
     this.#events = events;
+    // It may fail before `hello` is called.
+    this.#hello.promise.catch(() => undefined);
     handle.link.listen({
       message: (message) => this.#receive(message),
-      broken: (error) => this.#break('broke the protocol', { err: error }),
+      protocolError: (error) => this.#becomeUnusable('broke the protocol', { err: error }),
     });
     this.exited = handle.exited.then((exit) => this.#onExit(exit));
   }
@@ -127,13 +129,16 @@ export class Worker {
   get state(): WorkerState {
     return this.#state;
   }
+  get hasExited(): boolean {
+    return this.#state === 'stopped' || this.#state === 'crashed';
+  }
   get pid(): number | null {
     return this.#handle.pid;
   }
   get memoryBytes(): number | null {
     return this.#handle.memoryBytes();
   }
-  /** The device that the model was asked to be put on. */
+  /** The device requested for the model. */
   get device(): string {
     return this.#device;
   }
@@ -141,49 +146,50 @@ export class Worker {
   footprint(): Footprint {
     return this.#handle.footprint();
   }
-  /** Memory with that of its replicas on other machines, by its last word; null: it has no replicas, or said nothing. */
-  get unloaded(): { before: number; after: number } | null {
-    return this.#onCluster ? this.#unloaded : null;
+
+  /**
+   * After the exit: memory before and after the unload, with replicas on other machines. null: it has no replicas, or did
+   * not report their memory. On a busy machine the exit of the process is seen before its last message.
+   */
+  async unloaded(): Promise<{ before: number; after: number } | null> {
+    return this.#onCluster ? await within(this.#unloaded.promise, LAST_MESSAGE_SECONDS) : null;
   }
 
-  /** Resolves when the process has said who it is. Throws `worker_start_failed`, with its last words where it ended. */
+  /** Resolves when the process has identified itself. Throws `worker_start_failed` with the last line of its output. */
   async hello(): Promise<void> {
-    const seconds = this.#patience.hello;
-    const watchdog = createWatchdog(seconds, () => this.#break(`was not ready within ${seconds} s`));
-    await new Promise<void>((resolve, reject) => {
-      this.#settleHello = { resolve, reject };
-    }).finally(() => watchdog.stop());
+    const seconds = this.#timeouts.hello;
+    const watchdog = createWatchdog(seconds, () => this.#becomeUnusable(`was not ready within ${seconds} s`));
+    await this.#hello.promise.finally(() => watchdog.stop());
   }
 
-  /** Loads and warms up. Throws what the engine says (`model_broken` …) or `worker_crashed`. */
+  /** Loads the model and warms it up. Throws the engine's error (`model_broken` …) or `worker_crashed`. */
   async load(message: Omit<LoadMessage, 'type' | 'request'>): Promise<Loaded> {
     this.#device = message.device;
-    return (await this.#ask({ type: 'load', ...message }, 'loaded', this.#patience.load)) as Loaded;
+    return await this.#ask({ type: 'load', ...message }, 'loaded', this.#timeouts.load);
   }
 
   /** Tests devices with a real inference. */
-  async probe(devices: string[]): Promise<Extract<WorkerMessage, { type: 'devices' }>['devices']> {
-    const answer = await this.#ask({ type: 'probe', devices }, 'devices', this.#patience.load);
-    return (answer as Extract<WorkerMessage, { type: 'devices' }>).devices;
+  async probe(devices: string[]): Promise<ProbedDevice[]> {
+    return (await this.#ask({ type: 'probe', devices }, 'devices', this.#timeouts.load)).devices;
   }
 
-  /** Starts a job. Errors come out of the iteration. */
-  transcribe(message: Omit<TranscribeMessage, 'type'>): WorkerJob {
+  transcribe(message: Omit<TranscribeMessage, 'type'>): JobRun {
+    const { job } = message;
     const channel = createChannel<JobMessage>();
     let duration: number | null = null;
-    const watchdog = createWatchdog(this.#patience.job(null), () => {
-      this.#events.hung?.(message.job);
-      this.#hung(message.job);
+    const watchdog = createWatchdog(this.#timeouts.job(null), () => {
+      this.#events.hung?.(job);
+      this.#failUnresponsive(job);
     });
     const finish = (end: () => void): void => {
       watchdog.stop();
-      this.#pending.delete(message.job);
+      this.#pending.delete(job);
       end();
     };
-    this.#pending.set(message.job, {
+    this.#pending.set(job, {
       receive: (answer) => {
         if (answer.type === 'started') duration = answer.duration;
-        watchdog.touch(this.#patience.job(duration));
+        watchdog.touch(this.#timeouts.job(duration));
         receiveJob(answer, channel, finish);
       },
       fail: (error) => finish(() => channel.fail(error)),
@@ -191,53 +197,50 @@ export class Worker {
     this.#send({ type: 'transcribe', ...message });
     return {
       [Symbol.asyncIterator]: () => channel[Symbol.asyncIterator](),
-      cancel: () => this.#cancel(message.job, watchdog),
+      cancel: () => this.#cancel(job, watchdog),
     };
   }
 
   /**
-   * Asks the process to end, for `graceSeconds` each way, or kills it, and waits for its exit, though not for ever. Several
-   * callers share one stop; a later kill does not keep the pace of a politer one.
+   * Asks the process to exit and escalates, with `graceSeconds` for each polite step, or kills it at once. All callers
+   * share one stop; a later kill takes effect at once. Resolves even when the process does not exit.
    */
   stop(how: 'kill' | { graceSeconds: number }): Promise<StopReport> {
-    const { kill } = this.#patience;
+    const { kill } = this.#timeouts;
     if (this.#stop !== null && how === 'kill') this.#handle.signal('SIGKILL');
-    this.#stop ??= this.climb(how === 'kill' ? shortLadder(kill) : politeLadder(how.graceSeconds, kill));
+    this.#stop ??= this.escalate(how === 'kill' ? killAtOnce(kill) : askFirst(how.graceSeconds, kill));
     return this.#stop;
   }
 
-  /** Ends the process rung by rung. */
-  async climb(ladder: Ladder): Promise<StopReport> {
-    const begin = performance.now();
+  async escalate(escalation: Escalation): Promise<StopReport> {
     if (this.#state === 'starting' || this.#state === 'ready') this.#become('stopping');
-    const { exit, rung } = await climb(this.#state === 'stopping' ? ladder : shortLadder(this.#patience.kill), {
+    const report = await escalate(this.#state === 'stopping' ? escalation : killAtOnce(this.#timeouts.kill), {
       exited: this.exited,
       ask: () => this.#handle.link.send({ type: 'unload', request: this.#nextRequest() }),
       signal: (signal) => this.#handle.signal(signal),
     });
-    if (exit === null) this.#handle.abandon();
-    return { exit, rung, seconds: (performance.now() - begin) / 1000 };
+    if (report.exit === null) this.#handle.abandon();
+    return report;
   }
 
-  async #ask(
+  async #ask<T extends 'loaded' | 'devices'>(
     message: ({ type: 'load' } & Omit<LoadMessage, 'type' | 'request'>) | { type: 'probe'; devices: string[] },
-    answer: WorkerMessage['type'],
+    answer: T,
     silenceSeconds: number,
-  ): Promise<WorkerMessage> {
+  ): Promise<Extract<WorkerMessage, { type: T }>> {
     const request = this.#nextRequest();
-    const watchdog = createWatchdog(silenceSeconds, () => this.#hung(request));
-    const answered = new Promise<WorkerMessage>((resolve, reject) => {
-      this.#pending.set(request, {
-        receive: (received) => {
-          watchdog.touch(silenceSeconds);
-          if (received.type === answer) resolve(received);
-          else if (received.type === 'error') reject(engineError(received));
-        },
-        fail: reject,
-      });
+    const watchdog = createWatchdog(silenceSeconds, () => this.#failUnresponsive(request));
+    const { promise, resolve, reject } = Promise.withResolvers<Extract<WorkerMessage, { type: T }>>();
+    this.#pending.set(request, {
+      receive: (received) => {
+        watchdog.touch(silenceSeconds);
+        if (received.type === answer) resolve(received as Extract<WorkerMessage, { type: T }>);
+        else if (received.type === 'error') reject(engineError(received));
+      },
+      fail: reject,
     });
     this.#send({ ...message, request } as GatewayMessage);
-    return answered.finally(() => {
+    return promise.finally(() => {
       watchdog.stop();
       this.#pending.delete(request);
     });
@@ -245,67 +248,54 @@ export class Worker {
 
   #cancel(job: string, watchdog: Watchdog): void {
     if (!this.#pending.has(job)) return;
-    watchdog.limit(this.#patience.cancel, () => {
+    watchdog.limit(this.#timeouts.cancel, () => {
       this.#log.info({ job }, 'the engine did not stop in time');
-      this.#events.deaf?.(job);
+      this.#events.ignoredCancel?.(job);
     });
     this.#send({ type: 'cancel', job });
   }
 
-  /** The silence was too long: the engine hangs, and only the end of the process ends that. */
-  #hung(subject: string): void {
-    this.#log.error({ subject }, 'the engine gave no sign of life');
-    const error = new AsrproError('worker_unresponsive', 'The engine made no progress in time and was ended.', {
-      hint: 'Try a smaller model, or split the file.',
-    });
-    this.#pending.get(subject)?.fail(error);
+  /** Fails a job or request. The engine still works on it; only the end of the process ends that. */
+  #failUnresponsive(subject: string): void {
+    this.#log.error({ subject }, 'the engine made no progress in time');
+    this.#pending.get(subject)?.fail(unresponsive());
   }
 
-  /** @param what it did, as the middle of a sentence. */
-  #break(what: string, details: object = {}): void {
+  /** @param what it did, as a verb phrase. */
+  #becomeUnusable(what: string, details: object = {}): void {
     this.#log.error(details, `the worker ${what}`);
     const error = new AsrproError(this.#crashCode(), `The worker process ${what}.`);
-    this.#events.broken?.(error);
-    this.#fail(error);
+    this.#events.unusable?.(error);
+    this.#failAll(error);
   }
 
-  #fail(error: AsrproError): void {
-    this.#settleHello?.reject(error);
+  #failAll(error: AsrproError): void {
+    this.#hello.reject(error);
     for (const pending of [...this.#pending.values()]) pending.fail(error);
   }
 
-  #crashCode(): 'worker_start_failed' | 'worker_crashed' {
+  #crashCode(): CrashCode {
     return this.#state === 'starting' ? 'worker_start_failed' : 'worker_crashed';
   }
 
   #send(message: GatewayMessage): void {
-    // A failed send means that the process is going; its exit rejects everything in hand with the reason.
+    // A send fails when the process is exiting; its exit rejects everything that waits, with the reason.
     this.#handle.link.send(message).catch((error: unknown) => this.#log.debug({ err: error }, 'message not delivered'));
   }
 
   #receive(message: WorkerMessage): void {
-    if (message.type === 'hello') {
-      // It was told to end before it had spoken.
-      if (this.#state === 'stopping') return;
-      if (message.token !== this.#handle.token || message.protocol !== PROTOCOL || this.#state !== 'starting') {
-        this.#break('speaks another protocol, or is not ours', { protocol: message.protocol });
-        return;
+    if (this.hasExited && message.type !== 'unloaded') return;
+    switch (message.type) {
+      case 'hello':
+        return this.#receiveHello(message);
+      case 'cluster': {
+        const { type: _, ...report } = message;
+        this.#onCluster = true;
+        this.#clusterError = report.reachable ? null : (report.reason ?? 'The cluster is unreachable.');
+        return this.#events.cluster?.(report);
       }
-      this.#become('ready');
-      this.#log.debug({ pid: message.pid, versions: message.versions }, 'worker is up');
-      this.#settleHello?.resolve();
-      return;
-    }
-    if (message.type === 'cluster') {
-      const { type: _, ...report } = message;
-      this.#onCluster = true;
-      this.#cutOff = report.reachable ? null : (report.reason ?? 'The cluster is out of reach.');
-      this.#events.cluster?.(report);
-      return;
-    }
-    if (message.type === 'unloaded') {
-      this.#unloaded = { before: message.memory_before, after: message.memory_after };
-      return;
+      case 'unloaded':
+        return this.#unloaded.resolve({ before: message.memory_before, after: message.memory_after });
     }
     const subject = message.type === 'error' ? message.subject : 'job' in message ? message.job : message.request;
     const pending = this.#pending.get(subject);
@@ -313,15 +303,30 @@ export class Worker {
     else this.#log.debug({ type: message.type, subject }, 'late message dropped');
   }
 
+  #receiveHello({ token, protocol, pid, versions }: Extract<WorkerMessage, { type: 'hello' }>): void {
+    // It was stopped before it sent its hello.
+    if (this.#state === 'stopping') return;
+    if (token !== this.#handle.token || protocol !== PROTOCOL || this.#state !== 'starting') {
+      return this.#becomeUnusable('speaks another protocol, or is not ours', { protocol });
+    }
+    this.#become('ready');
+    this.#log.debug({ pid, versions }, 'worker is ready');
+    this.#hello.resolve();
+  }
+
   #onExit(exit: ExitReport): ExitReport {
     const stopped = this.#state === 'stopping';
-    // One that was asked to end may do so with any code.
+    // A worker that was asked to exit may do so with any code.
     const report: ExitReport = stopped ? { ...exit, endedBy: 'us', outOfMemory: false } : exit;
-    const error = this.#cutOff === null ? crashError(report, this.#crashCode()) : clusterGone(this.#cutOff);
+    const lostCluster = this.#clusterError;
+    const error = lostCluster === null ? exitError(report, this.#crashCode()) : clusterUnreachable(lostCluster);
     this.#become(stopped ? 'stopped' : 'crashed');
-    if (!stopped) this.#log.error({ ...exit, inHand: [...this.#pending.keys()] }, `the worker ${describeExit(report)}`);
+    const inProgress = [...this.#pending.keys()];
+    if (!stopped) this.#log.error({ ...exit, inProgress }, `the worker ${describeExit(report)}`);
     this.#events.exited?.(report, error);
-    this.#fail(error);
+    this.#failAll(error);
+    // On a cluster `unloaded` may still arrive; the handle closes the link a second later.
+    if (!this.#onCluster) this.#handle.link.close();
     return report;
   }
 
@@ -355,27 +360,4 @@ function receiveJob(message: WorkerMessage, channel: Channel<JobMessage>, finish
       finish(() => channel.fail(engineError(message)));
       break;
   }
-}
-
-/** A worker whose cluster is gone cannot do anything, and does not live long: that says nothing about the model. */
-export function clusterGone(reason: string): AsrproError {
-  return new AsrproError('cluster_unreachable', reason, { retryAfterSeconds: CLUSTER_RETRY_SECONDS });
-}
-
-function engineError(message: Extract<WorkerMessage, { type: 'error' }>): AsrproError {
-  const code = Object.hasOwn(errorKinds, message.code) ? (message.code as ErrorCode) : 'internal_error';
-  return new AsrproError(code, message.message, message.param === null ? {} : { param: message.param });
-}
-
-function crashError(exit: ExitReport, code: 'worker_start_failed' | 'worker_crashed'): AsrproError {
-  if (exit.outOfMemory) {
-    return new AsrproError('out_of_memory', 'The worker ran out of memory.', {
-      hint: 'Choose a smaller model or compute type, or close other programs.',
-      cause: exit,
-    });
-  }
-  const end = `The worker process ${describeExit(exit)}`;
-  if (code === 'worker_crashed') return new AsrproError(code, `${end} before it answered.`, { cause: exit });
-  const words = publicWords(exit.lastWords);
-  return new AsrproError(code, `${end} while it started${words === '' ? '.' : `: ${words}`}`, { cause: exit });
 }

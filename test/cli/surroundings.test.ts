@@ -113,6 +113,6 @@ test('a search directory that is not there is said by the log and by doctor', as
   expect(models).toContainEqual({
     name: path.join(home, 'gone'),
     state: 'absent',
-    detail: expect.stringContaining('it is not there'),
+    detail: expect.stringContaining('no such file or folder'),
   });
 });

@@ -98,7 +98,7 @@ test('folders, and files that are absent, empty or locked, are named; the others
     'folder is a folder; name the files in it.',
     'nowhere.wav does not exist.',
     expect.stringMatching(/^two.wav\/x does not exist/),
-    expect.stringContaining('A file without a name does not exist.'),
+    expect.stringContaining('The name of the file is empty.'),
     'empty.wav is empty.',
     expect.stringMatching(/^text.wav: Invalid file format/),
     expect.stringContaining('6 of 8 files could not be transcribed.'),
@@ -114,7 +114,7 @@ test('a folder alone gets its sentence', async () => {
 test.runIf(posix).each([
   ['/dev/null', /\/dev\/null is a device/],
   ['/dev/zero', /\/dev\/zero is a device/],
-  ['/dev/fd/77', /\/dev\/fd\/77 is not open/],
+  ['/dev/fd/77', /\/dev\/fd\/77 cannot be read: it is not open/],
 ])('%s is refused', async (name, message) => {
   const { code, err } = await transcribe(homeWithAudio(), [name]);
   expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(message) });
@@ -129,7 +129,7 @@ test.runIf(posix)('a file without permission is said', async () => {
   const home = homeWithAudio();
   chmodSync(path.join(home, 'two.wav'), 0);
   // root may read everything
-  const said = process.getuid?.() === 0 ? '' : 'asrpro: two.wav cannot be read: permission is denied.';
+  const said = process.getuid?.() === 0 ? '' : 'asrpro: two.wav cannot be read: permission denied (EACCES).';
   expect((await transcribe(home, ['two.wav'])).err).toBe(said);
 });
 

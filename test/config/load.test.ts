@@ -126,7 +126,7 @@ test('at the usual place a pipe or a folder is an error at once', () => {
   const file = path.join(home, 'config.json');
   execFileSync('mkfifo', [file]);
   expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow(/config\.json cannot be read: it is a pipe/);
-  expect(() => loadConfig({ file: home, environment: {}, flags: [] })).toThrow(/cannot be read: it is a folder/);
+  expect(() => loadConfig({ file: home, environment: {}, flags: [] })).toThrow(/cannot be read: a folder is where/);
 });
 
 test.each([

@@ -205,7 +205,7 @@ test.each(['list', 'model.bin'])('a web page in place of %s is told as one', asy
   );
   const { error } = await download(hub.url);
   expect(error!.code).toBe('hub_unreachable');
-  expect(error!.message).toMatch(/web page came from 127.0.0.1:\d+ .*sign-in/);
+  expect(error!.message).toMatch(/127.0.0.1:\d+ sent a web page .*sign-in/);
 });
 
 test.each([
@@ -226,7 +226,7 @@ const places: [string, (models: string, partial: string) => void, RegExp][] = [
       mkdirSync(models);
       writeFileSync(path.join(models, model), '');
     },
-    /models folder.*(a file is where a folder|something else has its name)/,
+    /models folder.*(a file is where a folder|something else has that name)/,
   ],
   ['a folder is the partial file', (_, partial) => mkdirSync(partial, { recursive: true }), /a folder is where a file/],
   [
@@ -235,7 +235,7 @@ const places: [string, (models: string, partial: string) => void, RegExp][] = [
       mkdirSync(path.dirname(partial), { recursive: true });
       symlinkSync(path.basename(partial), partial);
     },
-    /links lead in a circle/,
+    /a link that leads to itself/,
   ],
   ['the models folder is a dangling link', (models) => symlinkSync('/proc/none/x', models), /models folder/],
 ];

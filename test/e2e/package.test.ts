@@ -148,7 +148,7 @@ test('packages fetched on one machine are installed on another without network, 
     ASRPRO_DOWNLOAD_ENDPOINT: hub.url,
     ASRPRO_DOWNLOAD_MIRRORS: 'false',
   };
-  expect((await bare.asrpro(['doctor'])).out).toContain('`asrpro setup` brings one with uv');
+  expect((await bare.asrpro(['doctor'])).out).toContain('`asrpro setup` gets uv, which downloads a Python');
   const setup = await bare.asrpro(['setup', 'core'], network);
   expect(setup, setup.err).toMatchObject({ code: 0 });
   expect(setup.err).toMatch(/unpacking uv[\s\S]*fetching Python[\s\S]*fetching ctranslate2[\s\S]*installed/);
@@ -163,5 +163,5 @@ test('packages fetched on one machine are installed on another without network, 
   const [uv] = globSync('home/engines/uv-*/uv', { cwd: bare.at('') });
   copyFileSync(bare.at(uv!), bare.at('app/uv'));
   const beside = await bare.asrpro(['doctor'], { ASRPRO_HOME: '/home/other' });
-  expect(beside.out, 'the uv that an app ships is found').toContain('`asrpro setup` lets uv bring one');
+  expect(beside.out, 'the uv that an app ships is found').toContain('`asrpro setup` uses uv, which downloads a Python');
 });

@@ -51,11 +51,11 @@ test.each([
   ],
   [
     'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes.\n    anyio==4.16.0 from https://index.example/anyio.whl (from -r core.txt (line 1)):\n        Expected sha256 59\n             Got        60',
-    /'anyio==4.16.0' with another content/,
+    /'anyio==4.16.0', but its content does not match/,
   ],
   [
     "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/home/me/x'\nCheck the permissions.\n",
-    /^folder_unusable: .*no right/,
+    /^folder_unusable: .*permission denied/,
   ],
   [
     'error: externally-managed-environment\n\n× This environment is externally managed\n╰─> To install Python packages system-wide, try apt install',
@@ -63,11 +63,11 @@ test.each([
   ],
   [
     'ERROR: Could not find a suitable TLS CA certificate bundle, invalid path: /x',
-    /file with certificates.*is not there.*PIP_CERT/,
+    /certificate file.*does not exist.*PIP_CERT/,
   ],
   [
     'WARNING: something\nERROR: 401 Client Error: Unauthorized for url: https://index.example/simple/anyio/',
-    /\(index\.example\) refuses the credentials/,
+    /\(index\.example\) requires a login/,
   ],
   [
     '  error: subprocess-exited-with-error\n  note: This error originates from a subprocess\nERROR: Failed building wheel for wget\nERROR: Failed to build installable wheels for some pyproject.toml based projects\n[notice] A new release of pip is available',
@@ -130,10 +130,10 @@ test.each<[string, Ended, RegExp]>([
   ],
   [
     'no such CPU',
-    ended('', { signal: 'SIGILL', cause: 'it was ended by SIGILL', exitCode: undefined }),
+    ended('', { signal: 'SIGILL', cause: 'it was killed by SIGILL', exitCode: undefined }),
     /CPU lacks instructions.*AVX/,
   ],
-  ['memory', ended('', { signal: 'SIGKILL', cause: 'it was ended by SIGKILL', exitCode: undefined }), /memory/],
+  ['memory', ended('', { signal: 'SIGKILL', cause: 'it was killed by SIGKILL', exitCode: undefined }), /memory/],
   [
     'too slow',
     ended('', { signal: 'SIGKILL', cause: 'it did not end within 900 s', exitCode: undefined }),

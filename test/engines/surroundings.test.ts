@@ -161,7 +161,7 @@ test('without Python, uv and network: one sentence that names what is missing an
   const { error } = await install({ PATH: bin, ...noNetwork });
   expect(error).toMatchObject({ code: 'python_not_found' });
   expect(error!.message).toMatch(
-    /^No Python was found on this machine, and uv, which brings one, cannot be fetched: the package index \(127\.0\.0\.1:1\) cannot be reached: it refuses connections \(ECONNREFUSED\)\. .*Or install Python/,
+    /^No Python was found on this machine, and uv, which could download one, cannot be fetched: the package index \(127\.0\.0\.1:1\) cannot be reached: it refuses connections \(ECONNREFUSED\)\. .*Or install Python/,
   );
 });
 
@@ -169,7 +169,7 @@ test('a Python that is too old does not keep uv from being fetched', async () =>
   program(path.join(bin, 'python3'), ...common(), `printf '%s\\n3.8.1\\n\\n' "$0"`);
   const { error } = await install({ PATH: bin, ...noNetwork });
   expect(error!.message).toMatch(
-    /^Python 3\.8\.1 is too old for the engines, and uv, which brings one, cannot be fetched/,
+    /^Python 3\.8\.1 is too old for the engines, and uv, which could download one, cannot be fetched/,
   );
 });
 
@@ -178,7 +178,7 @@ test('a folder of wheels is for its own engine, version and kind of machine', as
   const folder = path.join(home, 'wheels');
   mkdirSync(folder);
   const { error } = await install({}, folder);
-  expect(error!.message).toMatch(/holds no packages .*setup --download DIR/);
+  expect(error!.message).toMatch(/contains no packages .*setup --download DIR/);
   const of = { engine: 'core', lock: '0', platform: `${process.platform}-${process.arch}`, python: '3.11' };
   writeFileSync(path.join(folder, 'asrpro-wheels.json'), JSON.stringify(of));
   expect((await install({}, folder)).error!.message).toMatch(/for another version of asrpro/);

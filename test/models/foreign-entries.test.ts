@@ -37,7 +37,7 @@ test('no entry of a search directory spoils the list: it is skipped, or listed w
   const library = libraryIn(home, { searchDirectories: [mine] });
   expect(rowsFrom(await library.list(), 'folder')).toEqual({
     good: null,
-    'bytes-': 'The name of its file is no valid text: rename it.',
+    'bytes-': 'The name of one of its files is not valid text: rename that file.',
     dangling: expect.stringContaining("'dangling.nemo' is missing"),
     loop: expect.stringContaining('a link that leads to itself'),
     pipe: expect.stringContaining('a pipe and not a file'),
@@ -193,7 +193,7 @@ test('a folder that cannot be searched is said once, and again when that has cha
   expect(await library.find('mine')).toMatchObject({ ready: true });
   expect(warnings).toHaveLength(2);
   expect(library.problems()).toEqual([
-    { folder: gone, reason: expect.stringContaining('it is not there') },
+    { folder: gone, reason: expect.stringContaining('no such file or folder') },
     { folder: file, reason: expect.stringContaining('it is not a folder') },
   ]);
   write(path.join(gone, 'late'), whisper());

@@ -83,7 +83,7 @@ test('a broken folder is listed with the reason, and ready as soon as it is whol
   const library = libraryIn(home, { searchDirectories: [path.join(home, 'mine')] });
   const reasonOf = async (id: string) => (await library.find(id))!.reason;
   expect(await reasonOf('mine')).toContain("'tokenizer.json' is missing");
-  expect(await reasonOf('cloned')).toContain('pointer of Git LFS');
+  expect(await reasonOf('cloned')).toContain('Git LFS pointer');
   expect(await reasonOf('half')).toContain("'decoder_joint-model.onnx' is missing");
   write(folder, { 'tokenizer.json': tokenizer });
   expect(await library.find('mine')).toMatchObject({ ready: true, reason: null });

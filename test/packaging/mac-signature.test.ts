@@ -43,5 +43,5 @@ test('a signature is taken off whole, and a changed program gets a new one', () 
 test('what cannot be signed is refused', () => {
   expect(() => signedAdHoc(program({ firstSection: 260 }), 'asrpro')).toThrow('no room for a signature');
   expect(() => signedAdHoc(Buffer.concat([program(), Buffer.alloc(8)]), 'asrpro')).toThrow('not at the end');
-  expect(() => signedAdHoc(Buffer.from('MZ not for a Mac'), 'asrpro')).toThrow('no 64-bit Mach-O');
+  expect(() => signedAdHoc(Buffer.from('MZ not for a Mac'), 'asrpro')).toThrow('not a 64-bit Mach-O');
 });

@@ -5,20 +5,29 @@ import { checkout } from '../setup/checkout.ts';
 
 const text = (file: string): string => readFileSync(path.join(checkout, file), 'utf8');
 
-test('the decision tree is the same in docs/architecture.md and in the code, and the code carries its numbers', () => {
-  const code = text('src/residency/decide.ts');
-  const [, tree = ''] = /( \* 1\. What [\s\S]*?) \*\/\nexport function decide/.exec(code) ?? [];
-  const lines = tree
-    .trimEnd()
-    .split('\n')
-    .map((line) => line.replace(/^ \* ?/, ''));
-  expect(text('docs/architecture.md')).toContain(lines.join('\n'));
-  let rule = '';
-  for (const line of lines) {
-    const [, indent, number] = /^(\s*)(\d+)\. /.exec(line) ?? [];
-    if (number === undefined) continue;
-    if (indent === '') rule = number;
-    const name = indent === '' ? number : `${rule}.${number}`;
-    expect(code, `a line for rule ${name}`).toMatch(new RegExp(`// ${name.replace('.', '\\.')}\\b`));
+/** `3.2` -> the text of the rule, from the nested list of the page. */
+function documentedRules(): Record<string, string> {
+  const [, list = ''] = /^The rules of `decide`.*\n\n((?: *\d+\. .*\n)+)/m.exec(text('docs/architecture.md')) ?? [];
+  const rules: Record<string, string> = {};
+  let parent = '';
+  for (const [, indent, number, rule] of list.matchAll(/^( *)(\d+)\. (.*)$/gm)) {
+    if (indent === '') parent = number!;
+    rules[indent === '' ? number! : `${parent}.${number}`] = rule!;
   }
+  return rules;
+}
+
+test('every rule of the decision tree is the same sentence in docs/architecture.md and beside its code', () => {
+  const comments = [...text('src/residency/decide.ts').matchAll(/^\s*\/\/ (\d+(?:\.\d+)?) (.+)$/gm)];
+  const inCode = Object.fromEntries(comments.map(([, number, rule]) => [number!, rule!]));
+  expect(Object.keys(inCode)).toHaveLength(comments.length);
+  expect(documentedRules()).toEqual(inCode);
+  expect(comments.length).toBeGreaterThan(30);
+});
+
+test('the tests of the machine name rules that exist', () => {
+  const titles = [...text('test/residency/machine.test.ts').matchAll(/\((\d(?:\.\d)?(?:, \d(?:\.\d)?)*)\)'/g)];
+  const rules = documentedRules();
+  for (const [, numbers] of titles) for (const number of numbers!.split(', ')) expect(rules).toHaveProperty([number]);
+  expect(titles.length).toBeGreaterThan(10);
 });

@@ -6,48 +6,48 @@ import { expect } from 'vitest';
 import type { ModelEngine } from '../../src/engine-table.ts';
 import { createLog } from '../../src/log.ts';
 import type { Model } from '../../src/models/model.ts';
-import type { JobOrder } from '../../src/residency/job.ts';
+import type { JobSpec } from '../../src/residency/job.ts';
 import { createResidency, type ResidencyOptions } from '../../src/residency/residency.ts';
-import type { Jobs, Residency, WorkerHealth } from '../../src/residency/types.ts';
+import type { JobQueue, Residency, WorkerHealth } from '../../src/residency/types.ts';
 import type { Segment } from '../../src/transcription/types.ts';
 import { createRunDirectory } from '../../src/wire/run-directory.ts';
 import type { StartWorker, WorkerHandle } from '../../src/worker/handle.ts';
 import { createProcessStarter } from '../../src/worker/process.ts';
-import { type Patience, Worker } from '../../src/worker/worker.ts';
+import { type Timeouts, Worker } from '../../src/worker/worker.ts';
 import { modelNamed } from './models.ts';
 
 export { modelNamed };
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/workers', import.meta.url));
 const log = createLog({ level: 'silent', format: 'json' });
-const patience: Patience = { hello: 20, load: 20, job: () => 20, cancel: 5, kill: 10 };
+const timeouts: Timeouts = { hello: 20, load: 20, job: () => 20, cancel: 5, kill: 10 };
 
 export interface Stage extends AsyncDisposable {
-  residency: Residency & Jobs;
+  residency: Residency & JobQueue;
   worker(): WorkerHealth;
-  /** Of all processes that were started. */
+  /** Process ids of all started workers. */
   pids(): number[];
-  /** A process that the residency knows nothing of. */
+  /** Starts a process that the residency does not know. */
   startHandle(): Promise<WorkerHandle>;
-  /** One that the residency knows nothing of, after its hello. */
+  /** Starts a worker that the residency does not know, and waits for its hello. */
   startWorker(): Promise<Worker>;
-  /** Queues a job and gives its whole text; rejects with its error. Without a model it gets the selected one, else `fallback`. */
+  /** Runs a job and returns its text, or rejects with its error. Without a model it gets the selected one, else `fallback`. */
   text(
     model: Model | null,
-    order?: Partial<JobOrder['message']>,
+    order?: Partial<JobSpec['message']>,
     options?: { stream?: boolean; signal?: AbortSignal },
   ): Promise<string>;
 }
 
-export interface StageOptions extends Partial<Omit<ResidencyOptions, 'patience'>> {
-  patience?: Partial<Patience>;
-  /** Another program for an engine. */
+export interface StageOptions extends Partial<Omit<ResidencyOptions, 'timeouts'>> {
+  timeouts?: Partial<Timeouts>;
+  /** The fixture program of an engine. */
   programs?: Partial<Record<ModelEngine, string>>;
-  /** Puts itself between the machine and a process. */
+  /** Wraps a process before the residency gets it. */
   disguise?(handle: WorkerHandle): WorkerHandle;
 }
 
-/** The real residency, processes and wire over one of the fixture programs. Disposing asserts that nothing is left. */
+/** The real residency with real processes of a fixture program. Disposing asserts that no process is left. */
 export function stage(fixture: string, { programs = {}, disguise, ...options }: StageOptions = {}): Stage {
   const root = mkdtempSync(path.join(os.tmpdir(), 'asrpro-test-'));
   const run = createRunDirectory(root);
@@ -77,13 +77,13 @@ export function stage(fixture: string, { programs = {}, disguise, ...options }: 
     loadSettings: async () => ({ device: 'cpu', compute_type: 'int8', threads: 1, concurrency: 1 }),
     onSelected: () => undefined,
     ...options,
-    patience: { ...patience, ...options.patience },
+    timeouts: { ...timeouts, ...options.timeouts },
   });
   return {
     residency,
     startHandle: () => start('faster-whisper', 1),
     async startWorker() {
-      const worker = new Worker(await start('faster-whisper', 1), 'faster-whisper', 1, patience, log);
+      const worker = new Worker(await start('faster-whisper', 1), 'faster-whisper', 1, timeouts, log);
       await worker.hello();
       return worker;
     },
@@ -92,11 +92,11 @@ export function stage(fixture: string, { programs = {}, disguise, ...options }: 
     async text(model, message = {}, { stream = false, signal = new AbortController().signal } = {}) {
       const place = residency.reserve();
       try {
-        const made = async (selected: string | null) => {
+        const resolve = async (selected: string | null) => {
           const chosen = model ?? (selected === null ? fallback : modelNamed(selected));
           return { model: chosen, stream, message: { ...order, ...message } };
         };
-        const { segments } = await place.start({ named: model !== null, order: made }, signal);
+        const { segments } = await place.start({ namesModel: model !== null, resolve }, signal);
         return await joined(segments);
       } finally {
         place.release();
@@ -114,7 +114,7 @@ export function stage(fixture: string, { programs = {}, disguise, ...options }: 
 
 export const fallback: Model = modelNamed('fallback');
 
-const order: JobOrder['message'] = {
+const order: JobSpec['message'] = {
   audio: '/nonexistent',
   task: 'transcribe',
   language: null,

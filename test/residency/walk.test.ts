@@ -6,13 +6,13 @@ import { MODELS, World } from './world.ts';
 const EPISODES = 200;
 const STEPS = 500;
 
-/** All that may happen next in the world, each as often as its number says. */
+/** All events that may happen next, with their weights. */
 function happenings(world: World, random: () => number): [number, () => void][] {
   const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)]!;
   const model = () => pick(MODELS);
   const list: [number, () => void][] = [[2, () => world.pass(random() ** 4 * 40)]];
   if (world.closing === null) {
-    if (world.machine.state.line.length < 12) {
+    if (world.machine.state.queue.length < 12) {
       list.push([3, () => world.arrive(random() < 0.3 ? null : model())]);
       list.push([0.6, () => world.load(model())]);
     }
@@ -41,19 +41,19 @@ function happenings(world: World, random: () => number): [number, () => void][] 
     for (const job of world.jobsOn(generation)) {
       list.push([2, () => world.endJob(job)]);
       list.push([0.1, () => world.hang(job)]);
-      if (job.outcome !== 'open') list.push([0.3, () => world.dispatch({ type: 'JobDeaf', id: job.id })]);
+      if (job.outcome !== 'open') list.push([0.3, () => world.dispatch({ type: 'JobIgnoredCancel', id: job.id })]);
     }
   }
   const [first] = world.processes.values();
   if (first) {
     const { generation } = first;
-    list.push([0.1, () => world.dispatch({ type: 'ClusterHeard', generation, reachable: random() < 0.5 })]);
+    list.push([0.1, () => world.dispatch({ type: 'ClusterReported', generation, reachable: random() < 0.5 })]);
   }
-  // News of what is long gone.
+  // Late messages about processes and jobs that have ended.
   const id = Math.floor(random() * (world.tickets + 2));
   const gone = Math.floor(random() * world.machine.state.generation);
-  if (!world.processes.has(gone)) list.push([0.1, () => world.dispatch({ type: 'WorkerUp', generation: gone })]);
-  if (!world.jobs.has(id)) list.push([0.1, () => world.dispatch({ type: 'JobEnded', id, again: true })]);
+  if (!world.processes.has(gone)) list.push([0.1, () => world.dispatch({ type: 'WorkerReady', generation: gone })]);
+  if (!world.jobs.has(id)) list.push([0.1, () => world.dispatch({ type: 'JobEnded', id, retry: true })]);
   return list;
 
   function spawned(process: { phase: string; immortal: boolean }): void {
@@ -65,7 +65,7 @@ function happenings(world: World, random: () => number): [number, () => void][] 
 function stick(world: World, process: { generation: number; stuck: boolean }): void {
   process.stuck = true;
   const jobs = world.jobsOn(process.generation);
-  // Nobody hears of them again.
+  // The worker never reports on these jobs again.
   for (const job of jobs) job.generation = null;
   world.dispatch({ type: 'WorkerStuck', generation: process.generation });
   for (const job of jobs) world.jobs.delete(job.id);
@@ -73,7 +73,7 @@ function stick(world: World, process: { generation: number; stuck: boolean }): v
 
 function broken(world: World, generation: number): void {
   const code = world.processes.get(generation)!.phase === 'silent' ? 'worker_start_failed' : 'worker_crashed';
-  world.dispatch({ type: 'WorkerBroke', generation, error: new AsrproError(code, 'It talks nonsense.') });
+  world.dispatch({ type: 'WorkerUnusable', generation, error: new AsrproError(code, 'It talks nonsense.') });
 }
 
 function step(world: World, random: () => number): void {
@@ -85,7 +85,7 @@ function step(world: World, random: () => number): void {
   }
 }
 
-/** Everybody does what they are asked, and time goes on. */
+/** Lets every process do what the machine asks, and advances the clock. */
 function settle(world: World): void {
   for (let round = 0; round < 2000; round += 1) {
     for (const question of [...world.questions]) world.answer(question, true);
@@ -103,7 +103,7 @@ function settle(world: World): void {
   throw new Error(`it does not come to an end: ${JSON.stringify(world.machine.state)}`);
 }
 
-test('100 000 random events: one model, one owner, one outcome, the order of arrival and the truth', () => {
+test('100 000 random events: one loaded model, one outcome for each job, arrival order, and reports that match the processes', () => {
   let events = 0;
   for (let episode = 0; episode < EPISODES; episode += 1) {
     const random = seeded(episode + 1);

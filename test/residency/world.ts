@@ -7,13 +7,13 @@ import { Machine } from '../../src/residency/machine.ts';
 import type { Effect, Event } from '../../src/residency/state.ts';
 import { exitOf, loadedFacts, modelNamed } from './models.ts';
 
-/** A process as it really is, whatever the machine believes. */
+/** The real state of a process, which the machine may not know. */
 interface Process {
   generation: number;
   engine: ModelEngine;
   phase: 'spawning' | 'silent' | 'up' | 'loading' | 'loaded';
   model: string | null;
-  /** A kill does nothing. */
+  /** A kill has no effect. */
   immortal: boolean;
   told: 'ask' | 'kill' | null;
   stuck: boolean;
@@ -33,7 +33,7 @@ interface WorldJob {
 
 type Question =
   | Extract<Effect, { type: 'BindJob' | 'CheckLoad' | 'ChooseSettings' }>
-  | (Extract<Effect, { type: 'CarryOutUnload' }> & { subject: string | null });
+  | (Extract<Effect, { type: 'FinishUnload' }> & { modelId: string | null });
 
 interface Command {
   id: number;
@@ -50,21 +50,21 @@ export const MODELS: readonly Model[] = [
 export const DEFAULT: Model = MODELS[0]!;
 
 /**
- * Everything around the machine: processes, clients and a clock, and the rules that must hold whatever happens. An effect
- * that breaks one throws; `check` compares what the machine says with what is.
+ * Everything around the machine: processes, clients and a clock, and the rules that must always hold. An effect that breaks
+ * a rule throws. `check` compares the state of the machine with the real one.
  */
 export class World {
   now = 1000;
   readonly machine: Machine;
   readonly processes = new Map<number, Process>();
-  /** Those without an outcome, and those that have failed and still run. */
+  /** Jobs without an outcome, and failed jobs that still run. */
   readonly jobs = new Map<number, WorldJob>();
-  /** Without an answer. */
+  /** Commands without an answer. */
   readonly commands = new Map<number, Command>();
-  /** Answers that the machine waits for. */
+  /** Queries that the machine has sent and that have no answer yet. */
   readonly questions: Question[] = [];
   readonly limits = { maxQueue: 32, queueSeconds: 60, drainSeconds: 10 };
-  /** What should be selected, and what the machine has told. */
+  /** The expected selection, and the one that the machine has reported. */
   selected: string | null = null;
   told: string | null = null;
   closing: number | null = null;
@@ -90,43 +90,43 @@ export class World {
     this.check();
   }
 
-  // What clients do
+  // Actions of clients
 
   arrive(named: Model | null): void {
     const id = this.#ticket();
     const job = { id, named, place: 'waiting', bound: null, first: null, outcome: 'open', generation: null } as const;
     this.jobs.set(id, { ...job, runs: 0, cancelled: false });
-    this.dispatch({ type: 'PlaceTaken' });
-    this.dispatch({ type: 'JobArrived', id, named: named !== null });
+    this.dispatch({ type: 'SlotReserved' });
+    this.dispatch({ type: 'JobArrived', id, namesModel: named !== null });
   }
 
   load(model: Model): void {
     const id = this.#ticket();
     this.commands.set(id, { id, kind: 'load', model });
-    this.dispatch({ type: 'LoadAsked', id, model });
+    this.dispatch({ type: 'LoadRequested', id, model });
   }
 
   unload(model: Model | null): void {
     const id = this.#ticket();
     this.commands.set(id, { id, kind: 'unload', model });
-    this.dispatch({ type: 'UnloadAsked', id, subject: model?.id ?? null });
+    this.dispatch({ type: 'UnloadRequested', id, modelId: model?.id ?? null });
   }
 
   leave(job: WorldJob): void {
     job.cancelled = true;
-    this.dispatch({ type: 'JobLeft', id: job.id, error: new AsrproError('client_closed', 'gone') });
+    this.dispatch({ type: 'JobCancelled', id: job.id, error: new AsrproError('client_closed', 'gone') });
   }
 
   close(drainSeconds: number): void {
     this.closing = this.now + drainSeconds;
-    this.dispatch({ type: 'CloseAsked', drainSeconds });
+    this.dispatch({ type: 'CloseRequested', drainSeconds });
   }
 
-  // What processes do
+  // Actions of processes
 
   hello(process: Process): void {
     process.phase = 'up';
-    this.dispatch({ type: 'WorkerUp', generation: process.generation });
+    this.dispatch({ type: 'WorkerReady', generation: process.generation });
   }
 
   exit(process: Process, byUs: boolean): void {
@@ -142,7 +142,7 @@ export class World {
   notStarted(process: Process): void {
     this.processes.delete(process.generation);
     const error = new AsrproError('engine_not_installed', 'There is no such engine.');
-    this.dispatch({ type: 'WorkerNotStarted', generation: process.generation, error });
+    this.dispatch({ type: 'WorkerStartFailed', generation: process.generation, error });
   }
 
   loaded(process: Process, concurrency: number): void {
@@ -156,11 +156,11 @@ export class World {
     this.dispatch({ type: 'LoadFailed', generation: process.generation, error });
   }
 
-  endJob(job: WorldJob, again = false): void {
+  endJob(job: WorldJob, retry = false): void {
     job.generation = null;
-    if (again && job.outcome === 'open') job.place = 'waiting';
+    if (retry && job.outcome === 'open') job.place = 'waiting';
     else this.jobs.delete(job.id);
-    this.dispatch({ type: 'JobEnded', id: job.id, again });
+    this.dispatch({ type: 'JobEnded', id: job.id, retry });
   }
 
   hang(job: WorldJob): void {
@@ -182,10 +182,10 @@ export class World {
         concurrency: 0,
       };
       this.dispatch(succeeds ? { type: 'SettingsChosen', model, settings } : { type: 'SettingsFailed', model, error });
-    } else if (question.type === 'CarryOutUnload') {
-      // What was deleted is not selected any more.
-      if (succeeds && question.subject === this.selected) this.selected = null;
-      this.dispatch({ type: 'CommandCarriedOut', id: question.id, done: succeeds });
+    } else if (question.type === 'FinishUnload') {
+      // A deleted model is no longer selected.
+      if (succeeds && question.modelId === this.selected) this.selected = null;
+      this.dispatch({ type: 'UnloadFinished', id: question.id, succeeded: succeeds });
     } else if (!succeeds) {
       this.dispatch({ type: 'CheckFailed', id: question.id, error });
     } else if (question.type === 'CheckLoad') {
@@ -193,7 +193,7 @@ export class World {
     } else {
       const job = this.jobs.get(question.id);
       const model = job?.named ?? MODELS.find(({ id }) => id === question.selected) ?? DEFAULT;
-      // Else its client has left meanwhile.
+      // Otherwise its client has disconnected.
       if (job !== undefined) job.bound = model;
       this.dispatch({ type: 'JobBound', id: question.id, model });
     }
@@ -203,7 +203,7 @@ export class World {
     const until = this.now + seconds;
     for (let { timer } = this.machine.state; timer !== null && timer <= until; { timer } = this.machine.state) {
       this.now = Math.max(this.now, timer);
-      this.dispatch({ type: 'TimeCame' });
+      this.dispatch({ type: 'TimerFired' });
     }
     this.now = until;
     this.check();
@@ -213,7 +213,7 @@ export class World {
     return [...this.jobs.values()].filter((job) => job.generation === generation);
   }
 
-  /** What must be true at every moment. */
+  /** Checks the invariants that hold at every moment. */
   check(): void {
     const { state } = this.machine;
     const alive = [...this.processes.values()];
@@ -246,8 +246,8 @@ export class World {
 
   #checkPrepared(alive: readonly Process[]): void {
     const idle = alive.filter(({ model, told }) => model === null && told === null).length;
-    const { line, load } = this.machine.state;
-    const needed = load !== null || line.some(({ kind }) => kind !== 'unload');
+    const { queue, load } = this.machine.state;
+    const needed = load !== null || queue.some(({ kind }) => kind !== 'unload');
     must(idle <= (needed ? 1 : 0), 'a prepared worker is needed by somebody');
   }
 
@@ -290,7 +290,7 @@ export class World {
         if (job.place === 'waiting') this.jobs.delete(job.id);
         break;
       }
-      case 'CarryOutUnload': {
+      case 'FinishUnload': {
         const command = this.#answer(effect.id);
         const { model } = command;
         for (const process of this.processes.values()) {
@@ -299,7 +299,7 @@ export class World {
         if (model === null) this.selected = null;
         const older = [...this.commands.keys()].some((id) => id < effect.id);
         must(!older, 'no older load undoes an unload');
-        this.questions.push({ ...effect, subject: model?.id ?? null });
+        this.questions.push({ ...effect, modelId: model?.id ?? null });
         break;
       }
       case 'AnswerLoad': {
@@ -316,10 +316,10 @@ export class World {
       case 'FailCommand':
         this.#answer(effect.id);
         break;
-      case 'Select':
+      case 'SelectModel':
         this.told = effect.model;
         break;
-      case 'Closed':
+      case 'FinishClose':
         must(!this.closed, 'it is closed once');
         this.closed = true;
         must(this.now <= this.closing! + CLOSE_GRACE_SECONDS + 0.001, 'it is closed in time');
@@ -333,7 +333,7 @@ export class World {
     const process = this.processes.get(generation);
     must(process?.phase === 'loaded' && process.told === null, 'a job starts on a worker that can');
     must(process.model === job.bound!.id, 'with the model that it is for');
-    // In order of arrival, loads included.
+    // Jobs and loads start in the order of their arrival.
     const older = [...this.jobs.values()].filter(({ place }) => place === 'waiting');
     const loads = [...this.commands.values()].filter(({ kind }) => kind === 'load');
     must(

@@ -12,10 +12,10 @@ describe('the restart policy', () => {
     ['cooled down: one more try', [96, 97, 98, 99, 100], 131, { start: true, delaySeconds: 0 }],
     ['old crashes are forgotten', [1, 2, 3, 4, 5], 500, { start: true, delaySeconds: 0 }],
   ])('%s', (_name, crashes, now, decision) => {
-    expect(decideStart({ crashes }, now, 0)).toEqual(decision);
+    expect(decideStart(crashes, now, 0)).toEqual(decision);
   });
 
   it('adds at most a quarter of jitter', () => {
-    expect(decideStart({ crashes: [99, 100] }, 100, 1)).toEqual({ start: true, delaySeconds: 0.3125 });
+    expect(decideStart([99, 100], 100, 1)).toEqual({ start: true, delaySeconds: 0.3125 });
   });
 });

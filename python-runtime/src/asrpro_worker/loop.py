@@ -150,9 +150,9 @@ class Loop:
 
     def _concurrency(self, facts: Facts) -> int:
         """How many jobs run at the same time."""
-        if facts.in_flight() > 1:
-            return min(_MAX_JOBS, facts.batch * facts.in_flight())
-        return 1 if facts.threads == 1 else max(2 * facts.batch, _MIN_JOBS)
+        if facts.threads == 1 and facts.in_flight() == 1:
+            return 1
+        return min(_MAX_JOBS, max(2 * facts.batch * facts.in_flight(), _MIN_JOBS))
 
     def _probe(self, message: Probe) -> Devices:
         engine = self._require_engine()

@@ -1,13 +1,13 @@
-import { clusterEngine, whyNotHere } from '../../engine-table.ts';
+import { clusterEngine, environmentUnsupported } from '../../engine-table.ts';
 import type { Finding, Section } from './section.ts';
 
-/** What a cluster needs: broken where `cluster.address` is set and something of it is missing, else only told. */
+/** What a cluster needs. Missing parts count as broken only if `cluster.address` is set. */
 export const cluster: Section = {
   title: 'Cluster',
   key: 'cluster',
   async examine(services, { config, paths, environment }) {
     const { address } = config.cluster;
-    const system = whyNotHere(clusterEngine.environment);
+    const system = environmentUnsupported(clusterEngine.environment);
     if (address === null) {
       const detail = system ?? 'Models run on this machine: `cluster.address` is not set.';
       return [{ name: 'address', state: 'absent', detail }];
@@ -34,7 +34,7 @@ export const cluster: Section = {
           name: 'token',
           state: 'broken',
           code: 'invalid_config',
-          detail: `There is none in ${source}: copy the one of the head, or set \`cluster.token\`.`,
+          detail: `There is no token in ${source}: copy the token of the head, or set \`cluster.token\`.`,
         };
     const missing = await whyNoHead(address);
     const head: Finding =
@@ -54,7 +54,7 @@ export const cluster: Section = {
   },
 };
 
-/** The whole way, with versions and token: Ray refuses what does not fit. */
+/** Asks the cluster for its nodes, which also checks versions and token: Ray refuses a mismatch. */
 async function nodes(ask: () => Promise<{ nodes: { alive: boolean; slots: number }[] }>): Promise<Finding> {
   try {
     const alive = (await ask()).nodes.filter((node) => node.alive);

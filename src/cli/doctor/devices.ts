@@ -1,7 +1,7 @@
 import type { Device } from '../../devices/types.ts';
 import { megabytes, type Section } from './section.ts';
 
-/** Each tried by a real inference of each engine; one line a device. */
+/** One line for each device, tested by a real inference with each engine. */
 export const devices: Section = {
   title: 'Devices',
   key: 'devices',

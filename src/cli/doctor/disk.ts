@@ -4,10 +4,10 @@ import path from 'node:path';
 import { modelsDirectory } from '../../config/paths.ts';
 import { type Finding, megabytes, type Section } from './section.ts';
 
-/** Less than this is too little for the default model and an upload, in bytes. */
+/** With less free space than this, in bytes, the default model and an upload do not fit. */
 const LOW = 500_000_000;
 
-/** Free space where models and engines are kept, once for each disk. */
+/** Free space in the folders for models, engines and uploads. */
 export const disk: Section = {
   title: 'Disk',
   key: 'disk',
@@ -26,7 +26,7 @@ export const disk: Section = {
   },
 };
 
-/** The nearest folder that is there already. */
+/** The nearest parent folder that exists. */
 function existing(folder: string): string {
   const parent = path.dirname(folder);
   return existsSync(folder) || parent === folder ? folder : existing(parent);

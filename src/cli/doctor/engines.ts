@@ -1,12 +1,12 @@
-import { neededEnvironment } from '../../engine-table.ts';
+import { requiredEnvironment } from '../../engine-table.ts';
 import { megabytes, type Section } from './section.ts';
 
-/** What a first use needs is broken where it is missing; the others are for those who want them. */
+/** The environment that a first transcription needs counts as broken when it is missing; the others are optional. */
 export const engines: Section = {
   title: 'Engines',
   key: 'engines',
   async examine(services, { config }) {
-    const needed = neededEnvironment(config.cluster.address !== null);
+    const needed = requiredEnvironment(config.cluster.address !== null);
     const rows = await services.engines.list();
     return rows.map(({ id, installed, broken, packages, sizeBytes, reason, incomplete }) => {
       if (installed) {

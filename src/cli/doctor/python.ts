@@ -1,13 +1,13 @@
-import { neededEnvironment } from '../../engine-table.ts';
+import { requiredEnvironment } from '../../engine-table.ts';
 import { asAsrproError } from '../../errors.ts';
 import type { Finding, Section } from './section.ts';
 
-/** The Python of the installed engine, else the one that it would be made with. */
+/** The Python of the installed engine, else the one that an installation would use. */
 export const python: Section = {
   title: 'Python',
   key: 'python',
   async examine(services, { config, environment, paths }) {
-    const needed = neededEnvironment(config.cluster.address !== null);
+    const needed = requiredEnvironment(config.cluster.address !== null);
     const { python: installed } = await services.engines.status(needed);
     const { folderOfInterpreter, pythonBehind } = await import('../../engines/environment.ts');
     const used = installed === null ? null : pythonBehind(folderOfInterpreter(installed));
@@ -23,8 +23,8 @@ export const python: Section = {
       if (config.worker.python !== null) return [broken];
       const { findUv } = await import('../../engines/bring-uv.ts');
       const uv = await findUv(paths.engines, environment);
-      const brings = uv === null ? '`asrpro setup` brings one with uv' : '`asrpro setup` lets uv bring one';
-      return [{ name: 'none', state: 'absent', detail: `${message} ${brings}.` }];
+      const remedy = uv === null ? '`asrpro setup` gets uv, which' : '`asrpro setup` uses uv, which';
+      return [{ name: 'none', state: 'absent', detail: `${message} ${remedy} downloads a Python.` }];
     }
   },
 };

@@ -2,18 +2,20 @@ import type { Services } from '../../app.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { CommandContext } from '../command.ts';
 
+export { megabytes } from '../megabytes.ts';
+
 /** One line of the report. */
 export interface Finding {
   name: string;
-  /** `ok`: works. `absent`: not there, and nothing needs it. `broken`: something that is needed does not work. */
+  /** `ok`: works. `absent`: missing, but not needed. `broken`: needed, but missing or not working. */
   state: 'ok' | 'absent' | 'broken';
-  /** What was found or why not, with the remedy; one line. */
+  /** What was found, or what is wrong with the remedy; one line. */
   detail: string;
-  /** For `broken`: the error that a use would end with. The first one of all decides the exit code. */
+  /** For `broken`: the error that a request would get. The first one in the report decides the exit code. */
   code?: ErrorCode;
 }
 
-/** A part of the report. Sections are independent: what one finds out is not told to another. */
+/** A part of the report. Sections are independent of each other. */
 export interface Section {
   title: string;
   /** Key in the JSON output. */
@@ -21,11 +23,9 @@ export interface Section {
   examine(services: Services, context: CommandContext): Promise<Finding[]>;
 }
 
-/** One that looks before the services are built, which removes what dead gateways left. */
+/** A section that runs before the services are built, because building them removes leftovers of dead gateways. */
 export interface EarlySection {
   title: string;
   key: string;
   examineEarly(context: CommandContext): Promise<Finding[]>;
 }
-
-export const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6).toLocaleString('en')} MB`;

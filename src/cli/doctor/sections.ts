@@ -7,7 +7,7 @@ import { python } from './python.ts';
 import type { EarlySection, Section } from './section.ts';
 import { supervision } from './supervision.ts';
 
-/** Everything that `asrpro doctor` looks at, in the order of its report. */
+/** Everything that `asrpro doctor` checks, in the order of its report. */
 export const sections: readonly (Section | EarlySection)[] = [
   python,
   engines,

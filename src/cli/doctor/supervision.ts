@@ -2,7 +2,7 @@ import { lastCrash } from '../../config/store.ts';
 import { livingRunDirectories, staleRunDirectories } from '../../wire/run-directory.ts';
 import type { EarlySection, Finding } from './section.ts';
 
-/** Running gateways, what dead ones left, and the last end of a worker that nobody had asked for. */
+/** Running gateways, leftovers of dead ones, and the last crash of a worker. */
 export const supervision: EarlySection = {
   title: 'Supervision',
   key: 'supervision',

@@ -64,7 +64,7 @@ export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Oper
       errors: [404],
       handler: async (request) => {
         const id = engineOf(request);
-        const found = await engines.job(id);
+        const found = await engines.installation(id);
         if (found !== undefined) return jobJson(found);
         throw new AsrproError('install_not_found', `The engine environment '${id}' is not being installed.`, {
           param: 'engine',

@@ -1,5 +1,5 @@
-//! Tauri 2 with the plugins `tauri-plugin-shell` and serde_json. `dist/asrpro-TRIPLE` of the build is copied, under its
-//! name, to `src-tauri/binaries`; Tauri picks the one of the target. A sidecar that Rust starts needs no permission.
+//! Needs Tauri 2 with `tauri-plugin-shell`, and serde_json. Copy `dist/asrpro-TRIPLE` with its name to
+//! `src-tauri/binaries`; Tauri picks the file for the target. A sidecar that Rust starts needs no permission.
 
 use tauri::{Emitter, Manager};
 use tauri_plugin_shell::{process::CommandEvent, ShellExt};
@@ -9,7 +9,7 @@ fn main() {
         .plugin(tauri_plugin_shell::init())
         .setup(|app| {
             let home = app.path().app_data_dir()?.join("asrpro");
-            // The plugin keeps the sidecar's stdin open as long as the app lives: --watch-stdin ends it with the app.
+            // The plugin keeps the sidecar's stdin open while the app lives, so --watch-stdin ends asrpro with the app.
             let (mut events, child) = app
                 .shell()
                 .sidecar("asrpro")?
@@ -21,7 +21,7 @@ fn main() {
             tauri::async_runtime::spawn(async move {
                 while let Some(event) = events.recv().await {
                     match event {
-                        // The one line on stdout: `{"event":"ready","url":…}`, or why it cannot start.
+                        // The only line on stdout: `{"event":"ready","url":…}`, or why asrpro cannot start.
                         CommandEvent::Stdout(line) => {
                             let first: serde_json::Value = serde_json::from_slice(&line).unwrap_or_default();
                             let _ = window.emit("asrpro", first);

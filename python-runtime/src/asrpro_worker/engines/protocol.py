@@ -22,7 +22,8 @@ def one_at_a_time() -> int:
 class Facts:
     """The settings in use after loading. `threads`: in total; `batch`: most pieces in one call of `decode`.
 
-    `in_flight`: how many calls of `decode` may run at the same time. From two on, each call comes from its own thread.
+    `in_flight`: how many calls of `decode` may run at the same time. A single one runs on the main thread, several run
+    on their own threads.
     """
 
     device: str
@@ -35,7 +36,7 @@ class Facts:
 
 
 class Engine(Protocol):
-    """One engine with at most one model for the life of the process. All calls come from the main thread."""
+    """One engine with at most one model for the life of the process. `load` and `probe` run on the main thread."""
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
         """Load a model from local files and run one inference.

@@ -31,13 +31,15 @@ Encoded = Any
 class BackendFacts:
     """The settings in use. `encoder_batch`: the best number of pieces for one call of `encode`.
 
-    `any_length`: the encoder accepts windows shorter than 30 s, which cost less.
+    `calls`: how many calls may run at the same time. `any_length`: the encoder accepts windows shorter than 30 s, which
+    cost less.
     """
 
     multilingual: bool
     mels: int
     compute_type: str
     encoder_batch: int
+    calls: int = 1
     any_length: bool = False
 
 

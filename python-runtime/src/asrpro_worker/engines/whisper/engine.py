@@ -61,11 +61,14 @@ class Whisper:
         languages = _languages(tokens, request.model.languages) if facts.multilingual else ["en"]
         # Turbo and distilled models transcribe when they should translate.
         translates = facts.multilingual and not directory.is_shortened(facts.mels)
+        pieces = batch_size(request.concurrency, threads, directory.bytes_per_piece(width))
+        calls = min(facts.calls, pieces)
         return Facts(
             device=device,
             compute_type=facts.compute_type,
             threads=threads,
-            batch=batch_size(request.concurrency, threads, directory.bytes_per_piece(width)),
+            batch=pieces // calls,
+            in_flight=lambda: calls,
             languages=languages,
             capabilities=Capabilities(
                 tasks=["transcribe", "translate"] if translates else ["transcribe"],

@@ -1,27 +1,27 @@
 import { loadFailed } from './load-outcome.ts';
 import {
   type Effect,
-  entryOf,
+  findEntry,
+  findRunningJob,
+  findWorker,
   forgetSelection,
   type JobEntry,
-  jobOn,
   removeEntry,
   type State,
-  workerOf,
 } from './state.ts';
 
-/** Writes down that an effect is under way, or, where nobody has to do anything for it, done. */
-export function begun(state: State, effect: Effect): void {
-  const entry = 'id' in effect ? entryOf(state, effect.id) : undefined;
-  const worker = 'generation' in effect ? workerOf(state, effect.generation) : undefined;
+/** Records an effect in the state before it is performed, so that the next decision already takes it into account. */
+export function recordEffect(state: State, effect: Effect): void {
+  const entry = 'id' in effect ? findEntry(state, effect.id) : undefined;
+  const worker = 'generation' in effect ? findWorker(state, effect.generation) : undefined;
   switch (effect.type) {
     case 'StartWorker': {
       const { generation, engine } = effect;
       state.generation = generation;
-      if (state.lastEnd?.crash) state.restarts += 1;
-      state.lastEnd = null;
-      const nothing = { model: null, loaded: null, loadSeconds: null, fault: null, hungSince: null, cutOffSince: null };
-      state.workers.push({ generation, engine, phase: 'starting', killed: false, ...nothing });
+      if (state.lastExit?.crash) state.restarts += 1;
+      state.lastExit = null;
+      const unset = { model: null, loaded: null, loadSeconds: null, fault: null, hungSince: null };
+      state.workers.push({ generation, engine, phase: 'starting', ...unset, unreachableSince: null, killed: false });
       break;
     }
     case 'StopWorker':
@@ -29,13 +29,13 @@ export function begun(state: State, effect: Effect): void {
       worker!.killed = effect.how === 'kill';
       break;
     case 'ChooseSettings':
-      state.choice = { model: effect.model, settings: null };
+      state.nextSettings = { model: effect.model, settings: null };
       break;
     case 'BeginLoad': {
       const { model, settings, previous, now } = effect;
       state.load = { model, settings, previous, attempt: 1, since: now, failure: null };
-      state.spoiled = null;
-      const [head] = state.line;
+      state.failedPreparation = null;
+      const [head] = state.queue;
       if (head?.kind === 'load') head.previous = previous?.id ?? null;
       break;
     }
@@ -43,27 +43,27 @@ export function begun(state: State, effect: Effect): void {
       worker!.phase = 'loading';
       worker!.model = effect.model;
       break;
-    case 'GiveUpLoad':
+    case 'AbandonLoad':
       loadFailed(state, effect.error, false, state.load!.since);
       break;
     case 'BindJob':
-      entry!.check = 'asked';
+      entry!.check = 'running';
       if (entry!.kind === 'job') entry!.boundFor = effect.selected;
       break;
     case 'CheckLoad':
-      entry!.check = 'asked';
+      entry!.check = 'running';
       break;
     case 'StartJob': {
       const job = entry as JobEntry;
-      job.fixed = true;
+      job.startedBefore = true;
       removeEntry(state, effect.id);
       const { generation, now: startedAt } = effect;
-      state.running.push({ entry: job, generation, startedAt, over: false, deafSince: null });
+      state.running.push({ entry: job, generation, startedAt, settled: false, ignoredCancelSince: null });
       break;
     }
     case 'FailJob': {
-      const job = jobOn(state, effect.id);
-      if (job) job.over = true;
+      const job = findRunningJob(state, effect.id);
+      if (job) job.settled = true;
       else removeEntry(state, effect.id);
       break;
     }
@@ -71,26 +71,26 @@ export function begun(state: State, effect: Effect): void {
     case 'FailCommand':
       removeEntry(state, effect.id);
       break;
-    case 'Drain':
-      if (entry?.kind === 'unload') entry.drainUntil = effect.until;
+    case 'BeginDrain':
+      if (entry?.kind === 'unload') entry.drainDeadline = effect.deadline;
       break;
-    case 'CarryOutUnload':
+    case 'FinishUnload':
       if (entry?.kind !== 'unload') break;
       removeEntry(state, effect.id);
-      state.acting = entry;
-      if (entry.subject === null) forgetSelection(state);
+      state.activeUnload = entry;
+      if (entry.modelId === null) forgetSelection(state);
       break;
-    case 'Select':
+    case 'SelectModel':
       state.selected = effect.model;
       break;
     case 'SetTimer':
       state.timer = effect.at;
       break;
-    case 'Closed':
+    case 'FinishClose':
       state.closing!.done = true;
       break;
-    case 'TellBroken':
-    case 'TellCrash':
+    case 'ReportBrokenModel':
+    case 'ReportCrash':
       break;
   }
 }

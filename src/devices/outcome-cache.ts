@@ -6,17 +6,17 @@ const outcome = z.object({ usable: z.literal(true), computeTypes: z.array(z.stri
 export type UsableOutcome = z.infer<typeof outcome>;
 
 /**
- * Inferences on GPUs that succeeded, on disk, so that a start does not wait for them again (3 s were measured). The key holds
- * all that a result depends on: engine and packages, card and driver. Failures are not kept: a card may have been
- * full, and a driver may be started later. A file that cannot be read or written counts as empty.
+ * Successful test inferences on GPUs, cached on disk, because a repetition delays a start by 3 s (measured). The key
+ * contains everything that a result depends on: engine, packages, card, driver. Failures are not cached: the card may
+ * have been full, or the driver may start later. A file that cannot be read or written counts as empty.
  */
-export interface KeptOutcomes {
+export interface OutcomeCache {
   get(key: string): UsableOutcome | undefined;
   set(key: string, value: UsableOutcome): void;
   forget(): void;
 }
 
-export function keptOutcomes(file: string): KeptOutcomes {
+export function createOutcomeCache(file: string): OutcomeCache {
   let known: Record<string, UsableOutcome> | null = null;
   const read = (): Record<string, UsableOutcome> => {
     try {
@@ -36,7 +36,7 @@ export function keptOutcomes(file: string): KeptOutcomes {
         writeFileSync(fresh, JSON.stringify(known), { mode: 0o600 });
         renameSync(fresh, file);
       } catch {
-        // The next start tries the device again.
+        // The next start repeats the test.
       }
     },
     forget() {
