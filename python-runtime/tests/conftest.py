@@ -1,4 +1,4 @@
-"""Models and workers that several tests use."""
+"""Fixtures for several tests: models, PCM files and worker processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Tests of an engine that lives in an environment of its own.
+# Tests of engines that need their own environment.
 collect_ignore = [
     folder
     for package, folder in (("nemo", "nemo_engine"), ("ray", "ray_engine"))
@@ -27,25 +27,25 @@ collect_ignore = [
 
 @pytest.fixture(scope="session")
 def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A multilingual toy Whisper; not to be changed."""
+    """A multilingual toy Whisper. Tests must not change it."""
     return toy_models.make_whisper(tmp_path_factory.mktemp("models") / "whisper")
 
 
 @pytest.fixture(scope="session")
 def tdt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy Parakeet in ONNX form; not to be changed."""
+    """A toy Parakeet in ONNX format. Tests must not change it."""
     return toy_parakeets.make_parakeet(tmp_path_factory.mktemp("models") / "tdt")
 
 
 @pytest.fixture
 def own_whisper(whisper: Path, tmp_path: Path) -> Path:
-    """A toy Whisper to damage."""
+    """A copy of the toy Whisper that a test may damage."""
     return shutil.copytree(whisper, tmp_path / "whisper")
 
 
 @pytest.fixture
 def own_tdt(tdt: Path, tmp_path: Path) -> Path:
-    """A toy Parakeet to damage."""
+    """A copy of the toy Parakeet that a test may damage."""
     return shutil.copytree(tdt, tmp_path / "tdt")
 
 
@@ -66,7 +66,7 @@ def pcm(tmp_path: Path) -> Iterator[Pcm]:
 
 @pytest.fixture
 def worker() -> Iterator[WorkerProcess]:
-    """A worker for faster-whisper that has said hello."""
+    """A worker for faster-whisper that has sent `hello`."""
     with WorkerProcess() as process:
         process.until("hello")
         yield process

@@ -1,6 +1,6 @@
-"""One example of every message, kept in test/wire/golden for the tests of both languages.
+"""One example of every message, stored in test/wire/golden for the tests of both languages.
 
-`python tests/golden.py` writes them again: NAME.json to be read by people, NAME.msgpack as it crosses the wire.
+`python tests/golden.py` writes the files: NAME.json for readers, and NAME.msgpack with the bytes on the wire.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ EXAMPLES: dict[str, dict[str, object]] = {
         "task": "transcribe",
         "language": None,
         "prompt": None,
-        # a whole number: msgpack writes it as an integer, and both sides take it for a float
+        # msgpack encodes a whole number as an integer; both sides must accept it as a float.
         "temperature": 0,
         "beam_size": None,
         "hotwords": [],

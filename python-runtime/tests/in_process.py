@@ -1,4 +1,4 @@
-"""Requests as the gateway makes them, for engines that are called without a process around them."""
+"""Requests like the gateway's, for engines that run in the process of the test."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def load(engine: Engine, path: Path, **settings: Any) -> Facts:
 
 
 def job(sent: list[WorkerMessage] | None = None, **fields: Any) -> Job:
-    """A plain job; what it sends goes to `sent`."""
+    """A job with default fields; `sent` receives its messages."""
     request: dict[str, Any] = {
         "job": "job-1",
         "audio": "",
@@ -56,13 +56,13 @@ def job(sent: list[WorkerMessage] | None = None, **fields: Any) -> Job:
 def transcribe(
     engine: Engine, audio: Path, batcher: Batcher | None = None, **fields: Any
 ) -> tuple[Result, list[Segment]]:
-    """One job from file to segments, on a batcher at work or alone."""
+    """Run one job on a file, on `batcher` or on its own one."""
     with decode(str(audio), lambda _: None) as pcm:
         return hear(engine, pcm, job(**fields), batcher)
 
 
 def hear(engine: Engine, sound: Sound, running: Job, batcher: Batcher | None = None) -> tuple[Result, list[Segment]]:
-    """One job from sound to segments, on an engine that `load` has loaded."""
+    """Run one job on a sound, with an engine that was loaded by `load`."""
     facts = _facts[id(engine)]
     refuse(running.request, facts.capabilities, facts.languages)
     if batcher is None:
@@ -79,7 +79,7 @@ def hear(engine: Engine, sound: Sound, running: Job, batcher: Batcher | None = N
 
 @contextmanager
 def at_work(engine: Engine, size: int) -> Iterator[Batcher]:
-    """A batcher, and a thread that works for it until the block ends."""
+    """A batcher with a thread that works until the block ends."""
     woken: queue.SimpleQueue[str] = queue.SimpleQueue()
     batcher = Batcher(engine, size, lambda: woken.put("work"), _facts[id(engine)].in_flight)
 

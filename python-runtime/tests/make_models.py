@@ -1,6 +1,6 @@
-"""python make_models.py DIRECTORY WHISPER makes the models of the gateway's tests, under the names of the catalogue.
+"""`python make_models.py DIRECTORY WHISPER` makes the models for the gateway's tests, named as in the catalogue.
 
-WHISPER is the directory of a real Whisper in CTranslate2 form.
+WHISPER is the directory of a real Whisper in CTranslate2 format.
 """
 
 from __future__ import annotations

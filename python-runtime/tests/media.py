@@ -1,4 +1,4 @@
-"""Files of sound in every container and codec that FFmpeg's libraries write."""
+"""Makes audio files in every container and codec that FFmpeg's libraries write."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ for path in sys.stdin.read().splitlines():
 
 
 def decode_elsewhere(paths: list[Path], timeout: float = 120.0) -> list[Any]:
-    """For each file (seconds, peak) or the code of its error, from another process, which must survive them all."""
+    """Decode files in another process, which must not crash. Returns [seconds, peak] or the error code of each file."""
     source = Path(__file__).parents[1] / "src"
     answer = subprocess.run(
         [sys.executable, "-c", _DECODE],
@@ -50,10 +50,10 @@ def decode_elsewhere(paths: list[Path], timeout: float = 120.0) -> list[Any]:
 
 
 def encode(path: Path, codec: str, sound: NDArray[Any], *, form: str | None = None, **how: Any) -> Path:
-    """A file with `sound` of shape (channels, n) in -1 to 1.
+    """Write a file with `sound` of shape (channels, n) between -1 and 1.
 
     `how`: rate, layout, sample (format of the encoder), options (of the encoder), muxing (options of the container),
-    at (seconds from the start of the clock for each piece: [(at, sound)]), picture (seconds of video beside it).
+    at (parts with their time in seconds: [(at, sound)]), picture (seconds of video).
     """
     rate = how.get("rate", 16_000)
     layout = how.get("layout") or {1: "mono", 2: "stereo"}.get(len(sound), f"{len(sound)} channels")
@@ -90,20 +90,20 @@ def _picture(container: Any, seconds: float) -> list[Any]:
 
 
 def tone(seconds: float, rate: int = 16_000) -> NDArray[np.float32]:
-    """A tone of shape (1, n), loud enough to be found again."""
+    """A tone of shape (1, n) with an amplitude of 0.5."""
     wave: NDArray[np.float32] = (np.sin(np.arange(round(seconds * rate)) * (440 * 2 * np.pi / rate)) / 2).astype("f4")
     return wave[np.newaxis]
 
 
 def on_channel(number: int, channels: int, rate: int = 16_000, seconds: float = 1.0) -> NDArray[np.float32]:
-    """The tone on one of many channels."""
+    """A tone on one of many channels, shape (channels, n)."""
     sound = np.zeros((channels, round(seconds * rate)), np.float32)
     sound[number] = tone(seconds, rate)
     return sound
 
 
 def wav(path: Path, sound: NDArray[Any], bits: int, *, mask: int | None = None, real: bool = False) -> Path:
-    """A WAV file of 16 kHz by hand, with any number of channels; `mask` writes the extensible header."""
+    """A WAV file of 16 kHz, written byte by byte to allow any number of channels; `mask` adds the extensible header."""
     channels = len(sound)
     flat = sound.T.reshape(-1)
     if real:

@@ -1,4 +1,4 @@
-"""Starts a worker whose stdin stays open after this process: only the kernel can tell it of this one's death."""
+"""Starts a worker whose stdin stays open when this process dies, so that only the kernel can signal the death."""
 
 from __future__ import annotations
 

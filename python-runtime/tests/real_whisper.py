@@ -1,4 +1,4 @@
-"""Real weights, and half a minute of real speech."""
+"""The path of real weights, and half a minute of real speech."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-# Installed by `npm test` before the first test.
+# `npm test` installs it before the first test.
 WHISPER = CACHE / "asrpro-test" / "models" / "whisper-tiny.en"
 
 
 def half_a_minute() -> NDArray[np.float32]:
-    """30 s of utterances of clear speakers, one after the other."""
+    """30 s of joined utterances of clear speakers."""
     sounds: list[NDArray[np.float32]] = []
     for row in manifest("librispeech"):
         if "test-clean" in row["file"]:

@@ -1,4 +1,4 @@
-"""Audio for the tests: made here, or from test/audio."""
+"""Audio for the tests, generated here or read from test/audio."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def manifest(folder: str) -> list[dict[str, str]]:
 
 
 def noise(seconds: float, rate: int = 16_000) -> NDArray[np.int16]:
-    """The same noise every time, as int16 of shape (seconds * rate,)."""
+    """Noise that is the same every time, as int16 of shape (seconds * rate,)."""
     return np.random.default_rng(0).integers(-8000, 8000, round(seconds * rate)).astype(np.int16)
 
 
@@ -42,7 +42,7 @@ def write_wav(path: Path, *channels: NDArray[np.int16], rate: int = 16_000) -> P
 
 
 def mp3(samples: NDArray[np.int16], rate: int) -> bytes:
-    """An MP3 of one channel, without a header that would speak for what is joined behind it."""
+    """A mono MP3 without the header that would describe the whole file, so that several can be joined."""
     target = io.BytesIO()
     with av.open(target, "w", format="mp3", options={"write_xing": "0", "id3v2_version": "0"}) as container:
         stream = container.add_stream("mp3", rate=rate, layout="mono")

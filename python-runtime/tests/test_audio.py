@@ -1,4 +1,4 @@
-"""One decoder for whatever is uploaded."""
+"""Decoding of uploads: formats, damaged files, limits and cancellation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# What is inside decides, not the name. These have no sound that can be had.
+# Files without any decodable sound. The content decides, not the name.
 UNREADABLE = {
     "bitrot.m4a",
     "bitrot.ogg",
@@ -48,11 +48,11 @@ UNREADABLE = {
     "zero_length.wav",
 }
 SHORT = {"first_100_bytes.wav", "one_sample.wav"}
-# Damage that costs a part: at least these seconds of the 5.9 must be saved.
+# Damaged files: at least these seconds of the 5.9 must be decoded.
 SAVED = {
     "bitrot.flac": 3.4,
     "bitrot.mp3": 5.6,
-    # these tell when their packets are heard: what was lost is silence
+    # These containers have timestamps, so lost packets become silence.
     "bitrot.webm": 5.7,
     "truncated_half.flac": 2.6,
     "truncated_half.mp3": 2.8,
@@ -72,7 +72,7 @@ def decode(path: Path) -> tuple[NDArray[np.float32], int]:
         return pcm.read(0, pcm.samples), pcm.skipped_packets
 
 
-def refused(path: Path) -> WorkerError:
+def error_of(path: Path) -> WorkerError:
     with pytest.raises(WorkerError) as error:
         decode(path)
     assert error.value.param == "file"
@@ -83,14 +83,14 @@ def refused(path: Path) -> WorkerError:
 def test_format(row: dict[str, str]) -> None:
     path = AUDIO / "formats" / row["file"]
     if path.suffix == ".raw":
-        assert refused(path).code == "invalid_file_format"
+        assert error_of(path).code == "invalid_file_format"
         return
     samples, skipped = decode(path)
     assert skipped == 0
     assert len(samples) / 16_000 == pytest.approx(float(row["duration_s"] or 5.855), abs=0.1)
-    assert np.abs(samples).max() > 0.001, "something is heard"
+    assert np.abs(samples).max() > 0.001, "there is sound"
     if path.name == "surround51.flac":
-        # the channels that are silent here make theirs quieter
+        # faster-whisper's mixture includes the silent channels and is quieter.
         loud = np.abs(samples).max() / np.abs(decode_audio(str(path))).max()
         assert 1 < loud < 6
         np.testing.assert_allclose(samples, decode_audio(str(path)) * loud, atol=1e-3)
@@ -104,9 +104,9 @@ def test_damaged_file(row: dict[str, str], spool: Path) -> None:
     shutil.copy(AUDIO / "corrupt" / row["file"], path)
     name = row["file"].rpartition("/")[2]
     if name in UNREADABLE:
-        assert refused(path).code == "invalid_file_format"
+        assert error_of(path).code == "invalid_file_format"
     elif name in SHORT:
-        assert refused(path).code == "audio_too_short"
+        assert error_of(path).code == "audio_too_short"
     else:
         samples, _ = decode(path)
         assert np.isfinite(samples).all()
@@ -116,43 +116,43 @@ def test_damaged_file(row: dict[str, str], spool: Path) -> None:
     assert list(spool.iterdir()) == [path]
 
 
-def test_message_of_an_unreadable_file_lists_what_is_supported() -> None:
-    message = refused(AUDIO / "corrupt" / "made" / "html_404.mp3").message
+def test_the_error_for_an_unreadable_file_lists_the_formats() -> None:
+    message = error_of(AUDIO / "corrupt" / "made" / "html_404.mp3").message
     formats = "['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'webm']"
     assert message.startswith(f"Invalid file format. Supported formats: {formats}")
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000])
-def test_a_tenth_of_a_second_is_enough_and_less_is_not(spool: Path, rate: int) -> None:
+def test_the_least_duration_is_a_tenth_of_a_second(spool: Path, rate: int) -> None:
     samples = noise(0.2, rate)
     assert 1590 <= len(decode(write_wav(spool / "enough", samples[: -(-rate // 10)], rate=rate))[0]) <= 1610
-    error = refused(write_wav(spool / "short", samples[: -(-rate // 10) - 1], rate=rate))
+    error = error_of(write_wav(spool / "short", samples[: -(-rate // 10) - 1], rate=rate))
     assert (error.code, "0.1 seconds" in error.message) == ("audio_too_short", True)
 
 
-def test_a_header_without_sound_is_no_audio(spool: Path) -> None:
-    assert refused(write_wav(spool / "upload", noise(0))).code == "invalid_file_format"
+def test_a_header_without_sound_is_rejected(spool: Path) -> None:
+    assert error_of(write_wav(spool / "upload", noise(0))).code == "invalid_file_format"
 
 
-def test_a_long_file_is_refused_while_it_is_decoded(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_file_is_rejected_during_decoding(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio, "MAX_SECONDS", 3)
     decode(write_wav(spool / "upload", noise(3)))
-    assert refused(write_wav(spool / "upload", noise(3.1))).code == "audio_too_long"
+    assert error_of(write_wav(spool / "upload", noise(3.1))).code == "audio_too_long"
 
 
-def test_channels_that_cancel_are_not_mixed(spool: Path) -> None:
+def test_cancelling_channels_are_not_mixed(spool: Path) -> None:
     sound = noise(1)
     samples, _ = decode(write_wav(spool / "upload", sound, -sound))
     np.testing.assert_allclose(samples, sound / 32768, atol=1e-4)
 
 
-def test_channels_are_mixed_otherwise(spool: Path) -> None:
+def test_other_channels_are_mixed(spool: Path) -> None:
     sound = noise(1)
     samples, _ = decode(write_wav(spool / "upload", sound, np.zeros_like(sound)))
     np.testing.assert_allclose(samples, sound / 65536, atol=1e-4)
 
 
-def test_decoding_can_be_stopped(spool: Path) -> None:
+def test_decoding_can_be_cancelled(spool: Path) -> None:
     def stop(_: float) -> None:
         raise JobCancelledError
 
@@ -162,7 +162,7 @@ def test_decoding_can_be_stopped(spool: Path) -> None:
     assert list(spool.iterdir()) == [path]
 
 
-def test_decoding_can_be_stopped_before_the_first_sound(spool: Path) -> None:
+def test_decoding_can_be_cancelled_before_the_first_sound(spool: Path) -> None:
     def stop(_: float) -> None:
         raise JobCancelledError
 
@@ -174,19 +174,19 @@ def test_decoding_can_be_stopped_before_the_first_sound(spool: Path) -> None:
         audio.decode(str(damaged), stop)
 
 
-def test_a_file_that_never_stays_the_same_can_be_stopped_too(spool: Path) -> None:
-    # shorter than what is gathered before it is handed on, and each with another sample rate than the one before
+def test_progress_is_reported_for_a_file_with_changing_sample_rates(spool: Path) -> None:
+    # Each part is shorter than a block of the resampler and has another sample rate than the previous one.
     rates = (16_000, 22_050) * 10
     path = spool / "upload"
     path.write_bytes(b"".join(mp3(noise(0.2, rate), rate) for rate in rates))
     seen: list[float] = []
     with audio.decode(str(path), seen.append) as pcm:
-        assert 4.0 <= pcm.duration < 6.0, "the encoder pads each"
+        assert 4.0 <= pcm.duration < 6.0, "the encoder pads each part"
     assert len(seen) >= len(rates) / 2
 
 
-def test_frames_with_absurd_claims_cost_only_themselves(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # what a damaged header can claim, no encoder writes: here 16 kHz is absurd
+def test_frames_with_absurd_sample_rates_are_skipped(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No encoder writes absurd sample rates, so here 16 kHz counts as absurd.
     monkeypatch.setattr(audio, "_RATES", range(20_000, 50_000))
     path = spool / "upload"
     path.write_bytes(b"".join(mp3(noise(1, rate), rate) for rate in (22_050, 16_000, 22_050)))
@@ -195,7 +195,7 @@ def test_frames_with_absurd_claims_cost_only_themselves(spool: Path, monkeypatch
     assert skipped > 10
 
 
-def test_a_file_in_a_place_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch, spool: Path) -> None:
+def test_a_spool_directory_that_is_not_writable(monkeypatch: pytest.MonkeyPatch, spool: Path) -> None:
     path = write_wav(spool / "upload", noise(1))
     monkeypatch.setattr("asrpro_worker.audio.spool_directory", lambda _: spool / "no such directory")
     assert len(decode(path)[0]) == 16_000

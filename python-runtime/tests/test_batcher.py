@@ -1,4 +1,4 @@
-"""One queue over an engine that notes what it is given."""
+"""The batcher with an engine that records its batches."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LIMIT = 30.0
 
 
 @dataclass
-class Notes:
-    """An engine: `batches` as lists of the names of jobs; `during` is called in each."""
+class RecordingEngine:
+    """An engine that records each batch as a list of job names and calls `during` in it."""
 
     batches: list[list[str]] = field(default_factory=list)
     during: Callable[[list[Piece]], Any] = lambda _: None
@@ -39,7 +39,7 @@ class Notes:
         return [Heard([]) for _ in pieces]
 
 
-def batcher_over(engine: Notes, size: int) -> Batcher:
+def batcher_over(engine: RecordingEngine, size: int) -> Batcher:
     return Batcher(engine, size, lambda: None)  # type: ignore[arg-type]  # only `decode` is called
 
 
@@ -55,8 +55,8 @@ def submit(batcher: Batcher, running: Job, pieces: int) -> None:
         batcher.submit(Piece(running, ((at, at + 1),), np.zeros(1, np.float32), None))
 
 
-def test_a_job_alone_has_its_first_text_early_and_then_larger_batches() -> None:
-    engine = Notes()
+def test_a_single_job_starts_with_a_small_batch() -> None:
+    engine = RecordingEngine()
     batcher = batcher_over(engine, 6)
     joined(batcher, "a", 20)
     for _ in range(5):
@@ -64,8 +64,8 @@ def test_a_job_alone_has_its_first_text_early_and_then_larger_batches() -> None:
     assert [len(batch) for batch in engine.batches] == [1, 2, 4, 6, 6]
 
 
-def test_new_jobs_come_first_and_all_have_their_turn() -> None:
-    engine = Notes()
+def test_new_jobs_come_first_and_all_jobs_get_a_turn() -> None:
+    engine = RecordingEngine()
     batcher = batcher_over(engine, 4)
     joined(batcher, "long", 30)
     for _ in range(3):
@@ -78,8 +78,8 @@ def test_new_jobs_come_first_and_all_have_their_turn() -> None:
     assert sorted(engine.batches[-1]) == ["c", "c", "long", "long"]
 
 
-def test_jobs_that_come_together_share_a_batch() -> None:
-    engine = Notes()
+def test_jobs_that_arrive_together_share_a_batch() -> None:
+    engine = RecordingEngine()
     batcher = batcher_over(engine, 4)
     late = job(job="late")
     batcher.join(late)
@@ -91,61 +91,61 @@ def test_jobs_that_come_together_share_a_batch() -> None:
     assert sorted(engine.batches[0]) == ["early", "late"]
 
 
-def test_what_waits_of_a_job_that_left_is_dropped() -> None:
-    engine = Notes()
+def test_waiting_pieces_of_a_job_that_left_are_dropped() -> None:
+    engine = RecordingEngine()
     batcher = batcher_over(engine, 4)
-    gone = joined(batcher, "gone", 5)
-    joined(batcher, "stays", 1)
-    batcher.leave(gone)
+    leaving = joined(batcher, "leaving", 5)
+    joined(batcher, "staying", 1)
+    batcher.leave(leaving)
     batcher.work()
-    assert engine.batches == [["stays"]]
+    assert engine.batches == [["staying"]]
 
 
-def test_a_job_in_company_leaves_at_once_and_one_alone_when_its_call_ends() -> None:
-    called, go_on = threading.Event(), threading.Event()
+def test_leaving_waits_only_for_a_batch_without_other_jobs() -> None:
+    called, release = threading.Event(), threading.Event()
 
     def wait(_: list[Piece]) -> None:
         called.set()
-        assert go_on.wait(LIMIT)
+        assert release.wait(LIMIT)
 
-    for company in (True, False):
+    for shared in (True, False):
         called.clear()
-        go_on.clear()
-        batcher = batcher_over(Notes(during=wait), 4)
+        release.clear()
+        batcher = batcher_over(RecordingEngine(during=wait), 4)
         leaving = joined(batcher, "leaving", 1)
-        if company:
+        if shared:
             joined(batcher, "other", 1)
         working = threading.Thread(target=batcher.work)
         working.start()
         assert called.wait(LIMIT)
         leaves = threading.Thread(target=batcher.leave, args=(leaving,))
         leaves.start()
-        if company:
+        if shared:
             leaves.join(LIMIT)
             assert working.is_alive()
-        go_on.set()
+        release.set()
         leaves.join(LIMIT)
         working.join(LIMIT)
         assert not leaves.is_alive()
 
 
-def test_nothing_is_decoded_for_jobs_that_nobody_wants() -> None:
-    engine = Notes()
+def test_cancelled_jobs_are_not_decoded() -> None:
+    engine = RecordingEngine()
     batcher = batcher_over(engine, 4)
-    unwanted = joined(batcher, "unwanted", 1)
-    unwanted.cancel()
+    cancelled = joined(batcher, "cancelled", 1)
+    cancelled.cancel()
     batcher.work()
     assert engine.batches == []
     with pytest.raises(JobCancelledError):
-        unwanted.outcome()
+        cancelled.outcome()
 
 
-def test_an_error_costs_the_job_whose_piece_it_was() -> None:
+def test_an_error_fails_only_the_job_of_its_piece() -> None:
     def fail(pieces: list[Piece]) -> None:
         if any(piece.job.request.job == "bad" for piece in pieces):
             raise ValueError("bad")
 
-    batcher = batcher_over(Notes(during=fail), 4)
+    batcher = batcher_over(RecordingEngine(during=fail), 4)
     bad, good = joined(batcher, "bad", 1), joined(batcher, "good", 1)
     batcher.work()
     assert isinstance(good.outcome()[1], Heard)
@@ -153,9 +153,9 @@ def test_an_error_costs_the_job_whose_piece_it_was() -> None:
         bad.outcome()
 
 
-def test_jobs_that_wait_are_alive_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_jobs_report_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asrpro_worker.job._PROGRESS_INTERVAL", 0)
-    batcher = batcher_over(Notes(), 1)
+    batcher = batcher_over(RecordingEngine(), 1)
     sent: list[WorkerMessage] = []
     joined(batcher, "first", 1)
     joined(batcher, "waits", 1, sent)
@@ -164,21 +164,21 @@ def test_jobs_that_wait_are_alive_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_slow_batches_become_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Notes()
+    engine = RecordingEngine()
     batcher = batcher_over(engine, 8)
     joined(batcher, "a", 40)
     for _ in range(4):
         batcher.work()
-    monkeypatch.setattr(batching, "_PATIENCE", -1.0)
+    monkeypatch.setattr(batching, "_MAX_SECONDS", -1.0)
     batcher.work()
     batcher.work()
     batcher.work()
     assert [len(batch) for batch in engine.batches] == [1, 2, 4, 8, 8, 4, 2]
 
 
-def test_while_others_come_a_long_job_has_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "_PATIENCE_IN_COMPANY", -1.0)
-    engine = Notes()
+def test_a_long_job_gets_smaller_batches_while_other_jobs_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_MAX_SECONDS_SHARED", -1.0)
+    engine = RecordingEngine()
     batcher = batcher_over(engine, 8)
     joined(batcher, "long", 40)
     for _ in range(4):
@@ -186,16 +186,16 @@ def test_while_others_come_a_long_job_has_smaller_batches(monkeypatch: pytest.Mo
     batcher.leave(joined(batcher, "short", 0))
     batcher.work()
     batcher.work()
-    monkeypatch.setattr(batching, "_IN_COMPANY", 0.0)
+    monkeypatch.setattr(batching, "_SHARED_SECONDS", 0.0)
     batcher.leave(joined(batcher, "last", 0))
     batcher.work()
     batcher.work()
     assert [len(batch) for batch in engine.batches] == [1, 2, 4, 8, 8, 4, 2, 4]
 
 
-def test_first_pieces_of_a_crowd_do_not_make_batches_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "_PATIENCE_IN_COMPANY", -1.0)
-    engine = Notes()
+def test_slow_batches_of_first_pieces_do_not_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_MAX_SECONDS_SHARED", -1.0)
+    engine = RecordingEngine()
     batcher = batcher_over(engine, 4)
     for name in "abcdefgh":
         joined(batcher, name, 1)
@@ -205,7 +205,7 @@ def test_first_pieces_of_a_crowd_do_not_make_batches_smaller(monkeypatch: pytest
 
 
 def test_a_stream_of_short_files_does_not_starve_a_long_one() -> None:
-    engine = Notes()
+    engine = RecordingEngine()
     batcher = batcher_over(engine, 1)
     joined(batcher, "long", 30)
     for number in range(8):

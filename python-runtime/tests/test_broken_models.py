@@ -1,4 +1,4 @@
-"""Every way in which a model's files can be wrong: a typed error names the file, and nothing asks the network."""
+"""Damaged and missing model files: a typed error names the file, and no engine uses the network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Damage = bytes | None
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
-        raise AssertionError("the network was asked")
+        raise AssertionError("the network was used")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
@@ -170,7 +170,7 @@ def test_weights_beside_a_graph(own_tdt: Path, content: Damage) -> None:
     assert (error.code, "weights beside an .onnx file" in error.message) == ("model_broken", True)
 
 
-def test_a_quantization_that_is_not_there(tdt: Path) -> None:
+def test_a_missing_quantization(tdt: Path) -> None:
     error = refusal(OnnxAsr(), tdt, quantization="int8")
     assert (error.code, "encoder-model.int8.onnx is missing" in error.message) == ("model_broken", True)
 

@@ -1,6 +1,6 @@
-"""Canary and GigaAM as ONNX, with toys."""
+"""Toy models of Canary and GigaAM as ONNX."""
 
-# ruff: noqa: SLF001, RUF001 - what the toy is told is in the library's own parts; Russian letters
+# ruff: noqa: SLF001, RUF001 - the prompt is in private parts of the library; Russian letters
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(directory: Path) -> OnnxAsr:
     made = OnnxAsr()
     facts = load(made, directory, languages=["en", "de", "fr", "ja"])
-    # those that its vocabulary has
+    # Only the languages of its vocabulary.
     assert facts.languages == ["de", "en", "fr"]
     can = facts.capabilities
     assert (can.tasks, can.word_timestamps, can.logprobs) == (["transcribe", "translate"], False, True)
     return made
 
 
-def told(engine: OnnxAsr, **fields: Any) -> list[str]:
-    """The languages of speech and text, as the decoder is told them."""
+def prompt_languages(engine: OnnxAsr, **fields: Any) -> list[str]:
+    """The languages of speech and text in the decoder's prompt."""
     assert isinstance(engine._reader, Canary)
     asr, seen = engine._reader._asr, []
     decode = asr._decode
@@ -67,34 +67,37 @@ def told(engine: OnnxAsr, **fields: Any) -> list[str]:
         ({"language": "de", "task": "translate"}, ["<|de|>", "<|en|>"]),
     ],
 )
-def test_it_is_told_the_languages(engine: OnnxAsr, fields: dict[str, Any], languages: list[str]) -> None:
-    assert told(engine, **fields) == languages
+def test_the_prompt_has_the_languages_of_the_request(
+    engine: OnnxAsr, fields: dict[str, Any], languages: list[str]
+) -> None:
+    assert prompt_languages(engine, **fields) == languages
 
 
-def test_the_text_is_that_of_the_library(directory: Path, engine: OnnxAsr) -> None:
+def test_the_text_equals_that_of_the_library(directory: Path, engine: OnnxAsr) -> None:
     theirs = onnx_asr.load_model("nemo-conformer-aed", directory).with_timestamps().recognize(SOUND, language="en")
     (ours,) = engine.decode([Piece(job(logprobs=True), ((0, len(SOUND)),), SOUND, "en")], lambda: None)
     assert isinstance(ours, Heard)
     (segment,) = ours.segments
     assert segment.text.strip() == theirs.text.strip()
     assert [entry.token for entry in segment.logprobs or []] == theirs.tokens
-    np.testing.assert_allclose([entry.logprob for entry in segment.logprobs or []], theirs.logprobs, atol=1e-5)
+    logprobs = [entry.logprob for entry in segment.logprobs or []]
+    np.testing.assert_allclose(np.array(logprobs), np.array(theirs.logprobs), atol=1e-5)
 
 
-def test_pieces_of_one_call_have_the_text_that_they_have_alone(engine: OnnxAsr) -> None:
+def test_the_text_of_a_piece_does_not_depend_on_the_other_pieces(engine: OnnxAsr) -> None:
     pieces = [Piece(job(), ((0, size),), SOUND[:size], "en") for size in (32_000, 9_000, 16_000)]
     together = engine.decode(pieces, lambda: None)
     assert together == [engine.decode([piece], lambda: None)[0] for piece in pieces]
 
 
-def test_word_times_are_refused(engine: OnnxAsr) -> None:
+def test_word_times_are_rejected(engine: OnnxAsr) -> None:
     with pytest.raises(WorkerError) as error:
         transcribe(engine, SPEECH, word_timestamps=True)
     assert error.value.param == "timestamp_granularities"
 
 
 @pytest.mark.parametrize("name", ["decoder-model.onnx", "vocab.txt"])
-def test_a_file_that_is_missing_is_named(directory: Path, tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_named(directory: Path, tmp_path: Path, name: str) -> None:
     for file in directory.iterdir():
         if file.name != name:
             (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -102,7 +105,7 @@ def test_a_file_that_is_missing_is_named(directory: Path, tmp_path: Path, name: 
         load(OnnxAsr(), tmp_path)
 
 
-def test_gigaam_is_told_by_its_files_and_has_word_times(tmp_path: Path) -> None:
+def test_gigaam_is_recognized_by_its_files_and_has_word_times(tmp_path: Path) -> None:
     made = OnnxAsr()
     facts = load(made, make_gigaam(tmp_path), languages=["ru"])
     assert (facts.capabilities.word_timestamps, facts.capabilities.hotwords) == (True, True)

@@ -1,4 +1,4 @@
-"""No number of channels, and no order of them, ends the worker; what is spoken on any of them is heard."""
+"""No number or order of channels crashes the worker, and sound on any channel is kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from media import decode_elsewhere, encode, on_channel, tone, wav
 if TYPE_CHECKING:
     from pathlib import Path
 
-# As FFmpeg names them; other numbers have no layout with a name.
+# FFmpeg's names; other numbers of channels have no named layout.
 LAYOUTS = {3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1", 10: "5.1.4", 12: "7.1.4", 16: "hexadecagonal"}
 CODECS: dict[str, tuple[str, dict[str, Any]]] = {
     "flac": ("flac", {}),
@@ -30,12 +30,12 @@ CODECS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def is_heard(answer: Any) -> bool:
+def has_sound(answer: Any) -> bool:
     return isinstance(answer, list) and 0.2 < answer[0] < 0.5 and answer[1] > 0.015
 
 
 def silent(files: list[Path], answers: list[Any]) -> list[str]:
-    return [files[number].name for number, answer in enumerate(answers) if not is_heard(answer)]
+    return [files[number].name for number, answer in enumerate(answers) if not has_sound(answer)]
 
 
 def test_every_number_of_channels_in_wav(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_every_number_of_channels_in_wav(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", CODECS)
-def test_every_number_of_channels_that_a_codec_takes(tmp_path: Path, kind: str) -> None:
+def test_every_number_of_channels_that_a_codec_supports(tmp_path: Path, kind: str) -> None:
     codec, how = CODECS[kind]
     files = []
     for channels in range(1, 65):
@@ -60,7 +60,7 @@ def test_every_number_of_channels_that_a_codec_takes(tmp_path: Path, kind: str) 
             path = tmp_path / f"{channels}_{layout}.{kind}"
             try:
                 files.append(encode(path, codec, sound, layout=layout, **how))
-            except (ValueError, OSError):  # the codec does not take it
+            except (ValueError, OSError):  # the codec does not support it
                 continue
     assert len(files) >= 4
     answers = decode_elsewhere(files)
@@ -68,8 +68,8 @@ def test_every_number_of_channels_that_a_codec_takes(tmp_path: Path, kind: str) 
 
 
 @pytest.mark.parametrize("labels", [[2, 1], [1, 1, 1], [3, 45, 1, 2], [65536 + number for number in range(6)]])
-def test_an_order_of_channels_of_its_own(tmp_path: Path, labels: list[int]) -> None:
-    """Right before left, the same three times, an unknown one: PyAV frees such an order twice."""
+def test_a_custom_order_of_channels(tmp_path: Path, labels: list[int]) -> None:
+    """Right before left, the same label three times, an unknown label: PyAV frees a custom order twice."""
     channels = len(labels)
     sound = np.repeat(tone(1), channels, axis=0)
     order = struct.pack(">III", 0, 0, channels) + b"".join(struct.pack(">II12x", label, 0) for label in labels)
@@ -96,7 +96,7 @@ def test_channels_that_change_in_the_middle(tmp_path: Path) -> None:
     assert peak > 0.1
 
 
-def test_links_of_an_ogg_file_that_are_unlike(tmp_path: Path) -> None:
+def test_links_of_an_ogg_file_with_different_formats(tmp_path: Path) -> None:
     kinds: list[tuple[str, str, int]] = [
         ("libopus", "mono", 48_000),
         ("flac", "stereo", 44_100),

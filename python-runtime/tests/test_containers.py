@@ -1,4 +1,4 @@
-"""Each kind of file that docs/openai.md promises is read, whatever its name; what would open other files is not."""
+"""Every format in docs/openai.md is decoded whatever the name of its file; formats that open other files are not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from media import decode_elsewhere, encode, tone
 
 from asrpro_worker import container
 
-# Kinds that the libraries write: (codec, how). Those in test/audio/formats are read by test_audio.py.
+# Formats that the libraries can write: (codec, how). test_audio.py decodes those in test/audio/formats.
 WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
     "3g2": ("aac", {"rate": 44_100}),
     "3gp": ("libopencore_amrnb", {"rate": 8_000}),
@@ -52,7 +52,7 @@ WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def test_every_kind_that_can_be_written_is_read(tmp_path: Path) -> None:
+def test_every_format_that_can_be_written_is_decoded(tmp_path: Path) -> None:
     files = []
     for kind, (codec, how) in WRITTEN.items():
         path = encode(tmp_path / f"file.{kind}", codec, tone(1, how.get("rate", 16_000)), **how)
@@ -64,14 +64,14 @@ def test_every_kind_that_can_be_written_is_read(tmp_path: Path) -> None:
     assert [name for name in good if not 0.9 < answers[name][0] < 1.4] == []
 
 
-def test_a_film_in_mxf(tmp_path: Path) -> None:
+def test_video_in_mxf(tmp_path: Path) -> None:
     path = encode(tmp_path / "file.mxf", "pcm_s16le", tone(1, 48_000), rate=48_000, picture=1)
     assert decode_elsewhere([path]) == [[pytest.approx(1, abs=0.1), pytest.approx(0.5, abs=0.05)]]
 
 
 @pytest.mark.parametrize("kind", ["mkv", "mp4", "ts"])
 @pytest.mark.parametrize("first", ["without a packet", "damaged"])
-def test_a_track_without_sound_leaves_the_next(tmp_path: Path, kind: str, first: str) -> None:
+def test_the_next_track_is_used_if_the_first_has_no_sound(tmp_path: Path, kind: str, first: str) -> None:
     path = tmp_path / f"file.{kind}"
     with av.open(str(path), "w") as target:
         silent, spoken = (target.add_stream("aac", rate=16_000, layout="mono") for _ in range(2))
@@ -89,7 +89,7 @@ def test_a_track_without_sound_leaves_the_next(tmp_path: Path, kind: str, first:
 
 
 def sphere(path: Path) -> Path:
-    """NIST SPHERE, the format of the corpora."""
+    """A NIST SPHERE file, a format of speech corpora."""
     fields = "channel_count -i 1\nsample_count -i 16000\nsample_rate -i 16000\nsample_n_bytes -i 2\n"
     head = f"NIST_1A\n   1024\n{fields}sample_byte_format -s2 01\nsample_coding -s3 pcm\nend_head\n"
     path.write_bytes(head.encode().ljust(1024, b"\n") + (tone(1)[0] * 32767).astype("<i2").tobytes())
@@ -97,7 +97,7 @@ def sphere(path: Path) -> Path:
 
 
 def dsf(path: Path, rate: int = 2_822_400) -> Path:
-    """A second of DSD, one bit a sample, in blocks of 4096 bytes."""
+    """A second of DSD, one bit per sample, in blocks of 4096 bytes."""
     wave = (tone(1, rate)[0] + 1) / 2
     bits = np.diff(np.floor(np.cumsum(wave, dtype=np.float64)), prepend=0).astype(np.uint8)
     data = np.packbits(bits, bitorder="little").tobytes()
@@ -120,19 +120,19 @@ def dsf(path: Path, rate: int = 2_822_400) -> Path:
         ";FFMETADATA1\ntitle=x\n",
     ],
 )
-def test_a_script_opens_nothing(spool: Path, script: str) -> None:
+def test_a_script_opens_no_other_file(spool: Path, script: str) -> None:
     (spool / "upload").write_text(script)
     encode(spool / "other.wav", "pcm_s16le", tone(1))
     assert decode_elsewhere([spool / "upload"]) == ["invalid_file_format"]
 
 
-def test_no_kind_that_opens_other_files_is_allowed() -> None:
+def test_no_format_that_opens_other_files_is_allowed() -> None:
     allowed = set(container._FORMATS.split(","))  # noqa: SLF001
     others = "concat dash hls image2 imf lavfi rtp rtsp sap sdp vobsub webm_dash_manifest alsa fbdev oss x11grab"
     assert not allowed & set(others.split())
 
 
-def test_the_page_lists_what_is_read() -> None:
+def test_the_documentation_lists_the_formats() -> None:
     page = (Path(__file__).parents[2] / "docs" / "openai.md").read_text(encoding="utf-8")
     listed = re.search(r"## Files\n(.*?)\n## ", page, re.DOTALL)
     assert listed is not None

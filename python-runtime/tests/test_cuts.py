@@ -1,4 +1,4 @@
-"""Cuts at pauses, on real speech and on made-up probabilities."""
+"""Cuts at pauses, with real speech and with made-up probabilities."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def seconds(pcm: Pcm, *, whole: bool = False) -> list[list[tuple[float, float]]]
     return [[(start / RATE, stop / RATE) for start, stop in cut.spans] for cut in found]
 
 
-def test_probabilities_in_blocks_are_those_of_the_whole(pcm: Pcm, speech: NDArray[np.int16]) -> None:
+def test_probabilities_of_blocks_equal_those_of_the_whole_file(pcm: Pcm, speech: NDArray[np.int16]) -> None:
     fill(pcm, *[speech] * 13)  # 143 s, three blocks
     samples = pcm.read(0, pcm.samples)
     whole = get_vad_model()(np.pad(samples, (0, -len(samples) % WINDOW))).reshape(-1)
@@ -53,10 +53,10 @@ def test_probabilities_in_blocks_are_those_of_the_whole(pcm: Pcm, speech: NDArra
 
 
 @pytest.mark.parametrize("path", [SILENCE, NOISE])
-def test_no_speech_gives_nothing(path: Path) -> None:
+def test_no_speech_gives_no_pieces(path: Path) -> None:
     with decode(str(path), ignore) as pcm:
         assert seconds(pcm) == []
-        assert seconds(pcm, whole=True)[0][0][0] == 0.0, "unless all of it is wanted"
+        assert seconds(pcm, whole=True)[0][0][0] == 0.0, "unless the whole file is requested"
 
 
 def _hum(at: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,7 +74,7 @@ def _brown_noise(at: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("length", [20, 60, 90])
 @pytest.mark.parametrize("sound", [_hum, _brown_noise, lambda at: np.sin(2 * np.pi * 440 * at)])
-def test_no_speech_is_lost_behind_a_long_sound(
+def test_no_speech_is_lost_after_a_long_sound(
     pcm: Pcm, speech: NDArray[np.int16], sound: Callable[[NDArray[np.float64]], NDArray[np.float64]], length: int
 ) -> None:
     with decode(str(SPEECH), ignore) as clip:
@@ -93,18 +93,18 @@ def test_short_speech_is_one_piece(pcm: Pcm, speech: NDArray[np.int16]) -> None:
     assert spans[-1][1] == pytest.approx(11.0, abs=0.6)
 
 
-def test_pauses_are_left_out_so_that_a_piece_holds_more_speech(pcm: Pcm, speech: NDArray[np.int16]) -> None:
+def test_long_pauses_are_removed_from_a_piece(pcm: Pcm, speech: NDArray[np.int16]) -> None:
     silence = np.zeros(20 * RATE, np.int16)
     fill(pcm, silence, speech, silence, speech, silence)
     [spans] = seconds(pcm)
-    # the speech is at 20 to 31 and 51 to 62
+    # The speech is at 20 to 31 s and at 51 to 62 s.
     assert 19.3 < spans[0][0] < 20.5
     assert 61 < spans[-1][1] < 62.5
     assert any(stop < 32 and start > 50 for (_, stop), (start, _) in itertools.pairwise(spans))
     assert sum(stop - start for start, stop in spans) < 22.5
 
 
-def test_no_more_is_listened_to_than_a_piece_needs(pcm: Pcm, speech: NDArray[np.int16]) -> None:
+def test_the_vad_runs_only_as_far_as_a_piece_needs(pcm: Pcm, speech: NDArray[np.int16]) -> None:
     fill(pcm, *[speech] * 30)
     visited: list[float] = []
     found = cuts.pieces(pcm, visited.append)
@@ -112,14 +112,14 @@ def test_no_more_is_listened_to_than_a_piece_needs(pcm: Pcm, speech: NDArray[np.
     assert visited == [0.0], "the first minute"
 
 
-def test_silence_of_hours_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hours_of_silence_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     pcm = probable(monkeypatch, [0.1] * 400_000 + [0.9] * 100)
     [[(start, stop)]] = [list(cut.spans) for cut in cuts.pieces(pcm, ignore)]
     assert start == (400_000 - round(0.3 * RATE / WINDOW)) * WINDOW
     assert stop == 400_100 * WINDOW
 
 
-def test_speech_without_end_is_cut_where_it_pauses(pcm: Pcm, speech: NDArray[np.int16]) -> None:
+def test_long_speech_is_cut_at_pauses(pcm: Pcm, speech: NDArray[np.int16]) -> None:
     spoken = speech[: round(10.6 * RATE)]
     fill(pcm, *[spoken] * 12)
     found = seconds(pcm)
@@ -132,7 +132,7 @@ def test_speech_without_end_is_cut_where_it_pauses(pcm: Pcm, speech: NDArray[np.
 
 
 def probable(monkeypatch: pytest.MonkeyPatch, probabilities: list[float]) -> Pcm:
-    """A file whose windows have the given probabilities."""
+    """A PCM file whose windows have the given probabilities of speech."""
     blocks = [np.asarray(probabilities[at : at + 1875], np.float32) for at in range(0, len(probabilities), 1875)]
     monkeypatch.setattr(cuts, "speech_probabilities", lambda *_: iter(blocks))
     pcm = object.__new__(Pcm)
@@ -141,7 +141,7 @@ def probable(monkeypatch: pytest.MonkeyPatch, probabilities: list[float]) -> Pcm
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_all_speech_lies_in_exactly_one_piece(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+def test_all_speech_is_in_exactly_one_piece(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     random = np.random.default_rng(seed)
     probabilities: list[float] = []
     while len(probabilities) < 12_000:
@@ -162,14 +162,14 @@ def test_all_speech_lies_in_exactly_one_piece(monkeypatch: pytest.MonkeyPatch, s
         assert found == sorted(found)
 
 
-def test_unbroken_speech_is_cut_where_it_is_least_like_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speech_without_pauses_is_cut_at_the_least_probable_window(monkeypatch: pytest.MonkeyPatch) -> None:
     probabilities = [0.9] * 1500
     probabilities[700] = 0.5
     found = [cut.spans for cut in cuts.pieces(probable(monkeypatch, probabilities), ignore)]
     assert found == [((0, 700 * WINDOW),), ((700 * WINDOW, 1500 * WINDOW),)]
 
 
-def test_the_search_can_be_stopped(pcm: Pcm) -> None:
+def test_cutting_can_be_cancelled(pcm: Pcm) -> None:
     class StopError(Exception):
         pass
 

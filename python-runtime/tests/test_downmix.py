@@ -1,4 +1,4 @@
-"""Several channels to one: nothing that is spoken cancels, drowns in silent channels, or clicks."""
+"""The downmix: speech does not cancel, is not attenuated by silent channels, and has no clicks."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_one_channel_of_many_keeps_its_level(number: int, channels: int) -> None
     np.testing.assert_allclose(mixed(on_channel(number, channels), names), tone(1)[0], atol=1e-6)
 
 
-def test_silent_channels_may_be_noisy() -> None:
+def test_nearly_silent_channels_may_have_noise() -> None:
     sound = np.random.default_rng(0).normal(0, 0.001, (64, 16_000)).astype(np.float32)
     sound[40] += tone(1)[0]
     assert level(mixed(sound)) == pytest.approx(level(tone(1)), rel=0.05)
 
 
 @pytest.mark.parametrize("part", [1.0, 0.95, 0.9, 0.8, 0.7, 0.5, 0.3])
-def test_a_pair_that_cancels_to_any_degree(part: float) -> None:
+def test_a_pair_that_cancels_partly(part: float) -> None:
     sound = tone(1)[0]
     assert level(mixed(np.stack([sound, -part * sound]))) > 0.2 * level(sound)
     assert level(mixed(np.stack([part * sound, -sound]))) > 0.2 * level(sound)
@@ -56,25 +56,25 @@ def test_a_pair_that_cancels_in_a_film() -> None:
     assert level(mixed(sound, FILM)) == pytest.approx(level(tone(1)), rel=0.01)
 
 
-def test_a_pair_that_cancels_beside_a_constant_offset() -> None:
+def test_a_cancelling_pair_with_a_dc_offset() -> None:
     sound = np.stack([tone(1)[0] + 0.4, -tone(1)[0] + 0.4])
     heard = mixed(sound)
     assert level(heard - heard.mean()) == pytest.approx(level(tone(1)), rel=0.01)
 
 
-def test_a_pair_that_cancels_in_the_middle_only_does_not_click() -> None:
+def test_no_clicks_where_a_pair_begins_and_ends_to_cancel() -> None:
     sound = np.repeat(tone(3), 2, axis=0)
     sound[1, 16_000:32_000] *= -1
     heard = mixed(sound)
     assert min(level(part) for part in heard.reshape(-1, 4000)) > 0.4 * level(tone(1))
     steepest = np.abs(np.diff(tone(1)[0])).max()
-    # where the file itself jumps a step is its own
+    # The places where the file itself jumps are left out.
     assert np.abs(np.diff(heard[100:15_900])).max() <= steepest
     assert np.abs(np.diff(heard[16_400:31_900])).max() <= 1.1 * steepest
     assert np.abs(np.diff(heard[32_400:])).max() <= 1.1 * steepest
 
 
-def test_a_pair_is_its_mean() -> None:
+def test_a_pair_gives_its_mean() -> None:
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 50_000)).astype(np.float32)
     np.testing.assert_allclose(mixed(sound), sound.mean(axis=0), atol=1e-6)
     sound[1] = 0
@@ -88,7 +88,7 @@ def test_speech_in_the_centre_of_a_film_is_louder_than_its_music() -> None:
     assert level(mixed(sound, FILM)) > 0.25 * level(tone(1))
 
 
-def test_eight_bit_channels_that_cancel(tmp_path: Path) -> None:
+def test_cancelling_channels_of_eight_bits(tmp_path: Path) -> None:
     with decode(str(wav(tmp_path / "file.wav", np.concatenate([tone(1), -tone(1)]), 8)), lambda _: None) as pcm:
         assert level(pcm.read(0, pcm.samples)) == pytest.approx(level(tone(1)), rel=0.05)
 
@@ -118,15 +118,18 @@ def hum() -> NDArray[np.float32]:
 
 
 MIXTURES: dict[str, Callable[[NDArray[np.float32]], tuple[list[NDArray[np.floating]], list[str] | None]]] = {
-    "each of the pair has noise of its own": lambda s: ([s + hiss(0.02), hiss(0.02, 1) - s], None),
-    "a hum that both have": lambda s: ([s + hum(), hum() - s], None),
-    "an offset that drifts": lambda s: ([s + np.linspace(0, 0.4, len(s)), np.linspace(0, 0.4, len(s)) - s], None),
+    "a cancelling pair, each with its own noise": lambda s: ([s + hiss(0.02), hiss(0.02, 1) - s], None),
+    "a cancelling pair with common hum": lambda s: ([s + hum(), hum() - s], None),
+    "a cancelling pair with a drifting offset": lambda s: (
+        [s + np.linspace(0, 0.4, len(s)), np.linspace(0, 0.4, len(s)) - s],
+        None,
+    ),
     "inverted in parts": lambda s: ([s, s * np.where(np.arange(len(s)) // 40_000 % 2, 1, -1)], None),
-    "inverted and late": lambda s: ([s, -np.roll(s, 16)], None),
-    "late": lambda s: ([s, np.roll(s, 160)], None),
+    "inverted and delayed": lambda s: ([s, -np.roll(s, 16)], None),
+    "delayed": lambda s: ([s, np.roll(s, 160)], None),
     "the other channel is loud noise": lambda s: ([hiss(0.3), s], None),
     "noise in front, speech behind": lambda s: ([hiss(0.3), hiss(0.3, 1), 0 * s, 0 * s, s, 0 * s], FILM),
-    "noise in the centre, speech below": lambda s: ([0 * s, 0 * s, hiss(0.1), s, 0 * s, 0 * s], FILM),
+    "noise in the centre, speech in the LFE channel": lambda s: ([0 * s, 0 * s, hiss(0.1), s, 0 * s, 0 * s], FILM),
     "one of 64 in noise": lambda s: ([*[hiss(0.01, seed) for seed in range(63)], s], None),
     "two against one": lambda s: ([s, s, -s], None),
 }
@@ -138,7 +141,7 @@ def model() -> WhisperModel:
 
 
 @pytest.mark.parametrize("kind", MIXTURES)
-def test_the_words_come_out(model: WhisperModel, kind: str) -> None:
+def test_speech_is_recognized_after_mixing(model: WhisperModel, kind: str) -> None:
     channels, names = MIXTURES[kind](spoken())
     segments, _ = model.transcribe(mixed(np.stack(channels), names), beam_size=1)
     text = "".join(segment.text for segment in segments).lower()

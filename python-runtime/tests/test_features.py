@@ -1,4 +1,4 @@
-"""The features of a piece are those that Whisper was trained on."""
+"""The features of a piece equal those that Whisper was trained on."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import pytest
 from faster_whisper.feature_extractor import FeatureExtractor
 from sounds import noise
 
-from asrpro_worker.engines.whisper.features import FRAMES, LogMel, frames_needed
+from asrpro_worker.engines.whisper.features import FRAMES, LogMel, window_frames
 
 
-# on and off the hop of 160 samples, and the longest
+# Multiples of the hop of 160 samples and others, and the longest piece.
 @pytest.mark.parametrize("samples", [1600, 1601, 16_000 * 7 + 80, 16_000 * 30])
 @pytest.mark.parametrize("mels", [80, 128])
-def test_equal_to_the_extractor_and_silent_behind_the_end(samples: int, mels: int) -> None:
+def test_features_equal_those_of_faster_whisper_and_end_with_silence(samples: int, mels: int) -> None:
     sound = noise(samples / 16_000).astype(np.float32) / np.float32(32768 * 50)
-    sound[samples // 3 : samples // 3 + 400] = 0.9  # one loud moment: the scale of the piece
+    sound[samples // 3 : samples // 3 + 400] = 0.9  # a loud moment, which sets the scale
     features = LogMel(mels)(sound)
     frames = samples // 160
     assert features.shape == (mels, FRAMES)
@@ -23,13 +23,13 @@ def test_equal_to_the_extractor_and_silent_behind_the_end(samples: int, mels: in
     assert (features[:, frames:] == features.min()).all()
 
 
-def test_a_sound_shorter_than_its_mirror() -> None:
+def test_a_sound_shorter_than_its_mirror_image() -> None:
     assert np.isfinite(LogMel(80)(np.ones(50, np.float32))).all()
 
 
-def test_a_short_window_begins_as_the_whole_one() -> None:
+def test_a_short_window_equals_the_start_of_the_full_window() -> None:
     sound = noise(4).astype(np.float32) / np.float32(32768 * 50)
-    needed = frames_needed(len(sound))
-    assert 1200 <= needed < FRAMES
-    np.testing.assert_array_equal(LogMel(80)(sound, needed), LogMel(80)(sound)[:, :needed])
-    assert frames_needed(16_000 * 30) == FRAMES
+    window = window_frames(len(sound))
+    assert 1200 <= window < FRAMES
+    np.testing.assert_array_equal(LogMel(80)(sound, window), LogMel(80)(sound)[:, :window])
+    assert window_frames(16_000 * 30) == FRAMES

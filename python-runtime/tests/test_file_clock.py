@@ -1,4 +1,4 @@
-"""Times are those of the file's own clock: what starts late, and every hole, is silence. Broken times cost nothing."""
+"""Decoded audio keeps the file's timestamps: late starts and gaps become silence, and broken timestamps are ignored."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "mov": ("aac", {}),
     "ts": ("aac", {}),
     "mpg": ("mp2", {"form": "mpeg"}),
-    # a page is the finest that Ogg has times for; live recordings have small ones
+    # Ogg has timestamps per page only; live recordings have small pages.
     "ogg": ("libopus", {"rate": 48_000, "muxing": {"page_duration": "20000"}}),
     "flv": ("aac", {}),
     "nut": ("aac", {}),
 }
-# The muxers of these write no picture of ours beside the sound, or not its start.
+# The muxers of these formats do not write the test's video, or not its start.
 NO_PICTURE = ("ogg", "flv", "nut")
 
 
-def heard(path: Path) -> tuple[float, list[tuple[float, float]]]:
-    """Seconds, and where (start, end) the tone is."""
+def tones_in(path: Path) -> tuple[float, list[tuple[float, float]]]:
+    """The duration in seconds, and start and end of each tone."""
     with decode(str(path), lambda _: None) as pcm:
         loud = np.abs(pcm.read(0, pcm.samples)) > 0.05
         blocks = loud[: len(loud) // 160 * 160].reshape(-1, 160).any(axis=1).astype(np.int8)
@@ -43,7 +43,7 @@ def heard(path: Path) -> tuple[float, list[tuple[float, float]]]:
 
 
 def make(path: Path, pieces: list[tuple[float, float]], kind: str, **more: Any) -> Path:
-    """A file with the tone at each (start, seconds)."""
+    """A file with a tone at each (start, seconds)."""
     codec, how = KINDS[kind]
     rate = how.get("rate", 16_000)
     at = [(start, tone(seconds, rate)) for start, seconds in pieces]
@@ -51,22 +51,22 @@ def make(path: Path, pieces: list[tuple[float, float]], kind: str, **more: Any) 
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NO_PICTURE])
-def test_sound_that_starts_behind_the_picture(tmp_path: Path, kind: str) -> None:
-    seconds, parts = heard(make(tmp_path, [(4.98, 1)], kind, picture=7))
+def test_sound_that_starts_after_the_video(tmp_path: Path, kind: str) -> None:
+    seconds, parts = tones_in(make(tmp_path, [(4.98, 1)], kind, picture=7))
     assert np.abs(np.subtract(parts, [(4.98, 5.98)])).max() < 0.25
-    # the pictures go on for a second, and so does the file
+    # The video is a second longer, so the decoded audio is too.
     assert seconds == pytest.approx(7, abs=0.3)
 
 
 @pytest.mark.parametrize("kind", ["ts", "mpg", "mp4", "mkv"])
-def test_sound_that_starts_a_minute_behind_the_picture(tmp_path: Path, kind: str) -> None:
-    _, parts = heard(make(tmp_path, [(63, 1)], kind, picture=65))
+def test_sound_that_starts_a_minute_after_the_video(tmp_path: Path, kind: str) -> None:
+    _, parts = tones_in(make(tmp_path, [(63, 1)], kind, picture=65))
     assert np.abs(np.subtract(parts, [(63, 64)])).max() < 0.25
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_hole_is_silence(tmp_path: Path, kind: str) -> None:
-    seconds, parts = heard(make(tmp_path, [(0, 2), (8, 1), (10, 1)], kind))
+def test_a_gap_becomes_silence(tmp_path: Path, kind: str) -> None:
+    seconds, parts = tones_in(make(tmp_path, [(0, 2), (8, 1), (10, 1)], kind))
     wanted = [(0, 2), (8, 9), (10, 11)]
     assert len(parts) == len(wanted)
     assert np.abs(np.subtract(parts, wanted)).max() < 0.15
@@ -87,65 +87,65 @@ def test_a_hole_is_silence(tmp_path: Path, kind: str) -> None:
         ("stereo.mkv", "pcm_s16le", {}),
     ],
 )
-def test_holes_in_other_containers(tmp_path: Path, kind: str, codec: str, how: dict[str, Any]) -> None:
+def test_gaps_in_other_containers(tmp_path: Path, kind: str, codec: str, how: dict[str, Any]) -> None:
     rate = how.get("rate", 16_000)
     at = [(start, tone(seconds, rate)) for start, seconds in ((0, 2), (4.5, 1), (9, 1))]
-    seconds, parts = heard(encode(tmp_path / f"file.{kind}", codec, tone(1, rate), at=at, **how))
+    seconds, parts = tones_in(encode(tmp_path / f"file.{kind}", codec, tone(1, rate), at=at, **how))
     wanted = [(0, 2), (4.5, 5.5), (9, 10)]
     assert np.abs(np.subtract([part for part in parts if part[1] - part[0] > 0.1], wanted)).max() < 0.2
     assert seconds == pytest.approx(10, abs=0.2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sound_alone_starts_at_once(tmp_path: Path, kind: str) -> None:
-    # a recording whose clock was running already, and what the encoder puts before the first sample
+def test_a_file_without_video_starts_with_its_sound(tmp_path: Path, kind: str) -> None:
+    # Also if the clock of the recording was already running, and despite the padding of the encoder.
     for start in (0, 5):
-        seconds, parts = heard(make(tmp_path, [(start, 1)], kind))
+        seconds, parts = tones_in(make(tmp_path, [(start, 1)], kind))
         assert parts[0][0] <= 0.07
         assert seconds <= 1.15
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "wav", "mp3", "aac"])
-def test_a_jump_of_ten_hours_is_not_believed(tmp_path: Path, kind: str) -> None:
+def test_a_jump_of_ten_hours_is_ignored(tmp_path: Path, kind: str) -> None:
     pieces = [(0, tone(2, 48_000)), (36_000, tone(1, 48_000))]
     codec, how = KINDS.get(kind, ({"wav": "pcm_s16le", "mp3": "mp3", "aac": "aac"}.get(kind, ""), {}))
     path = encode(tmp_path / f"file.{kind}", codec, tone(1, 48_000), **{**how, "rate": 48_000, "at": pieces})
-    assert heard(path)[0] == pytest.approx(3, abs=0.15)
+    assert tones_in(path)[0] == pytest.approx(3, abs=0.15)
 
 
-def test_a_clock_with_a_broken_unit_makes_no_hours_of_silence(tmp_path: Path) -> None:
-    # each frame of some hundredths of a second claims to be ten minutes behind the one before
+def test_a_broken_time_base_adds_no_hours_of_silence(tmp_path: Path) -> None:
+    # Each frame of some hundredths of a second claims to be ten minutes after the previous one.
     at = [(600 * number, tone(0.064)) for number in range(60)]
-    assert heard(encode(tmp_path / "file.mkv", "flac", tone(1), at=at))[0] < 4000
+    assert tones_in(encode(tmp_path / "file.mkv", "flac", tone(1), at=at))[0] < 4000
 
 
 @pytest.mark.parametrize("kind", ["ts", "mpg", "webm", "ogg"])
-def test_a_clock_that_begins_anew_adds_nothing(tmp_path: Path, kind: str) -> None:
-    once = make(tmp_path, [(0, 2)], kind).read_bytes()
+def test_a_clock_that_restarts_adds_no_silence(tmp_path: Path, kind: str) -> None:
+    content = make(tmp_path, [(0, 2)], kind).read_bytes()
     path = tmp_path / "twice"
-    path.write_bytes(once * 2)
-    seconds, _ = heard(path)
+    path.write_bytes(content * 2)
+    seconds, _ = tones_in(path)
     assert seconds == pytest.approx(4, abs=0.3)
 
 
 def test_a_clock_of_33_bits_that_overflows(tmp_path: Path) -> None:
     end = 2**33 / 90_000
-    _, parts = heard(make(tmp_path, [(end - 2, 1), (end + 4, 1)], "ts"))
+    _, parts = tones_in(make(tmp_path, [(end - 2, 1), (end + 4, 1)], "ts"))
     assert np.abs(np.subtract(parts, [(0, 1), (6, 7)])).max() < 0.15
 
 
 @pytest.mark.parametrize("name", ["zeroed_middle.ogg", "zeroed_middle.webm", "bitrot.webm", "zeroed_middle.m4a"])
-def test_what_is_behind_damage_keeps_its_time(name: str) -> None:
+def test_sound_after_damage_keeps_its_time(name: str) -> None:
     with decode(str(AUDIO / "formats" / "derived_1272-128104-0000" / "s16_8k.wav"), lambda _: None) as pcm:
         whole = pcm.read(0, pcm.samples)
     with decode(str(AUDIO / "corrupt" / "made" / name), lambda _: None) as pcm:
         end = pcm.read(75_000, 91_000)
-    place = np.correlate(whole[60_000:], end, "valid").argmax() + 60_000
-    assert place == pytest.approx(75_000, abs=800)
+    position = np.correlate(whole[60_000:], end, "valid").argmax() + 60_000
+    assert position == pytest.approx(75_000, abs=800)
 
 
-@pytest.mark.skipif(not hasattr(os.stat_result, "st_blocks"), reason="the system does not tell")
-def test_silence_takes_no_room_on_the_disk(tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(os.stat_result, "st_blocks"), reason="the system does not report it")
+def test_silence_uses_no_disk_space(tmp_path: Path) -> None:
     path = make(tmp_path, [(0, 1), (3000, 1)], "mkv")
     with decode(str(path), lambda _: None) as pcm:
         assert pcm.duration == pytest.approx(3001, abs=0.2)

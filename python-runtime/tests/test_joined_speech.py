@@ -1,16 +1,15 @@
-"""Nothing is lost where long audio is cut: real speech with known words and times, joined to more than one piece."""
+"""No speech is lost at the cuts of long audio: real speech with known words and times, joined to several pieces."""
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from in_process import load, transcribe
+from real_whisper import WHISPER
 from sounds import AUDIO, manifest, write_wav
 from whisper_onnx import make_whisper_onnx
 
@@ -20,22 +19,21 @@ from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.pcm import RATE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from asrpro_worker.engines.protocol import Engine
     from asrpro_worker.messages import Segment
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-# Installed by `npm test` before the first test.
-WHISPER = CACHE / "asrpro-test" / "models" / "whisper-tiny.en"
-# Shorter than what Whisper takes for the end of a sentence: the pieces cannot all be cut between the utterances.
+# So short that not all pieces can be cut between the utterances.
 GAP = np.zeros(round(0.2 * RATE), np.int16)
 SECONDS = 75.0
 
 
 @pytest.fixture(scope="module", params=["onnx-asr", "faster-whisper"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """Real weights in the form of each engine."""
+    """Real weights in the format of each engine."""
     if request.param == "faster-whisper":
         made: Engine = Whisper()
         load(made, WHISPER)
@@ -45,7 +43,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return made
 
 
-def test_joined_utterances_give_the_words_of_each_in_its_place(engine: Engine, tmp_path: Path) -> None:
+def test_joined_utterances_keep_their_words_and_times(engine: Engine, tmp_path: Path) -> None:
     sounds: list[NDArray[np.int16]] = []
     spans: list[tuple[float, float]] = []
     reference: list[str] = []
@@ -62,28 +60,28 @@ def test_joined_utterances_give_the_words_of_each_in_its_place(engine: Engine, t
         if position > SECONDS * RATE:
             break
     _, segments = transcribe(engine, write_wav(tmp_path / "joined", np.concatenate(sounds)), vad_filter=True)
-    together = words(segments)
-    # tiny.en is wrong in 8 % of the words of test-clean anyway.
-    assert wrong(reference, together) <= 0.15 * len(reference), " ".join(together)
-    # Lost speech would be words in a row.
-    assert longest_gap(reference, together) <= 3, " ".join(together)
+    recognized = words(segments)
+    # The word error rate of tiny.en on test-clean is 8 % anyway.
+    assert errors(reference, recognized) <= 0.15 * len(reference), " ".join(recognized)
+    # Lost speech would show as several missing words in a row.
+    assert longest_gap(reference, recognized) <= 3, " ".join(recognized)
     for start, stop in spans:
-        heard = sum(max(0.0, min(stop, segment.end) - max(start, segment.start)) for segment in segments)
-        assert heard > 0.65 * (stop - start), "text stands where the speech is, but for the pauses around it"
+        covered = sum(max(0.0, min(stop, segment.end) - max(start, segment.start)) for segment in segments)
+        assert covered > 0.65 * (stop - start), "segments cover the speech without the pauses around it"
 
 
-def changes(reference: list[str], heard: list[str]) -> list[tuple[int, int]]:
-    """Differing stretches, as the numbers of words on both sides."""
-    found = difflib.SequenceMatcher(None, reference, heard, autojunk=False).get_opcodes()
+def changes(reference: list[str], recognized: list[str]) -> list[tuple[int, int]]:
+    """The numbers of words on both sides of each difference."""
+    found = difflib.SequenceMatcher(None, reference, recognized, autojunk=False).get_opcodes()
     return [(a_stop - a, b_stop - b) for kind, a, a_stop, b, b_stop in found if kind != "equal"]
 
 
-def wrong(reference: list[str], heard: list[str]) -> int:
-    return sum(max(change) for change in changes(reference, heard))
+def errors(reference: list[str], recognized: list[str]) -> int:
+    return sum(max(change) for change in changes(reference, recognized))
 
 
-def longest_gap(reference: list[str], heard: list[str]) -> int:
-    return max((missing - said for missing, said in changes(reference, heard)), default=0)
+def longest_gap(reference: list[str], recognized: list[str]) -> int:
+    return max((missing - present for missing, present in changes(reference, recognized)), default=0)
 
 
 def words(segments: list[Segment]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Keywords change a text where it resembles them, and nowhere else."""
+"""Keywords change a text only where it resembles them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sounds import AUDIO, manifest
 
 from asrpro_worker.audio import decode
 from asrpro_worker.engines.whisper.engine import Whisper
-from asrpro_worker.engines.whisper.keywords import names_more
+from asrpro_worker.engines.whisper.keywords import adds_keywords
 from asrpro_worker.pcm import Pcm
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = manifest("names")
-# Nobody says these.
+# Keywords that are not spoken.
 UNRELATED = [
     f"{name} {kind}" for name in ("Borvane", "Quistel", "Dramodin") for kind in ("GmbH", "Valley", "Pro", "Street")
 ]
@@ -36,14 +36,14 @@ UNRELATED = [
         ("I met Quispe there.", 0.5, False),
     ],
 )
-def test_a_text_with_keywords_is_taken_where_it_says_one_that_was_nearly_heard(
+def test_the_text_with_keywords_is_used_if_they_resemble_the_text_without(
     text: str, gain: float, *, better: bool
 ) -> None:
     keywords = ["Siobhan", "Quispe", "Papadopoulos"]
-    assert names_more(text, "I met Shavon there.", keywords, gain) == better
+    assert adds_keywords(text, "I met Shavon there.", keywords, gain) == better
 
 
-def test_names_are_written_as_asked_and_unrelated_keywords_change_no_text(tmp_path: Path) -> None:
+def test_keywords_correct_names_and_unrelated_keywords_change_nothing(tmp_path: Path) -> None:
     engine = Whisper()
     load(engine, WHISPER)
 

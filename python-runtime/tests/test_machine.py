@@ -1,4 +1,4 @@
-"""Cores and memory as a container limits them."""
+"""Container limits for cores and memory, and batch sizes."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def test_memory_of_a_container(tmp_path: Path, folder: str, files: dict[str, str
     assert machine.available_bytes(tmp_path) == free
 
 
-def test_without_a_limit_the_machines_memory_counts(tmp_path: Path) -> None:
+def test_without_a_limit_the_memory_of_the_machine_counts(tmp_path: Path) -> None:
     place(tmp_path, {"memory.max": "max", "memory.current": "1"})
     assert machine.available_bytes(tmp_path) > 1_000_000
 
 
 @pytest.mark.parametrize(
-    ("asked", "threads", "megabytes", "pieces"),
+    ("requested", "threads", "megabytes", "pieces"),
     [(0, 2, 1, 4), (0, 1, 1, 2), (0, 64, 1, 16), (0, 8, 1_000_000, 1), (5, 1, 1_000_000, 5)],
 )
-def test_pieces_in_a_batch(asked: int, threads: int, megabytes: int, pieces: int) -> None:
-    assert machine.batch_size(asked, threads, megabytes * 10**6) == pieces
+def test_pieces_in_a_batch(requested: int, threads: int, megabytes: int, pieces: int) -> None:
+    assert machine.batch_size(requested, threads, megabytes * 10**6) == pieces
 
 
 def place(folder: Path, files: dict[str, str]) -> None:
@@ -61,7 +61,7 @@ def place(folder: Path, files: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "device", "pieces"), [(0, "cpu", 1), (0, "mps", 1), (0, "cuda:1", 8), (3, "cuda:0", 3)]
+    ("requested", "device", "pieces"), [(0, "cpu", 1), (0, "mps", 1), (0, "cuda:1", 8), (3, "cuda:0", 3)]
 )
-def test_pieces_where_only_a_gpu_gains_from_a_batch(asked: int, device: str, pieces: int) -> None:
-    assert machine.few_pieces(asked, device) == pieces
+def test_pieces_of_an_engine_that_gains_from_batches_on_cuda_only(requested: int, device: str, pieces: int) -> None:
+    assert machine.cuda_batch_size(requested, device) == pieces

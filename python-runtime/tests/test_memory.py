@@ -1,4 +1,4 @@
-"""What an allocator that keeps everything has kept goes back to the system."""
+"""Memory that the allocator keeps for reuse is returned to the system."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROGRAM = """
 import json
 from asrpro_worker.memory import resident_bytes, return_unused
 blocks = [bytearray(64 * 1024) for _ in range(2000)]
-# The last one lies above all others: the heap cannot simply shrink.
+# The last block lies above all others, so the heap cannot shrink by itself.
 last, blocks = blocks[-1], None
 kept = resident_bytes()
 return_unused()
@@ -22,9 +22,9 @@ print(json.dumps([kept, resident_bytes()]))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps so much")
-def test_freed_memory_goes_back() -> None:
-    # As the gateway starts a worker.
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps freed memory")
+def test_freed_memory_is_returned() -> None:
+    # The settings with which the gateway starts a worker.
     keep = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
     environment = {**os.environ, **keep, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run(

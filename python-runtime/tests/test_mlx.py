@@ -1,4 +1,4 @@
-"""Whisper by MLX beside Whisper by CTranslate2. MLX computes on the CPU here, and says that it is a GPU."""
+"""Whisper with MLX compared with CTranslate2. MLX runs on the CPU here and reports a GPU."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from asrpro_worker.errors import WorkerError
 if TYPE_CHECKING:
     from pathlib import Path
 
-mx = pytest.importorskip("mlx.core", reason="MLX is for Macs, and for tests on Linux")
+mx = pytest.importorskip("mlx.core", reason="MLX runs on Macs, and on Linux for tests")
 
-from asrpro_worker.engines.whisper.mlx_backend import MlxBackend  # noqa: E402 - where there is MLX
+from asrpro_worker.engines.whisper.mlx_backend import MlxBackend  # noqa: E402 - needs MLX
 
 
 @pytest.fixture
@@ -43,15 +43,15 @@ def sounds() -> list[Any]:
 
 @pytest.fixture
 def prompt(whisper: Path) -> list[int]:
-    """With a context before the commands, as for a prompt."""
-    vocabulary = MlxBackend(whisper, "float32")._vocabulary  # noqa: SLF001 - what the commands are called
+    """The tokens of a prompt followed by the commands."""
+    vocabulary = MlxBackend(whisper, "float32")._vocabulary  # noqa: SLF001 - the names of the commands
     commands = ("startofprev", "startoftranscript", "en", "transcribe", "notimestamps")
     before, *start = (vocabulary.index(f"<|{name}|>") for name in commands)
     return [before, *range(40, 48), *start]
 
 
 @pytest.mark.usefixtures("mac")
-def test_real_speech_has_the_text_and_the_words_of_ctranslate2() -> None:
+def test_real_speech_gives_the_text_and_words_of_ctranslate2() -> None:
     with decode(str(SPEECH), lambda _: None) as pcm:
         answers = []
         for device in ("cpu", "mps"):
@@ -60,39 +60,39 @@ def test_real_speech_has_the_text_and_the_words_of_ctranslate2() -> None:
             assert (facts.device, facts.compute_type) == (device, "float32")
             _, segments = hear(engine, pcm, job(beam_size=1, word_timestamps=True))
             answers.append(segments)
-    for wanted, found in zip(*answers, strict=True):
-        assert found.tokens == wanted.tokens
-        assert found.avg_logprob == pytest.approx(wanted.avg_logprob, abs=0.01)
-        # CTranslate2 hears a shorter window: the numbers differ a little where the text does not.
-        assert found.no_speech_prob == pytest.approx(wanted.no_speech_prob, abs=0.05)
-        for word, same in zip(found.words or [], wanted.words or [], strict=True):
-            assert word.word == same.word
-            assert (word.start, word.end) == pytest.approx((same.start, same.end), abs=0.041)
-            assert word.probability == pytest.approx(same.probability, abs=0.15)
+    for ours, theirs in zip(answers[1], answers[0], strict=True):
+        assert ours.tokens == theirs.tokens
+        assert ours.avg_logprob == pytest.approx(theirs.avg_logprob, abs=0.01)
+        # CTranslate2 gets a shorter window, so the numbers differ slightly although the text is the same.
+        assert ours.no_speech_prob == pytest.approx(theirs.no_speech_prob, abs=0.05)
+        for word, expected in zip(ours.words or [], theirs.words or [], strict=True):
+            assert word.word == expected.word
+            assert (word.start, word.end) == pytest.approx((expected.start, expected.end), abs=0.041)
+            assert word.probability == pytest.approx(expected.probability, abs=0.15)
 
 
 @pytest.mark.parametrize("beam_size", [1, 5])
-def test_a_search_finds_what_ctranslate2_finds(
+def test_beam_search_gives_the_texts_of_ctranslate2(
     whisper: Path, sounds: list[Any], prompt: list[int], beam_size: int
 ) -> None:
-    # CTranslate2 takes half of `most_tokens` for the text whatever the prompt: here that is the same number.
-    options = Options(beam_size, 0.0, most_tokens=2 * len(prompt))
+    # CTranslate2 limits the text to half of `max_tokens` whatever the prompt; here both limits are equal.
+    options = Options(beam_size, 0.0, max_tokens=2 * len(prompt))
     found = []
     for backend in (CTranslate2Backend(whisper, "cpu", "float32", 1), MlxBackend(whisper, "float32")):
         encoded = backend.encode(sounds)
         texts = backend.generate(encoded, [prompt] * 3, options)
         languages = backend.detect_language(encoded)
         found.append(([text.tokens for text in texts], [text.logprob for text in texts], languages))
-    (wanted, probable, named), (tokens, logprobs, languages) = found
-    assert tokens == wanted
-    assert logprobs == pytest.approx(probable, abs=1e-3)
-    assert [next(iter(one)) for one in languages] == [next(iter(one)) for one in named]
-    for ours, theirs in zip(languages, named, strict=True):
+    (their_tokens, their_logprobs, their_languages), (tokens, logprobs, languages) = found
+    assert tokens == their_tokens
+    assert logprobs == pytest.approx(their_logprobs, abs=1e-3)
+    assert [next(iter(one)) for one in languages] == [next(iter(one)) for one in their_languages]
+    for ours, theirs in zip(languages, their_languages, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)
 
 
-@pytest.mark.parametrize("options", [Options(5, 0.0, most_tokens=26), Options(5, 0.8, most_tokens=26)])
-def test_a_piece_is_the_same_whatever_is_beside_it(
+@pytest.mark.parametrize("options", [Options(5, 0.0, max_tokens=26), Options(5, 0.8, max_tokens=26)])
+def test_the_text_of_a_piece_does_not_depend_on_the_batch(
     whisper: Path, sounds: list[Any], prompt: list[int], options: Options
 ) -> None:
     backend = MlxBackend(whisper, "float32")
@@ -104,14 +104,14 @@ def test_a_piece_is_the_same_whatever_is_beside_it(
     ]
 
 
-def test_what_is_no_number_has_no_text(whisper: Path, sounds: list[Any], prompt: list[int]) -> None:
+def test_nan_features_give_no_text(whisper: Path, sounds: list[Any], prompt: list[int]) -> None:
     backend = MlxBackend(whisper, "float32")
     encoded = backend.encode([sounds[0] * np.float32(np.nan)])
     [found] = backend.generate(encoded, [prompt], Options(5, 0.0))
     assert (found.tokens, found.logprob) == ([], -100.0)
 
 
-def test_int8_weights_are_read_as_what_they_stand_for(tmp_path: Path, whisper: Path) -> None:
+def test_int8_weights_are_scaled_back(tmp_path: Path, whisper: Path) -> None:
     plain = read_model_bin(whisper / "model.bin")
     assert "decoder/projection/weight" in plain
     write_tiny_whisper(tmp_path, MlxBackend(whisper, "float32")._vocabulary, ["en"], quantization="int8")  # noqa: SLF001
@@ -121,7 +121,7 @@ def test_int8_weights_are_read_as_what_they_stand_for(tmp_path: Path, whisper: P
     assert quantized[name] == pytest.approx(plain[name], abs=float(np.abs(plain[name]).max()) / 100)
 
 
-def test_a_file_that_is_cut_short_is_told(own_whisper: Path) -> None:
+def test_a_truncated_file_raises_an_error(own_whisper: Path) -> None:
     file = own_whisper / "model.bin"
     file.write_bytes(file.read_bytes()[:-2000])
     with pytest.raises(RuntimeError, match=r"model\.bin is incomplete"):
@@ -129,7 +129,7 @@ def test_a_file_that_is_cut_short_is_told(own_whisper: Path) -> None:
 
 
 @pytest.mark.usefixtures("mac")
-def test_the_capability_test_runs_a_model_and_tells_why_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_device_test_runs_a_model_and_reports_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mlx_devices.probe("mps").usable
 
     def fail(*_: Any, **__: Any) -> None:
@@ -142,18 +142,18 @@ def test_the_capability_test_runs_a_model_and_tells_why_it_fails(monkeypatch: py
 
 
 @pytest.mark.usefixtures("mac")
-def test_a_compute_type_that_it_lacks_is_refused(whisper: Path) -> None:
+def test_an_unsupported_compute_type_is_rejected(whisper: Path) -> None:
     with pytest.raises(WorkerError, match="float16 or float32") as refused:
         load(Whisper(), whisper, device="mps", compute_type="int8")
     assert refused.value.code == "device_unavailable"
 
 
-def test_without_a_gpu_it_is_refused_with_the_reason(whisper: Path) -> None:
+def test_without_a_gpu_the_device_is_rejected(whisper: Path) -> None:
     assert mlx_devices.probe("mps").reason == "MLX finds no Apple GPU here; choose 'cpu'."
     with pytest.raises(WorkerError, match="no Apple GPU"):
         load(Whisper(), whisper, device="mps")
 
 
-def test_the_way_through_a_matrix_is_the_cheapest() -> None:
+def test_time_warping_finds_the_cheapest_path() -> None:
     cost = np.array([[0, 0, 9, 9, 9], [9, 9, 0, 9, 9], [9, 9, 9, 0, 0]], np.float32)
     assert first_frames(cost) == [0, 2, 3]

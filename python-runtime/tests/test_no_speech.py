@@ -1,4 +1,4 @@
-"""Sounds that are no speech, alone and behind speech: nothing is invented, and nothing that was said is lost."""
+"""Sounds without speech, alone and after speech: no text is invented, and no speech is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECONDS = 40
 
 
 def sound(name: str) -> NDArray[np.float32]:
-    """40 s of it, between -1 and 1, the same every time."""
+    """40 s of a sound between -1 and 1, the same every time."""
     random = np.random.default_rng(5)
     at = np.arange(SECONDS * RATE) / RATE
     hiss = random.standard_normal(len(at))
@@ -39,12 +39,12 @@ def sound(name: str) -> NDArray[np.float32]:
         "quiet noise": hiss * 1e-3,
         "offset": np.full(len(at), 0.3),
     }[name]
-    heard: NDArray[np.float32] = np.clip(made, -1, 1).astype(np.float32)
-    return heard
+    clipped: NDArray[np.float32] = np.clip(made, -1, 1).astype(np.float32)
+    return clipped
 
 
 def chords(at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Three harmonies to each of four chords, two seconds each."""
+    """Four chords of two seconds; each has three voices with three harmonics."""
     roots = np.array([220.0, 261.6, 293.7, 196.0])[(at // 2).astype(int) % 4]
     voices = [np.sin(2 * np.pi * roots * ratio * step * at) / step for ratio in (1, 1.25, 1.5) for step in (1, 2, 3)]
     return np.asarray(sum(voices))
@@ -74,12 +74,12 @@ def text(engine: Whisper, pcm: Pcm, *parts: NDArray[np.float32]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SOUNDS)
-def test_nothing_is_invented_for_a_sound(engine: Whisper, pcm: Pcm, name: str) -> None:
+def test_no_text_is_invented_for_a_sound(engine: Whisper, pcm: Pcm, name: str) -> None:
     assert text(engine, pcm, sound(name)) == []
 
 
 @pytest.mark.parametrize("name", SOUNDS)
-def test_speech_before_a_sound_is_all_that_is_heard(
+def test_only_the_speech_before_a_sound_gives_text(
     engine: Whisper, pcm: Pcm, speech: NDArray[np.float32], name: str
 ) -> None:
     words = text(engine, pcm, speech, sound(name))

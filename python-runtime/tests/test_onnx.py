@@ -42,16 +42,16 @@ def test_words_and_log_probabilities(engine: OnnxAsr) -> None:
         last = segment.start
 
 
-def test_a_given_language_is_told_back(engine: OnnxAsr) -> None:
+def test_a_given_language_is_reported(engine: OnnxAsr) -> None:
     assert transcribe(engine, SPEECH, language="de")[0].language == "de"
 
 
-def test_long_speech_is_joined_with_shifted_times(engine: OnnxAsr, spool: Path) -> None:
+def test_long_speech_has_times_of_the_whole_file(engine: OnnxAsr, spool: Path) -> None:
     with decode(str(SPEECH), lambda _: None) as pcm:
         speech = (pcm.read(0, pcm.samples) * 32768).astype(np.int16)
     _, segments = transcribe(engine, write_wav(spool / "upload", np.tile(speech, 8)))
     assert segments[-1].end == pytest.approx(88, abs=2)
-    assert len({segment.seek for segment in segments}) >= 3, "pieces"
+    assert len({segment.seek for segment in segments}) >= 3, "several pieces"
     starts = [segment.start for segment in segments]
     assert starts == sorted(starts)
 
@@ -68,44 +68,42 @@ def test_no_speech_no_text(engine: OnnxAsr, path: Path) -> None:
         ({"language": "ja"}, "language"),
     ],
 )
-def test_what_it_cannot_do_is_refused(engine: OnnxAsr, fields: dict[str, Any], param: str | None) -> None:
+def test_unsupported_fields_are_rejected(engine: OnnxAsr, fields: dict[str, Any], param: str | None) -> None:
     with pytest.raises(WorkerError) as error:
         transcribe(engine, SPEECH, **fields)
     assert error.value.param == param
 
 
-def test_hints_that_it_cannot_take_change_nothing(engine: OnnxAsr) -> None:
+def test_unsupported_hints_are_ignored(engine: OnnxAsr) -> None:
     hinted = transcribe(engine, SPEECH, prompt="Hello", temperature=0.3)
     assert hinted[1] == transcribe(engine, SPEECH)[1]
 
 
-def test_keywords_change_what_is_heard(tmp_path: Path) -> None:
-    unsure = OnnxAsr()
-    facts = load(unsure, make_parakeet(tmp_path, scale=0.03))
+def test_keywords_change_the_text(tmp_path: Path) -> None:
+    engine = OnnxAsr()
+    facts = load(engine, make_parakeet(tmp_path, scale=0.03))
     assert facts.capabilities.hotwords
-    plain, hinted = (transcribe(unsure, SPEECH, hotwords=words)[1] for words in ([], ["g", "j", "m", "p"]))
+    plain, hinted = (transcribe(engine, SPEECH, hotwords=words)[1] for words in ([], ["g", "j", "m", "p"]))
     assert [segment.text for segment in hinted] != [segment.text for segment in plain]
 
 
 @pytest.mark.parametrize("fields", [{"language": "ru"}, {"languages": ["ru", "uk"]}])
-def test_a_model_of_many_languages_is_held_to_the_letters_of_those_given(
-    tmp_path: Path, fields: dict[str, Any]
-) -> None:
-    both = OnnxAsr()
-    load(both, make_parakeet(tmp_path, scripts=True), languages=["en", "ru", "uk"])
-    said = " ".join(segment.text for segment in transcribe(both, SPEECH, **fields)[1])
-    assert set(said) <= set(" джыі.")
-    assert "д" in said
+def test_only_letters_of_the_requested_languages_are_chosen(tmp_path: Path, fields: dict[str, Any]) -> None:
+    engine = OnnxAsr()
+    load(engine, make_parakeet(tmp_path, scripts=True), languages=["en", "ru", "uk"])
+    text = " ".join(segment.text for segment in transcribe(engine, SPEECH, **fields)[1])
+    assert set(text) <= set(" джыі.")
+    assert "д" in text
 
 
-def test_devices_are_tried(engine: OnnxAsr) -> None:
+def test_devices_are_tested(engine: OnnxAsr) -> None:
     assert engine.probe("cpu").usable
     for device in ("cuda:0", "mps", "toaster"):
         probed = engine.probe(device)
         assert (probed.usable, probed.reason is None) == (False, False)
 
 
-def test_a_quantized_export_hears_one_piece_at_a_time(tdt: Path, tmp_path: Path) -> None:
+def test_a_quantized_export_decodes_one_piece_at_a_time(tdt: Path, tmp_path: Path) -> None:
     for file in tdt.iterdir():
         shutil.copy(file, tmp_path / file.name.replace(".onnx", ".int8.onnx"))
     assert load(OnnxAsr(), tmp_path, quantization="int8", concurrency=4).batch == 1

@@ -1,6 +1,6 @@
-"""Whisper as ONNX, with real weights in int8."""
+"""Whisper as ONNX with real weights, quantized to int8."""
 
-# ruff: noqa: SLF001 - the engine's parts, to compare them with the library's and the tokenizer's
+# ruff: noqa: SLF001 - compares private parts of the engine with the library and the tokenizer
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from asrpro_worker.audio import decode
 from asrpro_worker.engines.measures import compression_ratio
 from asrpro_worker.engines.onnx.engine import OnnxAsr
 from asrpro_worker.engines.onnx.whisper import OnnxWhisper
-from asrpro_worker.engines.onnx.whole import whole
+from asrpro_worker.engines.onnx.whole_piece import whole_piece
 from asrpro_worker.piece import Heard, Piece
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def text(engine: OnnxAsr, path: Path = SPEECH, **fields: Any) -> str:
 
 
 @pytest.mark.parametrize("weights", ["whisper-base", "whisper-tiny.en"])
-def test_without_a_wish_the_text_is_that_of_the_library(tmp_path: Path, weights: str) -> None:
+def test_without_options_the_text_equals_that_of_the_library(tmp_path: Path, weights: str) -> None:
     engine = loaded(WHISPER.parent / weights, tmp_path)
     with decode(str(SPEECH), lambda _: None) as pcm:
         theirs = onnx_asr.load_model("whisper", tmp_path, quantization="quantized").recognize(pcm.read(0, pcm.samples))
@@ -58,14 +58,14 @@ def test_without_a_wish_the_text_is_that_of_the_library(tmp_path: Path, weights:
 
 
 @pytest.mark.parametrize(
-    "said", [" Kowalczyk, and 3.5 llamas. I'm here; you've got_it!", " Müller, 東京 🎧 ça va? Привет  мир\n", ""]
+    "source", [" Kowalczyk, and 3.5 llamas. I'm here; you've got_it!", " Müller, 東京 🎧 ça va? Привет  мир\n", ""]
 )
-def test_text_has_the_tokens_of_the_tokenizer(base: OnnxAsr, said: str) -> None:
+def test_encoding_equals_that_of_the_tokenizer(base: OnnxAsr, source: str) -> None:
     tokenizer = Tokenizer.from_file(str(BASE / "tokenizer.json"))
-    assert whisper(base).encode(said) == tokenizer.encode(said, add_special_tokens=False).ids
+    assert whisper(base).encode(source) == tokenizer.encode(source, add_special_tokens=False).ids
 
 
-def test_a_prompt_and_keywords_are_heard_and_never_part_of_the_text(base: OnnxAsr) -> None:
+def test_prompt_and_keywords_change_the_text_but_are_not_copied_into_it(base: OnnxAsr) -> None:
     plain = text(base)
     assert text(base, prompt="AND SO MY FELLOW AMERICANS ASK NOT WHAT YOUR COUNTRY CAN DO FOR") != plain
     many = [f"Kowalczyk number {index}" for index in range(60)]
@@ -74,33 +74,33 @@ def test_a_prompt_and_keywords_are_heard_and_never_part_of_the_text(base: OnnxAs
     assert "Americans ask not" in text(base, hotwords=["ask not"])
 
 
-def test_languages_narrow_the_choice(base: OnnxAsr) -> None:
+def test_only_requested_languages_are_detected(base: OnnxAsr) -> None:
     german = next((AUDIO / "multilingual" / "de").glob("*.*"))
     assert text(base, german, languages=["fr", "de"]) == text(base, german, language="de")
     assert text(base, german, languages=["fr", "it"]) != text(base, german)
 
 
-def test_a_text_that_repeats_is_cut_in_two_and_never_delivered(base: OnnxAsr) -> None:
+def test_a_repetitive_piece_is_split_and_its_text_dropped(base: OnnxAsr) -> None:
     with decode(str(SPEECH), lambda _: None) as pcm:
         sound = pcm.read(0, pcm.samples)
     piece = Piece(job(), ((0, len(sound)),), sound, None)
-    again = "for a country " * 20
-    halves = whole(piece, again)
+    repetitive = "for a country " * 20
+    halves = whole_piece(piece, repetitive)
     assert isinstance(halves, list)
     assert sum(len(half.samples) for half in halves) == len(sound)
     short = Piece(job(), ((0, 16_000),), sound[:16_000], None)
-    assert whole(short, again) == Heard([])
-    # English heard as German goes round in circles
+    assert whole_piece(short, repetitive) == Heard([])
+    # English speech decoded as German runs into loops.
     _, segments = transcribe(base, SPEECH, language="de")
     assert len(segments) > 1
     assert all(compression_ratio(segment.text.strip()) <= 2.4 for segment in segments)
 
 
-def test_pieces_of_different_requests_go_their_own_way(base: OnnxAsr) -> None:
+def test_pieces_of_different_requests_in_one_batch(base: OnnxAsr) -> None:
     with decode(str(SPEECH), lambda _: None) as pcm:
         sound = pcm.read(0, pcm.samples)
-    wishes: list[dict[str, Any]] = [{}, {"prompt": "A COUNTRY. AMERICANS."}, {"languages": ["de"]}]
-    pieces = [Piece(job(**wish), ((0, len(sound)),), sound, None) for wish in wishes]
+    requests: list[dict[str, Any]] = [{}, {"prompt": "A COUNTRY. AMERICANS."}, {"languages": ["de"]}]
+    pieces = [Piece(job(**fields), ((0, len(sound)),), sound, None) for fields in requests]
     alone = [base.decode([piece], lambda: None)[0] for piece in pieces]
     together = base.decode(pieces, lambda: None)
     for one, other in zip(alone, together, strict=True):

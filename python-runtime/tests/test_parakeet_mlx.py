@@ -1,4 +1,4 @@
-"""The engine `parakeet-mlx` with a toy; MLX computes on the CPU here. nemo_engine compares its tokens with NeMo's."""
+"""The engine `parakeet-mlx` with a toy model on the CPU. nemo_engine compares its tokens with NeMo's."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from asrpro_worker.errors import WorkerError
 if TYPE_CHECKING:
     from pathlib import Path
 
-mx = pytest.importorskip("mlx.core", reason="MLX is for Macs, and for tests on Linux")
+mx = pytest.importorskip("mlx.core", reason="MLX runs on Macs, and on Linux for tests")
 
-from asrpro_worker.engines.parakeet.hearing import Parakeet  # noqa: E402 - where there is MLX
+from asrpro_worker.engines.parakeet.model import Parakeet  # noqa: E402 - needs MLX
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +56,24 @@ def test_no_speech_no_text(engine: ParakeetMlx, path: Path) -> None:
     assert transcribe(engine, path, vad_filter=True)[1] == []
 
 
-def test_a_piece_is_the_same_whatever_is_beside_it(toy: Path) -> None:
+def test_the_text_of_a_piece_does_not_depend_on_the_batch(toy: Path) -> None:
     model = Parakeet(check_directory(str(toy)), "float32")
     random = np.random.default_rng(0)
     sounds = [random.standard_normal(16_000 * seconds).astype(np.float32) for seconds in (1, 4, 2)]
 
-    def told(at: list[int]) -> list[list[tuple[Any, ...]]]:
-        heard = model.hear([sounds[index] for index in at], [model._choices.plain() for _ in at])  # noqa: SLF001
-        return [[(one.text, one.start, one.end) for one in tokens] for tokens in heard]
+    def tokens_of(at: list[int]) -> list[list[tuple[Any, ...]]]:
+        found = model.recognize([sounds[index] for index in at], [model._choices.plain() for _ in at])  # noqa: SLF001
+        return [[(one.text, one.start, one.end) for one in tokens] for tokens in found]
 
-    assert told([0, 1, 2]) == [*told([0]), *told([1]), *told([2])]
+    assert tokens_of([0, 1, 2]) == [*tokens_of([0]), *tokens_of([1]), *tokens_of([2])]
 
 
-def test_keywords_change_what_is_heard(engine: ParakeetMlx) -> None:
+def test_keywords_change_the_text(engine: ParakeetMlx) -> None:
     plain, hinted = (transcribe(engine, SPEECH, hotwords=words)[1] for words in ([], ["g", "j", "m", "p"]))
     assert [segment.text for segment in hinted] != [segment.text for segment in plain]
 
 
-def test_the_gpu_of_a_mac_computes_in_bfloat16(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpu_of_a_mac_uses_bfloat16(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WorkerError, match="no Apple GPU"):
         load(ParakeetMlx(), toy, device="mps")
     monkeypatch.setattr(mx.metal, "is_available", lambda: True)
@@ -84,7 +84,7 @@ def test_the_gpu_of_a_mac_computes_in_bfloat16(toy: Path, monkeypatch: pytest.Mo
     assert gpu.probe("mps").usable
 
 
-def test_devices_are_tried(engine: ParakeetMlx) -> None:
+def test_devices_are_tested(engine: ParakeetMlx) -> None:
     assert engine.probe("cpu").usable
     for device in ("cuda:0", "mps"):
         probed = engine.probe(device)
@@ -92,7 +92,7 @@ def test_devices_are_tried(engine: ParakeetMlx) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "change", "told"),
+    ("part", "change", "message"),
     [
         ("encoder", {"self_attention_model": "rel_pos_local_attn"}, "rel_pos_local_attn"),
         ("preprocessor", {"normalize": "all_features"}, "all_features"),
@@ -100,17 +100,19 @@ def test_devices_are_tried(engine: ParakeetMlx) -> None:
         ("joint", {"vocabulary": None}, "no vocabulary"),
     ],
 )
-def test_what_does_not_fit_is_told(toy: Path, tmp_path: Path, part: str, change: dict[str, Any], told: str) -> None:
+def test_an_unsupported_configuration_is_named(
+    toy: Path, tmp_path: Path, part: str, change: dict[str, Any], message: str
+) -> None:
     damaged = shutil.copytree(toy, tmp_path / "toy")
     config = json.loads((damaged / "config.json").read_text())
     config[part] |= change
     (damaged / "config.json").write_text(json.dumps(config))
-    with pytest.raises(WorkerError, match=told) as refused:
+    with pytest.raises(WorkerError, match=message) as refused:
         load(ParakeetMlx(), damaged)
     assert refused.value.code == "model_broken"
 
 
-def test_weights_that_are_cut_short_are_told(toy: Path, tmp_path: Path) -> None:
+def test_truncated_weights_are_named(toy: Path, tmp_path: Path) -> None:
     damaged = shutil.copytree(toy, tmp_path / "toy")
     weights = damaged / "model.safetensors"
     for content in (weights.read_bytes()[:-2000], b"garbage " * 1000):

@@ -1,4 +1,4 @@
-"""The decoded audio on the disk."""
+"""The file of decoded audio."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ except WorkerError as error:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of this kind")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of files")
 @pytest.mark.parametrize("late", [False, True])
-def test_a_disk_that_is_full_is_said(tmp_path: Path, late: bool) -> None:  # noqa: FBT001
+def test_a_full_disk_is_reported(tmp_path: Path, late: bool) -> None:  # noqa: FBT001
     if late:
         path = encode(tmp_path / "file.mkv", "aac", tone(1), at=[(2, tone(1))], picture=4)
     else:
@@ -46,7 +46,7 @@ def test_a_disk_that_is_full_is_said(tmp_path: Path, late: bool) -> None:  # noq
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_silence_between_and_behind_sound(pcm: Pcm) -> None:
+def test_silence_between_and_after_sound(pcm: Pcm) -> None:
     pcm.append_silence(100)
     pcm.append(np.full(50, 16384, np.int16))
     pcm.append_silence(100)

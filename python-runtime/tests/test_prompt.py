@@ -1,4 +1,4 @@
-"""Keywords and prompt share one budget, with the tokenizer of real weights."""
+"""Keywords and prompt share one budget; tested with the tokenizer of a real model."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def text(tokens: Tokens) -> Callable[..., str]:
     return of
 
 
-def test_what_fits_is_there_to_the_letter(text: Callable[..., str]) -> None:
+def test_short_keywords_and_prompts_are_kept_completely(text: Callable[..., str]) -> None:
     assert text() == text(prompt=" ", hotwords=["", " "]) == ""
     assert text(prompt="Hello  there. ", hotwords=["Ada", "Bob Foo"]) == " Ada, Bob Foo Hello there."
 
 
-def test_the_first_keywords_and_the_end_of_the_prompt_count_and_words_stay_whole(text: Callable[..., str]) -> None:
+def test_the_first_keywords_and_the_end_of_the_prompt_are_kept_in_whole_words(text: Callable[..., str]) -> None:
     named = text(hotwords=KEYWORDS).strip().split(", ")
     assert named == KEYWORDS[: len(named)]
     assert len(named) > 10
-    told = text(prompt=STORY).strip()
-    assert STORY.endswith(f" {told}")
-    assert len(told) > 500
+    end = text(prompt=STORY).strip()
+    assert STORY.endswith(f" {end}")
+    assert len(end) > 500
     both = text(prompt=STORY, hotwords=KEYWORDS)
     assert both.startswith(f" {KEYWORDS[0]}, {KEYWORDS[1]}")
     assert both.endswith("visitor of Llanfairpwllgwyngyll was late.")
@@ -54,5 +54,5 @@ def test_a_long_text_without_spaces_keeps_its_end(text: Callable[..., str]) -> N
     assert text(prompt="東京都" * 200).endswith("東京都")
 
 
-def test_commands_are_left_out(text: Callable[..., str]) -> None:
+def test_commands_are_removed(text: Callable[..., str]) -> None:
     assert text(prompt="a<|endoftext|>b ", hotwords=["x", "<|de|>"]) == " x ab"

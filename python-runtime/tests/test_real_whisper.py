@@ -1,4 +1,4 @@
-"""Real weights: the decoding is Whisper's."""
+"""Decoding with real weights gives the results of faster-whisper."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def speech(pcm: Pcm) -> Pcm:
 
 
 def filled(features: Any) -> Any:
-    """A window of features, silent behind the end."""
+    """The features padded with silence to a full window."""
     return np.pad(features, ((0, 0), (0, FRAMES - features.shape[1])), constant_values=features.min())
 
 
@@ -54,30 +54,30 @@ def test_one_window_has_the_tokens_of_faster_whisper(
 ) -> None:
     with decode(str(SPEECH), lambda _: None) as pcm:
         samples = pcm.read(0, pcm.samples)
-    # The one difference: it fills the rest of the window with 0, which is not silence.
+    # faster-whisper pads the window with 0, which is not silence; this is the only difference.
     monkeypatch.setattr("faster_whisper.transcribe.pad_or_trim", filled)
     stock = WhisperModel(str(WHISPER), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
     segments, _ = stock.transcribe(samples, without_timestamps=True, **theirs)
-    [wanted] = list(segments)
+    [expected] = list(segments)
 
-    def heard() -> Segment:
+    def decoded() -> Segment:
         piece = Piece(job(segment_timestamps=False, **ours), ((0, len(samples)),), samples, "en")
         [outcome] = engine.decode([piece], lambda: None)
         assert isinstance(outcome, Heard)
         [segment] = outcome.segments
         return segment
 
-    assert heard().tokens == wanted.tokens, "of the window that it takes"
-    monkeypatch.setattr(decoding, "frames_needed", lambda _: FRAMES)
-    segment = heard()
-    assert segment.tokens == wanted.tokens
-    assert segment.text == wanted.text
-    assert segment.avg_logprob == pytest.approx(wanted.avg_logprob, abs=0.02)
-    assert segment.no_speech_prob == pytest.approx(wanted.no_speech_prob, abs=0.02)
-    assert segment.compression_ratio == pytest.approx(wanted.compression_ratio)
+    assert decoded().tokens == expected.tokens, "with its short window"
+    monkeypatch.setattr(decoding, "window_frames", lambda _: FRAMES)
+    segment = decoded()
+    assert segment.tokens == expected.tokens
+    assert segment.text == expected.text
+    assert segment.avg_logprob == pytest.approx(expected.avg_logprob, abs=0.02)
+    assert segment.no_speech_prob == pytest.approx(expected.no_speech_prob, abs=0.02)
+    assert segment.compression_ratio == pytest.approx(expected.compression_ratio)
 
 
-def test_many_keywords_and_a_long_prompt_cost_no_words(engine: Whisper, speech: Pcm) -> None:
+def test_many_keywords_and_a_long_prompt_lose_no_words(engine: Whisper, speech: Pcm) -> None:
     def words(**fields: Any) -> int:
         _, segments = hear(engine, speech, job(**fields))
         return sum(len(segment.text.split()) for segment in segments)
@@ -87,14 +87,14 @@ def test_many_keywords_and_a_long_prompt_cost_no_words(engine: Whisper, speech: 
 
 
 @pytest.mark.parametrize("decibels", [-30, -45])
-def test_quiet_speech_is_heard(engine: Whisper, pcm: Pcm, decibels: int) -> None:
+def test_quiet_speech_is_recognized(engine: Whisper, pcm: Pcm, decibels: int) -> None:
     with decode(str(SPEECH), lambda _: None) as sound:
         pcm.append((sound.read(0, sound.samples) * 32767 * 10 ** (decibels / 20)).astype(np.int16))
     _, segments = hear(engine, pcm, job(vad_filter=True))
     assert len(" ".join(segment.text for segment in segments).split()) >= 18
 
 
-def test_words_lie_where_they_are_spoken_whatever_stands_between(engine: Whisper, pcm: Pcm) -> None:
+def test_word_times_are_right_after_long_silences(engine: Whisper, pcm: Pcm) -> None:
     sound = (half_a_minute()[: 10 * 16_000] * 32768).astype(np.int16)
     silence = np.zeros(16_000 * 60, np.int16)
     for part in (silence, sound, silence, sound, silence):

@@ -1,4 +1,4 @@
-"""Words and sentences from the starts of tokens."""
+"""Words and sentences from tokens with start times."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from in_process import job
 from asrpro_worker.engines.token_times import Token, join, segment, sentences, words
 
 
-def tokens(*said: tuple[str, float]) -> list[Token]:
-    return [Token(text, start, math.log(0.5)) for text, start in said]
+def tokens(*entries: tuple[str, float]) -> list[Token]:
+    return [Token(text, start, math.log(0.5)) for text, start in entries]
 
 
-def test_a_word_begins_at_a_space_and_ends_at_the_next_or_soon() -> None:
+def test_a_word_ends_at_the_next_word_or_after_a_limit() -> None:
     made = words(tokens((" Hel", 0.0), ("lo", 0.2), (",", 0.3), (" world", 0.5), (".", 2.0)), end=9.0)
     assert [(word.word, word.start, word.end) for word in made] == [("Hello,", 0.0, 0.5), ("world.", 0.5, 2.4)]
     assert made[0].probability == pytest.approx(0.5)
 
 
-def test_nothing_ends_after_the_end_or_before_its_start() -> None:
+def test_words_end_within_their_limits() -> None:
     made = words(tokens((" a", 1.0), (" b", 1.0), (" c", 1.2)), end=1.3)
     assert [(word.start, word.end) for word in made] == [(1.0, 1.0), (1.0, 1.2), (1.2, 1.3)]
 
 
-def test_sentences_end_at_a_point_with_a_space_behind_it() -> None:
-    said = tokens((" It", 0), (" is", 1), (" 3", 2), (".", 3), ("5", 4), ("!", 5), (" Yes", 6), ("?", 7), (" No", 8))
-    assert [join(sentence) for sentence in sentences(said)] == ["It is 3.5!", "Yes?", "No"]
+def test_a_sentence_ends_at_punctuation_before_a_space() -> None:
+    text = tokens((" It", 0), (" is", 1), (" 3", 2), (".", 3), ("5", 4), ("!", 5), (" Yes", 6), ("?", 7), (" No", 8))
+    assert [join(sentence) for sentence in sentences(text)] == ["It is 3.5!", "Yes?", "No"]
 
 
-def test_a_lone_space_is_no_word() -> None:
+def test_a_single_space_is_no_word() -> None:
     assert [word.word for word in words(tokens((" ", 0.0), (" a", 0.5)), end=1.0)] == ["a"]
 
 
-def test_a_segment_says_what_it_was_asked_for() -> None:
-    said = tokens((" Grü", 1.0), ("ße", 1.2))
-    plain = segment(said, 2.0, 100, job().request)
+def test_a_segment_has_what_was_requested() -> None:
+    text = tokens((" Grü", 1.0), ("ße", 1.2))
+    plain = segment(text, 2.0, 100, job().request)
     assert (plain.text, plain.start) == (" Grüße", 1.0)
     assert plain.end == pytest.approx(1.6)
     assert (plain.words, plain.logprobs) == (None, None)
-    full = segment(said, 2.0, 100, job(word_timestamps=True, logprobs=True).request)
+    full = segment(text, 2.0, 100, job(word_timestamps=True, logprobs=True).request)
     assert [word.word for word in full.words or []] == ["Grüße"]
     assert [(entry.token, bytes(entry.bytes)) for entry in full.logprobs or []] == [
         (" Grü", " Grü".encode()),

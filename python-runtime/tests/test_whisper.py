@@ -1,4 +1,4 @@
-"""The engine `faster-whisper`, with a toy model: what is around the text."""
+"""The engine `faster-whisper` with a toy model: languages, times, fallbacks and cancellation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import toy_models
 from in_process import at_work, hear, job, load, transcribe
 from sounds import NOISE, SILENCE, SPEECH, noise, write_wav
 
+from asrpro_worker.engines import measures
 from asrpro_worker.engines.whisper import decoding
-from asrpro_worker.engines.whisper.backend import MOST_SAID, Aligned, Generated
+from asrpro_worker.engines.whisper.backend import MAX_TEXT_TOKENS, Aligned, Generated
 from asrpro_worker.engines.whisper.decoding import temperatures
 from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.errors import JobCancelledError, WorkerError
@@ -33,9 +34,9 @@ def engine(whisper: Path) -> Whisper:
 
 
 @pytest.fixture(autouse=True)
-def _without_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A toy is never sure, and higher temperatures throw dice."""
-    monkeypatch.setattr(decoding, "_LADDER", (0.0,))
+def _without_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A toy model is never certain, and higher temperatures sample at random."""
+    monkeypatch.setattr(decoding, "_TEMPERATURES", (0.0,))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> Whisper:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, engine: Whisper, call: str) -> list[int]:
-    """The number of pieces in each call of the backend from now on."""
+    """The number of pieces in each later call of the backend."""
     backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
     plain, calls = getattr(backend, call), []
 
@@ -61,23 +62,23 @@ def counted(monkeypatch: pytest.MonkeyPatch, engine: Whisper, call: str) -> list
 
 
 def brief(monkeypatch: pytest.MonkeyPatch, engine: Whisper) -> None:
-    """A toy speaks until there is no more room; here it ends early."""
+    """A toy model writes until the decoder is full; here its texts are truncated."""
     backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
     plain = backend.generate
 
     def short(*arguments: Any) -> list[Generated]:
-        return [Generated(made.tokens[:20], made.logprob, 0.0) for made in plain(*arguments)]
+        return [Generated(text.tokens[:20], text.logprob, 0.0) for text in plain(*arguments)]
 
     monkeypatch.setattr(backend, "generate", short)
 
 
 @pytest.mark.parametrize(("seconds", "pieces"), [(5, 1), (29, 1), (31, 2), (70, 3)])
-def test_finding_the_language_costs_no_encoder_pass(
+def test_language_detection_needs_no_encoder_pass(
     engine: Whisper, spool: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, pieces: int
 ) -> None:
     brief(monkeypatch, engine)
     encoded = counted(monkeypatch, engine, "encode")
-    asked = counted(monkeypatch, engine, "detect_language")
+    detected = counted(monkeypatch, engine, "detect_language")
     audio = write_wav(spool / "upload", noise(seconds))
     for language in (None, "de"):
         encoded.clear()
@@ -85,10 +86,10 @@ def test_finding_the_language_costs_no_encoder_pass(
         assert pieces <= sum(encoded) <= pieces + 1
         assert result.language in ((language,) if language else ("en", "de", "fr"))
         assert result.language_probability == (None if language else pytest.approx(0.5, abs=0.5))
-    assert sum(asked) == sum(encoded), "once of each piece, where nobody said it"
+    assert sum(detected) == sum(encoded), "once per piece, if no language is given"
 
 
-def test_segments_lie_in_order_and_make_up_the_text(
+def test_segments_are_in_order_and_join_to_the_text(
     engine: Whisper, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brief(monkeypatch, engine)
@@ -105,7 +106,7 @@ def test_segments_lie_in_order_and_make_up_the_text(
         last = segment.start
 
 
-def test_words_are_plain_numbers_inside_of_their_segments(
+def test_word_times_are_floats_within_their_segments(
     engine: Whisper, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brief(monkeypatch, engine)
@@ -118,7 +119,7 @@ def test_words_are_plain_numbers_inside_of_their_segments(
         assert {type(value) for value in (word.start, word.end, word.probability)} == {float}
 
 
-def test_a_piece_that_fills_the_decoder_is_cut_in_two(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
+def test_a_piece_that_fills_the_decoder_is_split(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
     backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
     lengths = iter([448, 20, 20])
     tokens = np.random.default_rng(0).integers(33, 120, 448).tolist()
@@ -135,34 +136,34 @@ def test_a_piece_that_fills_the_decoder_is_cut_in_two(engine: Whisper, pcm: Pcm,
     assert segments[1].end == pytest.approx(20.0)
 
 
-def test_a_text_that_fails_is_heard_again_in_the_language_of_its_piece(
+def test_a_failed_piece_is_decoded_again_in_its_own_language(
     engine: Whisper, pcm: Pcm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "_LADDER", (0.0, 0.2))
+    monkeypatch.setattr(decoding, "_TEMPERATURES", (0.0, 0.2))
     backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
     tokens: Any = engine._decoder._tokens  # type: ignore[union-attr]  # noqa: SLF001 - the seam
-    said: list[tuple[str, float]] = []
-    asked: list[str] = []
+    attempts: list[tuple[str, float]] = []
+    detections: list[str] = []
 
     def generate(encoded: list[Any], prompts: list[list[int]], options: Any) -> list[Generated]:
         german = tokens.start("de", "transcribe")[1] in prompts[0]
-        said.append(("de" if german else "en", options.temperature))
-        # The first piece is English, the second German: an improbable text.
-        return [Generated([40, 41], -0.1 if german or len(said) == 1 else -2.0, 0.0) for _ in encoded]
+        attempts.append(("de" if german else "en", options.temperature))
+        # The first piece is English. The second is German, so its English text is improbable.
+        return [Generated([40, 41], -0.1 if german or len(attempts) == 1 else -2.0, 0.0) for _ in encoded]
 
     def detect(encoded: list[Any]) -> list[dict[str, float]]:
-        asked.append("asked")
-        return [{"en": 0.9} if len(asked) < 3 else {"de": 0.9} for _ in encoded]
+        detections.append("detected")
+        return [{"en": 0.9} if len(detections) < 3 else {"de": 0.9} for _ in encoded]
 
     monkeypatch.setattr(backend, "generate", generate)
     monkeypatch.setattr(backend, "detect_language", detect)
     pcm.append(noise(40))
     result, segments = hear(engine, pcm, job())
-    assert said == [("en", 0.0), ("en", 0.0), ("de", 0.0)]
+    assert attempts == [("en", 0.0), ("en", 0.0), ("de", 0.0)]
     assert (result.language, len(segments)) == ("en", 2)
-    said.clear()
+    attempts.clear()
     hear(engine, pcm, job(language="en"))
-    assert {language for language, _ in said} == {"en"}, "whoever says the language knows it"
+    assert {language for language, _ in attempts} == {"en"}, "a requested language is not changed"
 
 
 @pytest.mark.parametrize("path", [SILENCE, NOISE])
@@ -175,16 +176,18 @@ def test_speech_is_heard_with_vad(engine: Whisper) -> None:
     assert transcribe(engine, SPEECH, vad_filter=True)[1]
 
 
-def test_every_call_of_the_ladder_is_a_sign_of_life(engine: Whisper, pcm: Pcm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_before_each_temperature(
+    engine: Whisper, pcm: Pcm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("asrpro_worker.job._PROGRESS_INTERVAL", 0)
-    monkeypatch.setattr(decoding, "_LADDER", (0.0, 0.2, 0.4))
-    monkeypatch.setattr(decoding, "_LEAST_PROBABLE", 1.0)
+    monkeypatch.setattr(decoding, "_TEMPERATURES", (0.0, 0.2, 0.4))
+    monkeypatch.setattr(decoding, "_MIN_LOGPROB", 1.0)
     monkeypatch.setattr(decoding, "is_silence", lambda _: False)
     calls = counted(monkeypatch, engine, "generate")
     pcm.append(noise(2))
     sent: list[WorkerMessage] = []
     hear(engine, pcm, job(sent, language="en"))
-    assert calls == [1, 1, 1, 1], "first of a short window, then of the whole one"
+    assert calls == [1, 1, 1, 1], "once with a short window, then with the full one"
     assert len([message for message in sent if isinstance(message, Progress)]) > len(calls)
 
 
@@ -205,15 +208,15 @@ def test_a_cancelled_job_stops_before_the_next_call(engine: Whisper, pcm: Pcm, m
     assert generated == []
 
 
-def test_two_batches_are_decoded_side_by_side_where_there_are_two_threads(whisper: Path) -> None:
+def test_two_batches_are_decoded_at_the_same_time_with_two_threads(whisper: Path) -> None:
     assert load(Whisper(), whisper, threads=1).in_flight() == 1
     two = load(Whisper(), whisper, threads=2)
     assert (two.in_flight(), two.batch) == (2, 2)
-    assert load(Whisper(), whisper, threads=2, concurrency=1).in_flight() == 1, "nothing to decode side by side"
+    assert load(Whisper(), whisper, threads=2, concurrency=1).in_flight() == 1, "a single piece needs one call"
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_text_is_that_of_the_job_alone_whoever_shares_the_batch(
+def test_the_text_does_not_depend_on_other_jobs_in_the_batch(
     whisper: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     engine = Whisper()
@@ -225,7 +228,7 @@ def test_the_text_is_that_of_the_job_alone_whoever_shares_the_batch(
     with at_work(engine, 4) as batcher, ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda file: transcribe(engine, file, batcher, language="en")[1], [*files, *files]))
     assert [[segment.text for segment in segments] for segments in together] == [*alone, *alone]
-    assert max(sizes) > 1, "they were decoded together"
+    assert max(sizes) > 1, "the jobs shared batches"
 
 
 @pytest.mark.parametrize(
@@ -236,66 +239,66 @@ def test_the_text_is_that_of_the_job_alone_whoever_shares_the_batch(
         ({"logprobs": True}, "unsupported_value", "include"),
     ],
 )
-def test_what_it_cannot_do_is_refused(engine: Whisper, fields: dict[str, Any], code: str, param: str) -> None:
+def test_unsupported_fields_are_rejected(engine: Whisper, fields: dict[str, Any], code: str, param: str) -> None:
     with pytest.raises(WorkerError) as error:
         transcribe(engine, SPEECH, **fields)
     assert (error.value.code, error.value.param) == (code, param)
 
 
 @pytest.mark.parametrize("fields", [{"language": "de"}, {"task": "translate"}])
-def test_english_models_know_english_only(english: Whisper, fields: dict[str, Any]) -> None:
+def test_english_models_reject_other_languages(english: Whisper, fields: dict[str, Any]) -> None:
     with pytest.raises(WorkerError) as error:
         transcribe(english, SPEECH, **fields)
     assert error.value.code in ("unsupported_language", "unsupported_value")
 
 
-def test_english_models_say_english(english: Whisper) -> None:
+def test_english_models_report_english(english: Whisper) -> None:
     assert transcribe(english, SPEECH)[0].language == "en"
 
 
 def test_shortened_models_do_not_translate(whisper: Path) -> None:
-    assert load(Whisper(), whisper, id="whisper-small").capabilities.tasks == ["transcribe"], "two layers tell"
+    assert load(Whisper(), whisper, id="whisper-small").capabilities.tasks == ["transcribe"], "two layers"
 
 
 @pytest.mark.parametrize(
-    ("asked", "ladder"),
+    ("requested", "expected"),
     [(None, [0.0, 0.2, 0.4]), (0.0, [0.0, 0.2, 0.4]), (0.2, [0.2, 0.4]), (0.3, [0.3, 0.4]), (1.0, [1.0])],
 )
-def test_the_ladder_of_temperatures_begins_where_asked(
-    monkeypatch: pytest.MonkeyPatch, asked: float | None, ladder: list[float]
+def test_fallback_starts_at_the_requested_temperature(
+    monkeypatch: pytest.MonkeyPatch, requested: float | None, expected: list[float]
 ) -> None:
-    monkeypatch.setattr(decoding, "_LADDER", (0.0, 0.2, 0.4))
-    assert temperatures(asked) == ladder
+    monkeypatch.setattr(decoding, "_TEMPERATURES", (0.0, 0.2, 0.4))
+    assert temperatures(requested) == expected
 
 
-def test_a_loop_is_said_once() -> None:
-    assert decoding.once([7, *[1, 2, 3] * 9, 8]) == [7, 1, 2, 3, 8]
-    assert decoding.once([1, 2, 1, 2, 5]) == [1, 2, 1, 2, 5], "twice is how people speak"
+def test_loops_are_removed() -> None:
+    assert decoding.without_longest_loop([7, *[1, 2, 3] * 9, 8]) == [7, 1, 2, 3, 8]
+    assert decoding.without_longest_loop([1, 2, 1, 2, 5]) == [1, 2, 1, 2, 5], "people do say things twice"
 
 
-def test_an_improbable_text_of_hardly_any_speech_is_not_delivered(
+def test_an_improbable_text_without_clear_speech_is_dropped(
     engine: Whisper, pcm: Pcm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
-    made = Generated([40, 41], -1.2, 0.4)
-    monkeypatch.setattr(backend, "generate", lambda encoded, *_: [made for _ in encoded])
+    text = Generated([40, 41], -1.2, 0.4)
+    monkeypatch.setattr(backend, "generate", lambda encoded, *_: [text for _ in encoded])
     pcm.append(noise(5))
     assert hear(engine, pcm, job(language="en"))[1] == []
 
 
-def test_the_languages_of_the_request_are_the_only_ones(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
+def test_only_languages_of_the_request_are_detected(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
     brief(monkeypatch, engine)
     pcm.append(noise(40))
     for allowed in ("de", "fr", "en"):
         assert hear(engine, pcm, job(languages=[allowed]))[0].language == allowed
 
 
-def test_speech_that_a_text_leaves_out_is_decoded_again(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
+def test_omitted_speech_is_decoded_again(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
     backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
     letters = np.random.default_rng(0).integers(33, 120, 400).tolist()
     lengths = iter([3, 40, 220])
     monkeypatch.setattr("asrpro_worker.cuts.speech_probabilities", lambda *_: iter([np.full(437, 0.9, np.float32)]))
-    # What is said of 14 s lies in the first two.
+    # Of 14 s of speech, the text covers the first two.
     monkeypatch.setattr(backend, "align", lambda encoded, *_: [Aligned([0, 40, 80, 100], [0.9] * 3) for _ in encoded])
     monkeypatch.setattr(
         backend, "generate", lambda encoded, *_: [Generated(letters[: next(lengths)], -0.5, 0.0) for _ in encoded]
@@ -307,48 +310,48 @@ def test_speech_that_a_text_leaves_out_is_decoded_again(engine: Whisper, pcm: Pc
     assert next(lengths, None) is None
 
 
-def test_a_piece_is_cut_where_its_language_changes(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
+def test_a_piece_is_split_where_its_language_changes(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
     backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
     tokens: Any = engine._decoder._tokens  # type: ignore[union-attr]  # noqa: SLF001 - the seam
-    # Three utterances of 4 s with pauses of 1 s; the last is German, and of the whole the model hears that alone.
-    likely = np.concatenate([np.full(125, 0.9), np.full(31, 0.1)] * 3).astype(np.float32)
-    monkeypatch.setattr("asrpro_worker.cuts.speech_probabilities", lambda *_: iter([likely]))
-    heard = iter(["de", "en", "en", "de", "en", "en", "en", "de"])
+    # Three utterances of 4 s with pauses of 1 s. The last is German, and the model detects German for the whole piece.
+    speech = np.concatenate([np.full(125, 0.9), np.full(31, 0.1)] * 3).astype(np.float32)
+    monkeypatch.setattr("asrpro_worker.cuts.speech_probabilities", lambda *_: iter([speech]))
+    detected = iter(["de", "en", "en", "de", "en", "en", "en", "de"])
     monkeypatch.setattr(
         backend,
         "detect_language",
-        lambda _: [{"en": 0.01, "de": 0.01, "fr": 0.01, next(heard): 0.97}],
+        lambda _: [{"en": 0.01, "de": 0.01, "fr": 0.01, next(detected): 0.97}],
     )
     prompts: list[int] = []
     letters = np.random.default_rng(0).integers(33, 120, 200).tolist()
 
-    def told(_: list[Any], given: list[list[int]], __: Any) -> list[Generated]:
+    def generate(_: list[Any], given: list[list[int]], __: Any) -> list[Generated]:
         prompts.extend(prompt[1] for prompt in given)
         return [Generated(letters, -0.1, 0.0) for _ in given]
 
-    monkeypatch.setattr(backend, "generate", told)
+    monkeypatch.setattr(backend, "generate", generate)
     pcm.append(noise(15))
     result, segments = hear(engine, pcm, job(segment_timestamps=False))
     assert prompts == [tokens.start(language, "transcribe")[1] for language in ("en", "de")]
-    assert result.language == "en", "is spoken longest"
+    assert result.language == "en", "the language with the most speech"
     assert segments[1].start == pytest.approx(9.5, abs=0.6)
-    assert next(heard, None) is None
+    assert next(detected, None) is None
 
 
-def test_a_text_that_ctranslate2_has_cut_is_not_delivered(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
+def test_a_text_that_ctranslate2_truncated_is_not_delivered(engine: Whisper, pcm: Pcm, monkeypatch: Any) -> None:
     backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
-    monkeypatch.setattr(decoding, "_LEAST_PROBABLE", -1000.0)
-    monkeypatch.setattr(decoding, "_MOST_REPETITIVE", 1000.0)
+    monkeypatch.setattr(decoding, "_MIN_LOGPROB", -1000.0)
+    monkeypatch.setattr(measures, "_MAX_COMPRESSION", 1000.0)
     plain = backend.generate
     lengths: list[int] = []
 
     def counting(*arguments: Any) -> list[Generated]:
-        made: list[Generated] = plain(*arguments)
-        lengths.extend(len(one.tokens) for one in made)
-        return made
+        texts: list[Generated] = plain(*arguments)
+        lengths.extend(len(text.tokens) for text in texts)
+        return texts
 
     monkeypatch.setattr(backend, "generate", counting)
     pcm.append(noise(2.5))
     _, segments = hear(engine, pcm, job(language="en", segment_timestamps=False))
-    assert lengths[0] == MOST_SAID, "a toy speaks until there is no more room"
+    assert lengths[0] == MAX_TEXT_TOKENS, "a toy model writes until the decoder is full"
     assert len(segments) == 2, "both halves"

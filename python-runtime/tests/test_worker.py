@@ -1,4 +1,4 @@
-"""The whole worker, from the bootstrap line to its exit."""
+"""The whole worker process, from the bootstrap line to its exit."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def test_life_of_a_worker(whisper: Path, spool: Path, curve: bool) -> None:  # n
         assert unloaded["memory_before"] > 20_000_000
         assert worker.process.wait(30) == 0
         assert worker.process.stdout is not None
-        assert worker.process.stdout.read() == b"", "stdout belongs to nobody"
-    assert sorted(spool.iterdir()) == [audio], "the decoded audio is gone"
+        assert worker.process.stdout.read() == b"", "nothing is printed to stdout"
+    assert sorted(spool.iterdir()) == [audio], "the decoded audio is deleted"
 
 
-def test_loading_is_told_phase_by_phase(worker: WorkerProcess, whisper: Path) -> None:
+def test_phases_of_loading_are_reported(worker: WorkerProcess, whisper: Path) -> None:
     model = {"id": "toy", "path": str(whisper), "quantization": None, "languages": ["de"]}
     worker.send("load", request="r", model=model, device="cpu", compute_type="float32", threads=1, concurrency=0)
     *phases, loaded = worker.until("loaded")
@@ -66,7 +66,7 @@ def test_several_jobs_are_answered_in_order(worker: WorkerProcess, whisper: Path
     assert [(end["job"], end["duration"]) for end in ends] == [("job-0", 1.0), ("job-1", 2.0), ("job-2", 3.0)]
 
 
-def test_jobs_run_side_by_side_where_asked_for(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
+def test_jobs_run_side_by_side_if_requested(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
     assert worker.load(whisper, threads=2, concurrency=2)["concurrency"] == 2
     long, short = write_wav(spool / "long", noise(240)), write_wav(spool / "short", noise(1))
     worker.ask("long", long)
@@ -87,10 +87,10 @@ def test_cancel_of_a_running_and_of_a_waiting_job(worker: WorkerProcess, whisper
     worker.send("cancel", job="running")
     ends = [worker.until("cancelled", "result", "error")[-1] for _ in range(2)]
     assert ends == [{"type": "cancelled", "job": "running"}, {"type": "cancelled", "job": "waiting"}]
-    assert worker.transcribe(SILENCE, vad_filter=True)[-1]["type"] == "result", "and it works on"
+    assert worker.transcribe(SILENCE, vad_filter=True)[-1]["type"] == "result", "and the worker still works"
 
 
-def test_a_request_that_cannot_be_read_is_answered(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
+def test_an_invalid_request_is_answered(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
     worker.load(whisper)
     sound = write_wav(spool / "a", noise(1))
     answer = worker.transcribe(sound, segment_timestamps=None)[-1]
@@ -99,12 +99,12 @@ def test_a_request_that_cannot_be_read_is_answered(worker: WorkerProcess, whispe
     assert worker.transcribe(sound)[-1]["type"] == "result"
 
 
-def test_cancel_of_an_unknown_job_is_nothing(worker: WorkerProcess, whisper: Path) -> None:
-    worker.send("cancel", job="never heard of")
+def test_cancel_of_an_unknown_job_is_ignored(worker: WorkerProcess, whisper: Path) -> None:
+    worker.send("cancel", job="unknown")
     assert worker.load(whisper)["type"] == "loaded"
 
 
-def test_unload_ends_what_is_running(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
+def test_unload_cancels_running_jobs(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
     worker.load(whisper)
     worker.ask("job", write_wav(spool / "upload", noise(600)))
     worker.until("segment")
@@ -114,7 +114,7 @@ def test_unload_ends_what_is_running(worker: WorkerProcess, whisper: Path, spool
     assert worker.process.wait(30) == 0
 
 
-def test_an_error_costs_one_job_only(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
+def test_an_error_fails_one_job_only(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
     assert worker.transcribe(SILENCE)[-1]["code"] == "model_not_ready"
     worker.load(whisper)
     (spool / "empty").touch()
@@ -126,12 +126,12 @@ def test_an_error_costs_one_job_only(worker: WorkerProcess, whisper: Path, spool
     assert worker.transcribe(SILENCE, vad_filter=True)[-1]["type"] == "result"
 
 
-def test_a_second_model_is_refused(worker: WorkerProcess, whisper: Path) -> None:
+def test_a_second_model_is_rejected(worker: WorkerProcess, whisper: Path) -> None:
     worker.load(whisper)
     assert worker.load(whisper, request="again")["code"] == "model_load_failed"
 
 
-def test_devices_are_tried(worker: WorkerProcess) -> None:
+def test_devices_are_tested(worker: WorkerProcess) -> None:
     worker.send("probe", request="p", devices=["cpu", "mps"])
     answer = worker.until("devices")[-1]
     cpu, mps = answer["devices"]
@@ -141,13 +141,13 @@ def test_devices_are_tried(worker: WorkerProcess) -> None:
     assert mps["reason"]
 
 
-def test_an_engine_that_is_not_installed_is_said_at_load(whisper: Path) -> None:
+def test_a_missing_engine_is_reported_at_load(whisper: Path) -> None:
     with WorkerProcess("nemo") as worker:
         worker.until("hello")
         assert worker.load(whisper)["code"] == "engine_broken"
 
 
-def test_ctrl_c_is_the_gateways_and_sigterm_ends(worker: WorkerProcess, whisper: Path) -> None:
+def test_ctrl_c_is_ignored_and_sigterm_ends_the_worker(worker: WorkerProcess, whisper: Path) -> None:
     worker.process.send_signal(signal.SIGINT)
     assert worker.load(whisper)["type"] == "loaded"
     worker.process.terminate()
@@ -160,33 +160,33 @@ def test_end_of_stdin_ends_the_worker(worker: WorkerProcess) -> None:
     assert worker.process.wait(30) == 0
 
 
-if platform.system() == "Linux":  # where the kernel tells of a parent's death
+if platform.system() == "Linux":  # only Linux signals the death of the parent
 
     def test_death_of_the_parent_ends_the_worker() -> None:
         parent = start_python(PARENT)
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
-        # its second thread is started after the signal is arranged
+        # The second thread starts after the signal is set up.
         while child.num_threads() == 1:
             assert child.is_running()
         parent.kill()
         parent.communicate()
         psutil.wait_procs([child], timeout=30)
-        # where nobody reaps orphans, a dead one stays as a zombie
+        # In a container without an init process, a dead orphan stays a zombie.
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
-        ("", "this program is started by asrpro"),
-        ("GET / HTTP/1.1", "this program is started by asrpro"),
+        ("", "only asrpro can start this program"),
+        ("GET / HTTP/1.1", "only asrpro can start this program"),
         ("{}", "missing required field `protocol`"),
-        (json.dumps({**BOOTSTRAP, "protocol": 2}), "protocol 2 is not 1"),
+        (json.dumps({**BOOTSTRAP, "protocol": 2}), "the gateway speaks protocol 2, this worker 1"),
         (json.dumps({**BOOTSTRAP, "curve": {}}), "missing required field `server_public` - at `$.curve`"),
     ],
 )
-def test_a_wrong_first_line_is_said_and_ends_it(line: str, said: str) -> None:
+def test_an_invalid_bootstrap_line_ends_the_worker(line: str, message: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "asrpro_worker"],
         input=f"{line}\n".encode(),
@@ -196,4 +196,4 @@ def test_a_wrong_first_line_is_said_and_ends_it(line: str, said: str) -> None:
         timeout=60,
     )
     assert ended.returncode == 2
-    assert said in ended.stderr.decode()
+    assert message in ended.stderr.decode()

@@ -1,4 +1,4 @@
-"""Models of random weights, made in a second: they say nonsense, the same every time, on the real code paths."""
+"""Makes Whisper models of random weights within a second. Their text is nonsense, but the same every time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LANGUAGES = ["en", "de", "fr"]
 
 
 def make_whisper(directory: Path, *, multilingual: bool = True, mels: int = 80) -> Path:
-    """A Whisper directory in CTranslate2 form with a tokenizer of bytes."""
+    """A Whisper directory in CTranslate2 format with a byte-level tokenizer."""
     directory.mkdir(parents=True, exist_ok=True)
     languages = LANGUAGES if multilingual else ["en"]
-    # CTranslate2 calls a vocabulary with the empty token multilingual
+    # CTranslate2 treats a model whose vocabulary has the empty token as multilingual.
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet()) + ([""] if multilingual else [])
     special = special_tokens(languages)
     tokenizer = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(alphabet)}, merges=[]))

@@ -1,6 +1,6 @@
-"""Parakeets of random weights as `.nemo` files: 8-fold subsampling and frames of 0.08 s, as the real ones.
+"""Makes `.nemo` files of random weights, with 8-fold subsampling and frames of 0.08 s like the real models.
 
-python toy_nemo.py DIRECTORY KIND... makes one of each kind there.
+`python toy_nemo.py DIRECTORY KIND...` makes one model of each kind in the directory.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from omegaconf import DictConfig
 KINDS = ("ctc", "rnnt", "tdt", "ctc_bpe", "rnnt_bpe", "tdt_bpe")
 
 _MODULES = "nemo.collections.asr.modules."
-# A TDT of characters takes the last symbols, one for each duration, for durations.
+# A character TDT uses the last symbols for its durations, one each.
 _SYMBOLS = [" ", *"abcdefghijklmnopqrstuvwxyz", "'", *(f"<p{index}>" for index in range(4))]
-# Without 0: random weights would stay on a frame for ever, or lose the times.
+# Without 0: with random weights, the decoder could stay on a frame forever or lose the times.
 _DURATIONS = [1, 2, 3, 4]
 _DIM = 32
 _MELS = 80
@@ -28,7 +28,7 @@ _WORDS = "the cat sat on a mat and the dog ran home while we all sang very old s
 
 
 def make_nemo(file: Path, kind: str, durations: list[int] | None = None) -> Path:
-    """A checkpoint of one of KINDS; the same weights every time."""
+    """A checkpoint of one of KINDS with the same weights every time."""
     torch.manual_seed(0)
     family, _, tokens = kind.partition("_")
     name = {"ctc": "EncDecCTCModel", "rnnt": "EncDecRNNTModel", "tdt": "EncDecRNNTModel"}[family]

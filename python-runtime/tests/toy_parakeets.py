@@ -1,4 +1,4 @@
-"""Parakeets of random weights in ONNX form, as onnx-asr loads them: they say nonsense, the same every time."""
+"""Makes Parakeet models of random weights for onnx-asr. Their text is nonsense, but the same every time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ KINDS = ("tdt", "rnnt", "ctc", "aed")
 FEATURES, _DIM, _STATE = 128, 16, 8
 _DURATIONS = 5
 _LETTERS = [f"{'▁' if index % 3 == 0 else ''}{chr(97 + index % 26)}" for index in range(38)]
-# Ids 38 and 39 of the usual vocabulary; the Cyrillic and Greek ones follow in that of `scripts`.
+# Tokens 38 and 39 of the default vocabulary. With `scripts`, Cyrillic and Greek tokens precede the blank.
 _TOKENS = [*_LETTERS, ".", "<blk>"]
 _FOREIGN = ["▁д", "ж", "▁λ", "ы", "і"]  # noqa: RUF001
-# What Canary is told before it speaks, and how it ends.
+# The tokens of Canary's prompt, and its end token.
 CANARY = [
     "<|endoftext|>",
     "▁",
@@ -43,7 +43,7 @@ def make_parakeet(
 ) -> Path:
     """A directory of one of KINDS: a convolution of stride 8, and an embedding of the last token.
 
-    `quantization` is in the names of the files only, for example ".int8". `scale`: the smaller, the less sure it is.
+    `quantization` changes only the names of the files, for example ".int8". A small `scale` makes scores close.
     """
     directory.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def make_parakeet(
 
 
 def make_gigaam(directory: Path, name: str = "v3_e2e_ctc") -> Path:
-    """A GigaAM of the CTC kind: half the steps of a Parakeet, and its own names for everything."""
+    """A GigaAM CTC model, with half the subsampling of a Parakeet and its own names of files and tensors."""
     directory.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     tokens = ["<unk>", "▁", *"абвгдежзиклмнопрст", ".", "<blk>"]
@@ -192,7 +192,7 @@ def _aed_encoder(values: list[Any]) -> Any:
 
 
 def _aed_decoder(values: list[Any]) -> Any:
-    """Says what the mean of the sound and the last token give; what it remembers counts the tokens."""
+    """The scores depend on the mean of the sound and the last token; the length of the memory counts the tokens."""
     return helper.make_graph(
         [
             _node("Gather", ["embeddings", "input_ids"], ["g"]),

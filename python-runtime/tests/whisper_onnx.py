@@ -1,19 +1,20 @@
-"""Turns a Whisper directory in CTranslate2 form into the ONNX directory that onnx-asr's type `whisper` loads.
+"""Converts a Whisper directory in CTranslate2 format to the ONNX directory that onnx-asr's type `whisper` loads.
 
-Reads model.bin (float16 or float32) and tokenizer.json; writes the graphs with the inputs and outputs of optimum and
-onnx-community, quantized to int8, so that the ONNX path is judged on real speech. The graphs are written node by node.
+It reads model.bin (float16 or float32) and tokenizer.json, and writes graphs with the inputs and outputs of optimum and
+onnx-community, quantized to int8, so that the ONNX engine can be tested with real speech.
 """
 
 from __future__ import annotations
 
 import json
-import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
+
+from asrpro_worker.engines.whisper.model_bin import read_model_bin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,27 +24,12 @@ Weights = dict[str, Any]
 
 def read_ct2(path: Path) -> Weights:
     """All variables of a CTranslate2 model.bin by name, floats as float32."""
-    with path.open("rb") as f:
-
-        def take(fmt: str) -> tuple[Any, ...]:
-            return struct.unpack(f"<{fmt}", f.read(struct.calcsize(f"<{fmt}")))
-
-        def string() -> str:
-            return f.read(take("H")[0]).rstrip(b"\0").decode()
-
-        (version,), spec, (_revision, count) = take("I"), string(), take("II")
-        assert (version >= 4, spec) == (True, "WhisperSpec")
-        out: Weights = {}
-        for _ in range(count):
-            name, dims, (dtype, size) = string(), take(f"{take('B')[0]}I"), take("BI")
-            assert not name.endswith("weight_scale"), "quantized weights; float16 or float32 is needed"
-            array = np.frombuffer(f.read(size), ("f4", "i1", "i2", "i4", "f2")[dtype]).reshape(dims)
-            out[name] = array.astype(np.float32) if dtype in (0, 4) else array
-    return out
+    variables = read_model_bin(path).items()
+    return {name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in variables}
 
 
 class Graph:
-    """Collects nodes and weights. The branches of an If share weights; a prefix keeps their nodes apart."""
+    """Collects nodes and weights. Branches of an If share weights; `prefix` keeps the names of their nodes unique."""
 
     def __init__(self, weights: Weights, ct2: Weights, *, int8: bool, prefix: str = "") -> None:
         self.weights, self.ct2, self.int8, self.prefix = weights, ct2, int8, prefix
@@ -54,7 +40,7 @@ class Graph:
         return range(sum(f"{side}/layer_{i}/ffn/linear_0/weight" in self.ct2 for i in range(99)))
 
     def graph(self, name: str, inputs: list[Any], outputs: list[Any]) -> Any:
-        weights = {} if self.prefix else self.weights  # a branch sees those of the graph around it
+        weights = {} if self.prefix else self.weights  # a branch uses the weights of the outer graph
         tensors = [numpy_helper.from_array(array, key) for key, array in weights.items()]
         return helper.make_graph(self.nodes, name, inputs, outputs, tensors)
 
@@ -72,10 +58,10 @@ class Graph:
         return self.const(f"ints{values}", np.array(values, np.int64))
 
     def matmul(self, x: str, name: str, weight: Any) -> Any:
-        """x @ weight; in int8: the weight by output channel, x by tensor when it runs."""
+        """x @ weight. In int8, the weight is quantized per output channel, and x per tensor at run time."""
         if not self.int8:
             return self("MatMul", x, self.const(name, weight))
-        # symmetric, but held as uint8 around 128: u8 x s8 saturates on CPUs without VNNI, u8 x u8 does not
+        # Symmetric, but stored as uint8 around 128: u8 x s8 saturates on CPUs without VNNI, u8 x u8 does not.
         scale = np.abs(weight).max(0).clip(1e-8) / 127
         self.const(name, (np.round(weight / scale) + 128).astype(np.uint8))
         xq, x_scale, x_zero = self("DynamicQuantizeLinear", x, outs=3)
@@ -130,13 +116,13 @@ def encoder(ct2: Weights, *, int8: bool) -> Any:
 
 
 def decoder_branch(ct2: Weights, weights: Weights, states: list[str], *, int8: bool, cached: bool) -> Any:
-    """One side of the If: the first call (no past), or a later one with the past."""
+    """One branch of the If: the first call without past, or a later call with it."""
     p = "cached_" if cached else "first_"
     g = Graph(weights, ct2, int8=int8, prefix=p)
     table, positions = ct2["decoder/embeddings/weight"].T, ct2["decoder/position_encodings/encodings"]
     past = g("Shape", "past_key_values.0.decoder.key", start=2, end=3) if cached else g.ints(0)
     end = g("Add", past, g("Shape", "input_ids", start=1, end=2))
-    # the table lies [dim, vocabulary] as the output side wants it; the input side takes columns of the same copy
+    # The table has the shape [dim, vocabulary] for the output projection; the embedding reads columns of the same copy.
     x = g("Transpose", g("Gather", "embeddings", "input_ids", axis=1), perm=[1, 2, 0])
     if int8:
         x = g("Sub", g("Cast", x, to=T.FLOAT), g.const("f32_128", np.float32(128)))
@@ -155,7 +141,7 @@ def decoder_branch(ct2: Weights, weights: Weights, states: list[str], *, int8: b
         q = g.split(g.linear(g.norm(x, f"{layer}/attention/layer_norm"), f"{layer}/attention/linear_0"))
         for n, kind in enumerate(kinds):
             new, name, rows = empty, f"{layer}/attention/linear_1", slice(n * g.dim, (n + 1) * g.dim)
-            if not cached:  # a later call returns it empty, as optimum's does: the caller keeps the first one's
+            if not cached:  # like optimum's, a later call returns it empty; the caller keeps the first
                 new = g.split(g.linear("encoder_hidden_states", name, rows, f"/{kind}"))
             new = g("Identity", new, name=f"{p}{i}.encoder.{kind}")
             kv[n] = f"{state}.encoder.{kind}" if cached else new
@@ -185,12 +171,12 @@ def decoder(ct2: Weights, *, int8: bool) -> Any:
 
 
 def make_whisper_onnx(source: Path, target: Path, quantization: str = "quantized") -> Path:
-    """The ONNX form of the Whisper in `source`; `quantization` is the suffix of its files."""
+    """Convert the Whisper model in `source`; `quantization` is the suffix of the files."""
     ct2 = read_ct2(source / "model.bin")
     tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
     vocab = len(ct2["decoder/embeddings/weight"])
     added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
-    # tokenizer.json may lack the timestamps, which follow <|notimestamps|> up to the end of the embeddings
+    # tokenizer.json may lack the timestamps, which follow <|notimestamps|> up to the end of the vocabulary.
     first = added["<|notimestamps|>"] + 1
     added |= {f"<|{(token - first) / 50:.2f}|>": token for token in range(first, vocab)}
     config = {"model_type": "whisper", "vocab_size": vocab, "num_mel_bins": ct2["encoder/conv1/weight"].shape[1]}
@@ -198,7 +184,7 @@ def make_whisper_onnx(source: Path, target: Path, quantization: str = "quantized
     for name, content in ("vocab", tokenizer["model"]["vocab"]), ("added_tokens", added), ("config", config):
         (target / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     for name, graph in ("encoder_model", encoder), ("decoder_model_merged", decoder):
-        # opset 20 for Gelu: onnxruntime 1.17 and later
+        # Opset 20 has Gelu; it needs onnxruntime 1.17 or later.
         model = helper.make_model(graph(ct2, int8=True), opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
         onnx.save(model, target / f"{name}_{quantization}.onnx")
     return target

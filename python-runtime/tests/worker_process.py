@@ -1,4 +1,4 @@
-"""A real worker process on a real ROUTER socket, as the gateway has it."""
+"""A real worker process connected to a real ROUTER socket, as in the gateway."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import msgspec
 import zmq
 
 SOURCE = Path(__file__).parents[1] / "src"
-# Generous: only a hang gets there.
-_PATIENCE_MS = 120_000
-TOKEN = "a-token"  # noqa: S105 - of a test
+# Generous: only a worker that hangs reaches this timeout.
+_TIMEOUT_MS = 120_000
+TOKEN = "a-token"  # noqa: S105 - for a test
 BOOTSTRAP: dict[str, Any] = {
     "protocol": 1,
     "endpoint": "ipc:///nowhere",
@@ -31,7 +31,7 @@ BOOTSTRAP: dict[str, Any] = {
 
 
 class WorkerProcess:
-    """Starts a worker for an engine; `with` ends it and checks nothing is left."""
+    """Starts a worker for an engine; the end of the `with` block kills it."""
 
     def __init__(self, engine: str = "faster-whisper", *, curve: bool = False) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="w")
@@ -65,21 +65,21 @@ class WorkerProcess:
         self._router.send_multipart([b"worker-1", msgspec.msgpack.encode({"type": kind, **fields})])
 
     def receive(self) -> dict[str, Any]:
-        assert self._router.poll(_PATIENCE_MS), "the worker says nothing"
+        assert self._router.poll(_TIMEOUT_MS), "the worker sent nothing"
         identity, frame = self._router.recv_multipart()
         assert identity == b"worker-1"
         message: dict[str, Any] = msgspec.msgpack.decode(frame)
         return message
 
     def until(self, *kinds: str) -> list[dict[str, Any]]:
-        """Messages up to the first of a kind, which is the last of them."""
+        """All messages up to and including the first of one of these kinds."""
         messages = [self.receive()]
         while messages[-1]["type"] not in kinds:
             messages.append(self.receive())
         return messages
 
     def load(self, path: Path, *, request: str = "load-1", **fields: Any) -> dict[str, Any]:
-        """Load a model on the CPU with one thread; the answer, `loaded` or `error`."""
+        """Load a model on the CPU with one thread. Returns the answer, `loaded` or `error`."""
         model = {"id": "toy", "path": str(path), "quantization": None, "languages": None, **fields.pop("model", {})}
         settings = {"device": "cpu", "compute_type": "auto", "threads": 1, "concurrency": 0, **fields}
         self.send("load", request=request, model=model, **settings)
@@ -89,7 +89,7 @@ class WorkerProcess:
         self.send("transcribe", **{**transcribe(job, audio), **fields})
 
     def transcribe(self, audio: Path, **fields: Any) -> list[dict[str, Any]]:
-        """All messages of one job, up to its end."""
+        """Run one job. Returns all its messages."""
         self.ask("job-1", audio, **fields)
         return self.until("result", "error", "cancelled")
 
@@ -112,7 +112,7 @@ class WorkerProcess:
 
 
 def transcribe(job: str, audio: Path) -> dict[str, Any]:
-    """The fields of a plain `transcribe`, without VAD: toy models are fed noise."""
+    """The fields of a default `transcribe`, without VAD, because toy models get noise."""
     return {
         "job": job,
         "audio": str(audio),
@@ -129,7 +129,7 @@ def transcribe(job: str, audio: Path) -> dict[str, Any]:
 
 
 def start_python(*arguments: str) -> subprocess.Popen[bytes]:
-    """A Python that finds the worker, with pipes for stdin and stdout; stderr is the test's."""
+    """Start a Python that can import the worker, with pipes for stdin and stdout and the test's stderr."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     command = [sys.executable, *arguments]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)

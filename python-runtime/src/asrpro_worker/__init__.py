@@ -1,1 +1,1 @@
-"""The worker process of asrpro: one engine, one model, ended to give its memory back."""
+"""The worker process of asrpro: one engine and one model. The process ends to return its memory."""

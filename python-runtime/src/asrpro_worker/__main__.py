@@ -1,4 +1,4 @@
-"""`python -m asrpro_worker`: wants the bootstrap line on stdin."""
+"""`python -m asrpro_worker` reads the bootstrap line from stdin and runs one worker."""
 
 from asrpro_worker.app import main
 

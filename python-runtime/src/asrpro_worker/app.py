@@ -1,4 +1,4 @@
-"""The start order of the worker, as one list."""
+"""The start order of the worker as one list."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Run one worker, from the bootstrap line to the exit."""
-    # 1. Ctrl-C reaches the whole terminal and is the gateway's to handle. SIGTERM keeps its default action: a Python
-    #    handler would wait for the interpreter lock.
+    # 1. Ctrl-C reaches every process of the terminal, but only the gateway handles it. SIGTERM keeps its default
+    #    action: a Python handler would have to wait for the interpreter lock.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # 2. Engines print to stdout.
+    # 2. Engines print to stdout; redirect that to stderr.
     os.dup2(2, 1)
-    # 3. Nothing leaves the machine: loading never touches the network, and onnxruntime, whose published builds report
-    #    their use and the names of models to their maker, is silent. Both are read at import.
+    # 3. Nothing leaves the machine: models load without the network, and onnxruntime must not send telemetry (its
+    #    published builds report usage and model names). Both variables are read at import.
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    # 4. Who started us, and death with it.
+    # 4. Read the bootstrap line, and make sure that this process ends with its gateway.
     try:
         bootstrap = read_bootstrap()
     except ValueError as error:
@@ -37,18 +37,18 @@ def main() -> None:
         sys.exit(2)
     die_with_parent(bootstrap.parent_pid)
     start_logging(bootstrap.log_level)
-    # 5. The socket; `hello` before the seconds that an engine's import takes.
-    loop = Loop(lambda: open_engine(bootstrap.engine), lambda message: transport.send(message))  # noqa: PLW0108 - made below
+    # 5. Connect, and send `hello` before the engine is imported, which takes seconds.
+    loop = Loop(lambda: open_engine(bootstrap.engine), lambda message: transport.send(message))  # noqa: PLW0108
     transport = Transport(bootstrap, loop.receive)
     transport.send(Hello(PROTOCOL, bootstrap.token, os.getpid(), bootstrap.engine, installed_versions()))
-    # 6. The engine, and work until `unload`.
+    # 6. Import the engine and work until `unload`.
     code = 0
     try:
         loop.run()
     except Exception:
-        log.exception("The worker is broken and ends")
+        log.exception("The worker failed and exits")
         code = 1
-    # 7. Say what is left to say and go, without the destructors of native libraries, some of which abort.
+    # 7. Flush the last messages and exit without running the destructors of native libraries, some of which abort.
     transport.close()
     sys.stderr.flush()
     os._exit(code)

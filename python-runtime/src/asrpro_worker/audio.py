@@ -1,7 +1,7 @@
-"""Any audio or video file to PCM, packet by packet, with FFmpeg's libraries inside PyAV.
+"""Decodes any audio or video file to PCM, packet by packet, with the FFmpeg libraries in PyAV.
 
-A loop of our own, because the ready-made ones stop silently at the first bad packet, follow a changed sample rate into
-noise, forget when something was heard, or allocate by what a hostile header claims.
+Existing decoding loops have one of these faults: they stop silently at the first bad packet, produce noise after a
+change of the sample rate, ignore timestamps, or allocate what a hostile header claims.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 
 MIN_SECONDS = Fraction(1, 10)
 MAX_SECONDS = 12 * 3600
-# DSD files give 2.8 million samples a second.
+# DSD files have 2.8 million samples per second.
 _RATES = range(1_000, 3_072_001)
-# libswresample takes no more.
+# The limit of libswresample.
 _MAX_CHANNELS = 64
 
 _NOT_AUDIO = (
@@ -39,15 +39,15 @@ _NOT_AUDIO = (
 
 
 def decode(path: str, progress: Callable[[float], None]) -> Pcm:
-    """The sound of a file as PCM on the file's own clock: what starts late or has holes has silence there.
+    """Decode a file to PCM that keeps the file's timestamps: a late start and gaps become silence.
 
-    The caller closes it. `progress` is called with the seconds decoded so far and may raise to stop. Raises
-    WorkerError: `invalid_file_format`, `audio_too_short` (under 0.1 s), `audio_too_long` or `disk_full`.
+    The caller closes the result. `progress` is called with the seconds decoded so far and may raise to stop. Raises
+    WorkerError: `invalid_file_format`, `audio_too_short` (under 0.1 s), `audio_too_long` (over 12 h) or `disk_full`.
     """
     pcm = Pcm(spool_directory(path))
     try:
         with Path(path).open("rb") as file:
-            heard = _decode_into(pcm, file, progress)
+            seconds = _decode_into(pcm, file, progress)
     except DECODE_ERRORS as error:
         pcm.close()
         log.info("The file cannot be decoded: %s", type(error).__name__)
@@ -55,101 +55,99 @@ def decode(path: str, progress: Callable[[float], None]) -> Pcm:
     except BaseException:
         pcm.close()
         raise
-    if heard < MIN_SECONDS:
+    if seconds < MIN_SECONDS:
         pcm.close()
-        if heard == 0:
-            raise WorkerError("invalid_file_format", f"{_NOT_AUDIO}. The file holds no sound.", "file")
+        if seconds == 0:
+            raise WorkerError("invalid_file_format", f"{_NOT_AUDIO}. The file contains no sound.", "file")
         raise WorkerError("audio_too_short", "Audio file is too short. Minimum audio length is 0.1 seconds.", "file")
     return pcm
 
 
 def _decode_into(pcm: Pcm, file: BinaryIO, progress: Callable[[float], None]) -> Fraction:
-    """The seconds of sound that were found."""
-    heard = Fraction(0)
+    """Decode all links of a file; returns the seconds of sound, without inserted silence."""
+    seconds = Fraction(0)
     failure: Exception | None = None
     for start, end in links(file):
         try:
-            heard += _decode_link(pcm, file, start, end, progress)
+            seconds += _decode_link(pcm, file, start, end, progress)
         except DECODE_ERRORS as error:
             failure = error
-    if failure is not None and heard == 0:
+    if failure is not None and seconds == 0:
         raise failure
-    return heard
+    return seconds
 
 
 def _decode_link(pcm: Pcm, file: BinaryIO, start: int, end: int, progress: Callable[[float], None]) -> Fraction:
-    """The first track that has any sound."""
+    """Decode the first track that has any sound; returns its seconds."""
     number = 0
     while True:
-        # Opened anew for each track: not every container can go back.
+        # Reopened for each track because not every container can seek back.
         with open_container(file, start, end) as container:
             candidates = tracks(container)
             if not candidates:
                 raise IndexError("no audio track")
-            heard = _decode_track(pcm, container, candidates[number], progress)
+            seconds = _decode_track(pcm, container, candidates[number], progress)
         number += 1
-        if heard > 0 or number >= len(candidates):
-            return heard
+        if seconds > 0 or number >= len(candidates):
+            return seconds
 
 
 def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[float], None]) -> Fraction:
-    def alive() -> None:
-        progress(pcm.duration)
-
-    def skipped() -> None:
-        pcm.skipped_packets += 1
-        alive()
-
-    clock = FileClock(container, MAX_SECONDS)
-
-    def passed(packet: Any) -> None:
-        clock.saw(packet)
-        alive()
-
-    sound = _Sound(pcm, clock)
-    for frame in frames(container, track, skipped, passed):
-        if not sound.takes(frame):
-            skipped()
-        elif sound.push(frame):
+    writer = _TrackWriter(pcm, FileClock(container, MAX_SECONDS), progress)
+    for frame in frames(container, track, writer.skipped, writer.other_track):
+        if not writer.accepts(frame):
+            writer.skipped()
+        elif writer.push(frame):
             if pcm.duration > MAX_SECONDS:
                 message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
                 raise WorkerError("audio_too_long", message, "file")
-            alive()
-    sound.end()
-    return sound.heard
+            progress(pcm.duration)
+    writer.end()
+    return writer.seconds
 
 
-class _Sound:
-    """Decoded frames on their way into the PCM.
+class _TrackWriter:
+    """Writes the decoded frames of a track into the PCM.
 
-    What changes its format, layout or rate on the way gets a new resampler.
+    A change of format, layout or sample rate within the track creates a new resampler.
     """
 
-    def __init__(self, pcm: Pcm, clock: FileClock) -> None:
+    def __init__(self, pcm: Pcm, clock: FileClock, progress: Callable[[float], None]) -> None:
         self._pcm = pcm
         self._clock = clock
+        self._progress = progress
         self._source: tuple[str, str, int, int] | None = None
         self._resampler: Resampler | None = None
         self._samples: Counter[int] = Counter()
-        # Where this track begins in the PCM, and the seconds that it has by now, with the silence before and in it.
+        # Where this track begins in the PCM, in samples, and how many seconds it has so far, silence included.
         self._start = pcm.samples
         self._position = 0.0
 
     @property
-    def heard(self) -> Fraction:
-        """Seconds of sound, exactly."""
+    def seconds(self) -> Fraction:
+        """Exact seconds of sound, without inserted silence."""
         return sum((Fraction(count, rate) for rate, count in self._samples.items()), Fraction(0))
 
+    def skipped(self) -> None:
+        """Count a packet that cannot be decoded."""
+        self._pcm.skipped_packets += 1
+        self._progress(self._pcm.duration)
+
+    def other_track(self, packet: Any) -> None:
+        """Take the time of a packet of another track."""
+        self._clock.note_packet(packet)
+        self._progress(self._pcm.duration)
+
     @staticmethod
-    def takes(frame: AudioFrame) -> bool:
-        """A damaged packet can claim any rate and number of channels; those around it are sound."""
+    def accepts(frame: AudioFrame) -> bool:
+        """False for a damaged packet, which can claim any rate and number of channels."""
         return frame.samples > 0 and frame.sample_rate in _RATES and 1 <= frame.layout.nb_channels <= _MAX_CHANNELS
 
     def push(self, frame: AudioFrame) -> bool:
-        """Take a frame; True when something was handed on to the PCM."""
+        """Add a frame; True if samples were written to the PCM."""
         rate, channels = frame.sample_rate, frame.layout.nb_channels
-        self._wait(self._clock.silence_before(frame, self._position))
-        # The resampler would insert and drop sound by itself, wherever the times say so.
+        self._append_silence(self._clock.silence_before(frame, self._position))
+        # With timestamps, the resampler would insert and drop samples itself.
         frame.pts = None
         source = (frame.format.name, frame.layout.name, channels, rate)
         changed = source != self._source
@@ -164,19 +162,19 @@ class _Sound:
         return changed or enough
 
     def end(self) -> None:
-        """Write the rest; where pictures go on behind the sound, the file does too."""
+        """Write the rest, and silence up to the end of the video if that is longer than the audio."""
         self.flush()
         if self._samples:
-            self._wait(self._clock.silence_behind(self._position))
+            self._append_silence(self._clock.silence_after(self._position))
 
-    def _wait(self, silence: float) -> None:
+    def _append_silence(self, silence: float) -> None:
         if silence > 0:
             self.flush()
             self._position += silence
             self._pcm.append_silence(self._start + round(self._position * RATE) - self._pcm.samples)
 
     def flush(self) -> None:
-        """Write what is still on the way."""
+        """Write the samples that are still in the resampler."""
         if self._resampler is not None:
             self._pcm.append(self._resampler.take())
             self._pcm.append(self._resampler.rest())

@@ -1,4 +1,4 @@
-"""One queue for the pieces of all jobs, and the only caller of the engine's `decode`."""
+"""Collects the pieces of all jobs into batches; the only caller of the engine's `decode`."""
 
 from __future__ import annotations
 
@@ -22,95 +22,96 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A batch that takes longer than this is followed by smaller ones: whoever comes with a short file waits for its end.
-# So many seconds after somebody came while others were at work, less is too long: the next short file is likely.
-_PATIENCE = 20.0
-_PATIENCE_IN_COMPANY = 5.0
-_IN_COMPANY = 30.0
-# How long a batch waits for the first pieces of jobs that have just come, so that they need not wait for its end.
-_COMPANY = 0.1
-# Batches that are away at the same time at most, and pieces that a job cuts ahead: 0.5 GB of samples.
-_MOST_AWAY = 256
-_MOST_AHEAD = 256
+# A batch that takes longer than this is followed by smaller ones, because a new short file waits for the batch to end.
+_MAX_SECONDS = 20.0
+# A lower limit for some time after a job arrived while others were running: the next short file is likely then.
+_MAX_SECONDS_SHARED = 5.0
+_SHARED_SECONDS = 30.0
+# How long a batch waits for the first pieces of jobs that have just arrived, so that those need not wait for its end.
+_FIRST_PIECE_TIMEOUT = 0.1
+# Upper limits for batches in flight and for pieces that a job cuts ahead, which are 0.5 GB of samples.
+_MAX_IN_FLIGHT = 256
+_MAX_AHEAD = 256
 
 
-class _Line:
-    """The pieces of one job that wait. `served`: the turn in which it came or was last given a place.
+class _JobQueue:
+    """The waiting pieces of one job.
 
-    `awaited`: its first piece is there, or was waited for long enough.
+    `served`: the turn in which the job arrived or last had a piece in a batch. `ready`: its first piece has arrived, or
+    a batch has waited long enough for it. `batches`: how many batches have held its pieces.
     """
 
     def __init__(self, job: Job, turn: int) -> None:
         self.job = job
         self.waiting: deque[Piece] = deque()
-        self.awaited = False
+        self.ready = False
         self.served = turn
         self.batches = 0
 
 
 class Batcher:
-    """Jobs `join`, `submit` pieces and `leave`, each on its thread; one thread calls `work`.
+    """Jobs `join`, `submit` pieces and `leave`, each on its own thread; one thread calls `work`.
 
-    First pieces have every other batch to themselves: a short file is answered when it ends, and more pieces would
-    prolong it. Then comes who waits longest, one piece each in turn, two places in a job's second batch, then four.
-    `most` pieces fit into a batch; `wake` is called when there may be work.
-
-    `in_flight`: batches that may be decoded at a time. From two on each has a thread, and `work` does not wait.
+    Every other batch is reserved for first pieces of jobs, so short files are answered early. The others are filled in
+    turn, the longest waiting job first; a job gets 1 place in its first batch, up to 2 in its second, then up to 4.
+    `wake` is called when there may be work. `in_flight`: how many batches may be decoded at the same time; from two on
+    each has a thread, and `work` does not wait for it.
     """
 
     def __init__(
-        self, engine: Engine, most: int, wake: Callable[[], None], in_flight: Callable[[], int] = one_at_a_time
+        self, engine: Engine, max_pieces: int, wake: Callable[[], None], in_flight: Callable[[], int] = one_at_a_time
     ) -> None:
         self._engine = engine
         self._in_flight = in_flight
-        self._threads = ThreadPoolExecutor(_MOST_AWAY, thread_name_prefix="batch")
-        self._most = self._size = most
-        self._company_until = 0.0
-        self._were_new = False
+        self._threads = ThreadPoolExecutor(_MAX_IN_FLIGHT, thread_name_prefix="batch")
+        self._max_pieces = self._size = max_pieces
+        self._shared_until = 0.0
+        self._last_was_new = False
         self._wake = wake
-        self._lines: dict[Job, _Line] = {}
+        self._queues: dict[Job, _JobQueue] = {}
         self._running: list[list[Piece]] = []
         self._turn = itertools.count(1)
         self._changed = threading.Condition()
 
     @property
     def ahead(self) -> int:
-        """Pieces that a job has cut at most, so that one batch is ready while as many as may be are decoded."""
-        return min(_MOST_AHEAD, self._most * (1 + self._in_flight()))
+        """How many pieces a job cuts ahead: enough for one more batch than can be decoded at the same time."""
+        return min(_MAX_AHEAD, self._max_pieces * (1 + self._in_flight()))
 
     def join(self, job: Job) -> None:
-        """A job that will submit pieces has come."""
+        """Register a job that will submit pieces."""
         with self._changed:
-            if self._lines:
-                self._company_until = time.monotonic() + _IN_COMPANY
-            self._lines[job] = _Line(job, next(self._turn))
+            if self._queues:
+                self._shared_until = time.monotonic() + _SHARED_SECONDS
+            self._queues[job] = _JobQueue(job, next(self._turn))
 
     def submit(self, piece: Piece, *, first: bool = False) -> None:
-        """Queue a piece of a job that has joined; `first`, before its others."""
+        """Queue a piece of a job that has joined; with `first`, ahead of the job's other pieces."""
         with self._changed:
-            line = self._lines[piece.job]
-            line.awaited = True
-            (line.waiting.appendleft if first else line.waiting.append)(piece)
+            queue = self._queues[piece.job]
+            queue.ready = True
+            (queue.waiting.appendleft if first else queue.waiting.append)(piece)
             self._changed.notify_all()
         self._wake()
 
     def leave(self, job: Job) -> None:
-        """Drop what waits of a job. A call of the engine that is made for it alone is waited for."""
+        """Drop the waiting pieces of a job. Blocks while the engine decodes a batch of this job's pieces alone."""
         with self._changed:
-            self._lines.pop(job, None)
+            self._queues.pop(job, None)
             self._changed.notify_all()
             self._changed.wait_for(lambda: not any(all(piece.job is job for piece in batch) for batch in self._running))
 
     def work(self) -> None:
-        """Decode one batch, if any piece waits and the engine has a place; or have it decoded."""
+        """Decode one batch, or start decoding it on a thread, if a piece waits and the engine is free."""
         with self._changed:
-            self._changed.wait_for(lambda: all(line.awaited for line in self._lines.values()), _COMPANY)
-            for line in self._lines.values():
-                line.awaited = True
+            queues = self._queues.values()
+            self._changed.wait_for(lambda: all(queue.ready for queue in queues), _FIRST_PIECE_TIMEOUT)
+            for queue in self._queues.values():
+                queue.ready = True
             if len(self._running) >= self._in_flight() or not (batch := self._take()):
                 return
             self._running.append(batch)
-            first = all(self._lines[piece.job].batches == 1 for piece in batch)
+            first = all(self._queues[piece.job].batches == 1 for piece in batch)
         if self._in_flight() == 1:
             self._work_on(batch, first=first)
         else:
@@ -125,13 +126,13 @@ class Batcher:
         with self._changed:
             self._adapt(len(batch), time.monotonic() - start, first=first)
             self._running.remove(batch)
-            more = any(line.waiting for line in self._lines.values())
+            more = any(queue.waiting for queue in self._queues.values())
             self._changed.notify_all()
         if more:
             self._wake()
 
     def _decode(self, batch: list[Piece]) -> list[Outcome | Exception]:
-        """What fails together is tried alone: an error, or too little memory for all, costs one job at most."""
+        """Decode a batch. If it fails, decode its pieces one by one, so that the error fails only the job at fault."""
         try:
             return list(self._engine.decode(batch, lambda: self._alive(batch)))
         except JobCancelledError as error:
@@ -139,44 +140,47 @@ class Batcher:
         except Exception as error:
             if len(batch) == 1 or isinstance(error, ClusterError):
                 return [error] * len(batch)
-            log.exception("A batch of %d pieces failed; each is tried alone", len(batch))
+            log.exception("A batch of %d pieces failed; retrying each piece alone", len(batch))
             return [outcome for piece in batch for outcome in self._decode([piece])]
 
     def _take(self) -> list[Piece]:
         batch: list[Piece] = []
-        waiting = sorted((line for line in self._lines.values() if line.waiting), key=lambda line: line.served)
-        new = [] if self._were_new else [line for line in waiting if not line.batches]
-        lines = new or waiting
-        self._were_new = bool(new)
-        given = dict.fromkeys(lines, 0)
+        waiting = sorted((queue for queue in self._queues.values() if queue.waiting), key=lambda queue: queue.served)
+        new = [] if self._last_was_new else [queue for queue in waiting if not queue.batches]
+        queues = new or waiting
+        self._last_was_new = bool(new)
+        places = dict.fromkeys(queues, 0)
         while len(batch) < self._size:
-            able = [line for line in lines if line.waiting and given[line] < 2**line.batches]
-            if not able:
+            eligible = [queue for queue in queues if queue.waiting and places[queue] < 2**queue.batches]
+            if not eligible:
                 break
-            for line in able[: self._size - len(batch)]:
-                batch.append(line.waiting.popleft())
-                given[line] += 1
+            for queue in eligible[: self._size - len(batch)]:
+                batch.append(queue.waiting.popleft())
+                places[queue] += 1
         turn = next(self._turn)
-        for line, pieces in given.items():
+        for queue, pieces in places.items():
             if pieces:
-                line.served, line.batches = turn, line.batches + 1
+                queue.served, queue.batches = turn, queue.batches + 1
         return batch
 
     def _alive(self, batch: list[Piece]) -> None:
-        """Every job lives while the engine works, those that wait for it as well."""
+        """Report all jobs as alive, the waiting ones too. Raises JobCancelledError if the batch has no wanted job."""
         with self._changed:
-            jobs = [line.job for line in self._lines.values()]
+            jobs = [queue.job for queue in self._queues.values()]
         for job in jobs:
             job.alive()
         if not any(piece.job.wanted for piece in batch):
             raise JobCancelledError
 
     def _adapt(self, pieces: int, seconds: float, *, first: bool) -> None:
-        """First pieces are what somebody waits for: fewer of them at once would take longer together."""
-        company = not first and time.monotonic() < self._company_until
-        patience = _PATIENCE_IN_COMPANY if company else _PATIENCE
-        if seconds > patience:
+        """Halve or double the batch size after a batch that took `seconds`.
+
+        Batches of first pieces are spared the stricter limit: in smaller batches these jobs would wait longer in total.
+        """
+        shared = not first and time.monotonic() < self._shared_until
+        limit = _MAX_SECONDS_SHARED if shared else _MAX_SECONDS
+        if seconds > limit:
             self._size = max(1, pieces // 2)
-            log.info("A batch of %d pieces took %.0f s; the next have fewer", pieces, seconds)
-        elif pieces == self._size and seconds < patience / 3:
-            self._size = min(self._most, 2 * self._size)
+            log.info("A batch of %d pieces took %.0f s; the next batches are smaller", pieces, seconds)
+        elif pieces == self._size and seconds < limit / 3:
+            self._size = min(self._max_pieces, 2 * self._size)

@@ -1,4 +1,4 @@
-"""Files as FFmpeg's libraries read them: which are opened, which track is taken, what survives of damaged ones."""
+"""Opens files with FFmpeg's libraries, selects the audio track and decodes what a damaged file still holds."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
     from av.audio.frame import AudioFrame
 
-# A file whose container cannot be read this often in a row has nothing more to give.
+# After this many read errors in a row the file counts as finished.
 _MAX_READ_ERRORS = 100
-# Tracks that are tried until one has sound.
+# How many tracks are tried until one has sound.
 _MAX_TRACKS = 8
-# Bytes in a packet of a WAV file, whose own packets are so small that half of the time goes into handling them.
+# Packet size for WAV files in bytes. Their default packets are so small that handling them takes half of the time.
 _WAV_PACKET = "65536"
 
-# Demuxers for single files with sound; docs/openai.md lists them by their everyday names. Left out are playlists and
-# scripts (hls, concat, sdp, vobsub …), which open further files; pictures and devices; sound without a header, which
-# nothing tells what it is; and formats of games, whose decoders are little tried: one flipped bit in an ADX file is a
-# division by zero, which ends the process.
+# Demuxers of single files with sound; docs/openai.md lists them by their common names. Excluded are playlists and
+# scripts (hls, concat, sdp, vobsub …), which open other files; images and devices; raw audio without a header; and
+# formats of games, whose decoders are poorly tested: one flipped bit in an ADX file causes a division by zero, which
+# kills the process.
 _FORMATS = (
     # sound
     "aac,ac3,adts,aiff,amr,amrnb,amrwb,ape,au,caf,dsf,dss,dts,dtshd,eac3,flac,gsm,ilbc,ircam,latm,loas,mlp,mmf,mp3,mpc,mpc8,"
@@ -29,12 +29,12 @@ _FORMATS = (
     # sound and pictures
     "3g2,3gp,asf,asf_o,avi,dv,flv,gxf,live_flv,m4a,matroska,mj2,mov,mp4,mpeg,mpegts,mxf,nut,ogg,rm,swf,webm,wtv"
 )
-# What PyAV raises for bytes that are no audio: IndexError, RuntimeError and ValueError are for odd tracks and layouts.
+# What PyAV raises for files that are not audio. Unusual tracks and layouts cause the errors that are not FFmpeg's.
 DECODE_ERRORS = (av.error.FFmpegError, IndexError, OverflowError, RuntimeError, ValueError)
 
 
 class _Source:
-    """A part of a file as PyAV reads it; a seek to nowhere, which hostile offsets cause, fails here and not in PyAV."""
+    """A byte range of a file for PyAV. Seeks out of range, caused by hostile offsets, fail here and not in PyAV."""
 
     def __init__(self, file: BinaryIO, start: int, end: int) -> None:
         self._file = file
@@ -57,14 +57,14 @@ class _Source:
 
 
 def open_container(file: BinaryIO, start: int, end: int) -> Any:
-    """What lies in [start, end) as a container to be closed; raises one of DECODE_ERRORS. Nothing else is opened."""
-    # A file object and no name: FFmpeg would take a name for a URL.
+    """Open the bytes [start, end) of a file; the caller closes the container. Raises one of DECODE_ERRORS."""
+    # A file object, because FFmpeg would treat a name as a URL. No other file is opened.
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none", "max_size": _WAV_PACKET}
     return av.open(_Source(file, start, end), mode="r", metadata_errors="ignore", options=options)
 
 
 def tracks(container: Any) -> list[Any]:
-    """The audio tracks that can be decoded, first the one that a player would play: the default, else the first."""
+    """The audio tracks that can be decoded, starting with the default track, which players choose too."""
     known = [stream for stream in container.streams.audio if stream.codec_context is not None]
     known.sort(key=lambda stream: (not stream.disposition & stream.disposition.__class__.default, stream.index))
     for stream in known[:_MAX_TRACKS]:
@@ -73,26 +73,26 @@ def tracks(container: Any) -> list[Any]:
 
 
 def _simplify_layout(codec: Any) -> None:
-    """Forget the order of channels where the file has one of its own, such as right before left.
+    """Drop a custom channel order, such as right before left.
 
-    FFmpeg keeps such an order in a block of memory, which PyAV frees twice: with the frame and with the frame's layout.
-    The process ends there. Layouts that have a name own no memory.
+    FFmpeg stores a custom order in a heap block, which PyAV frees twice, with the frame and with the frame's layout;
+    this crashes the process. Named layouts own no heap block.
     """
     layout = codec.layout
     channels = layout.nb_channels
     name = layout.name if channels > 0 else ""
-    # This frees the block, and the codec is given a layout without one before anybody looks at it again.
+    # This frees the block. The codec gets a layout without one before it is read again.
     del layout
     if "(" in name or "ambisonic" in name:
         codec.layout = f"{channels} channels"
 
 
 def frames(
-    container: Any, track: Any, skipped: Callable[[], None], passed: Callable[[Any], None]
+    container: Any, track: Any, skipped: Callable[[], None], other_track: Callable[[Any], None]
 ) -> Iterator[AudioFrame]:
-    """Decoded frames; what cannot be read or decoded is left out, and `skipped` is called for each such packet.
+    """Yield the decoded frames of a track. `skipped` is called for each packet that cannot be read or decoded.
 
-    `passed` is called with every packet of another track: an hour of film may come before the first sound.
+    `other_track` is called with every packet of another track: an hour of video may precede the first sound.
     """
     failures = 0
     while True:
@@ -100,7 +100,7 @@ def frames(
             for packet in container.demux():
                 failures = 0
                 if packet.stream.index != track.index:
-                    passed(packet)
+                    other_track(packet)
                     continue
                 try:
                     decoded = packet.decode()
@@ -109,12 +109,12 @@ def frames(
                     continue
                 yield from decoded
         except av.error.FFmpegError:
-            # demux is a generator and over after an error; the container itself goes on behind the damage
+            # The demux generator ends at an error, but the container can be read on after the damage.
             failures += 1
             skipped()
             if failures < _MAX_READ_ERRORS:
                 continue
         except IndexError:
-            # at the end, after a track that the container did not announce
+            # Raised at the end of a file with a track that its header did not announce.
             pass
         return

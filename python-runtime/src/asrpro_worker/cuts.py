@@ -1,4 +1,4 @@
-"""Cuts audio of any length into pieces of speech, a piece at a time: the file is looked at as far as needed."""
+"""Cuts audio of any length into pieces of speech. It reads the file only as far as the next piece needs."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ if TYPE_CHECKING:
 
     from asrpro_worker.sound import Sound
 
-# Its number and the probability of speech in it.
+# The index of a window and the probability of speech in it.
 Window = tuple[int, float]
 
-# All in windows of 32 ms, from seconds.
-_WINDOWS = RATE / WINDOW
-# What is kept of a pause beside the speech before and after it; more where the whole file fits into one piece, so that
-# leaving out gains nothing.
-_MARGIN = round(0.3 * _WINDOWS)
-_WIDE_MARGIN = round(3.0 * _WINDOWS)
-_PIECE = int(30.0 * _WINDOWS)
-# Less than this the models answer with invented text.
-_SHORTEST = round(0.1 * _WINDOWS)
-_EARLIEST_CUT = round(12.0 * _WINDOWS)
-# Every piece costs Whisper a full encoder pass, so a later cut is worth a shorter pause: ten windows of speech one of
-# pause. Beyond this length pauses are alike.
-_LATE = 0.1
-_LONG_PAUSE = round(3.0 * _WINDOWS)
+# Lengths below are counted in windows of 32 ms.
+_PER_SECOND = RATE / WINDOW
+# How much of a pause is kept after and before speech. A file that fits into one piece keeps more, because removing
+# pauses would gain nothing there.
+_MARGIN = round(0.3 * _PER_SECOND)
+_WIDE_MARGIN = round(3.0 * _PER_SECOND)
+_MAX_PIECE = int(30.0 * _PER_SECOND)
+# For shorter pieces the models invent text.
+_MIN_PIECE = round(0.1 * _PER_SECOND)
+_EARLIEST_CUT = round(12.0 * _PER_SECOND)
+# Every piece costs Whisper a full encoder pass, so a later cut outweighs a longer pause: ten windows of speech count as
+# much as one window of pause. All pauses longer than _LONG_PAUSE count the same.
+_LATE_CUT_WEIGHT = 0.1
+_LONG_PAUSE = round(3.0 * _PER_SECOND)
 
 
 class Cut(NamedTuple):
-    """A piece to be: stretches of samples, [start, stop) each, and the probability of speech in each window of them."""
+    """A future piece: ranges of samples, [start, stop) each, and the probability of speech in each of their windows."""
 
     spans: tuple[tuple[int, int], ...]
-    likely: NDArray[np.float32]
+    speech: NDArray[np.float32]
 
 
 def pieces(sound: Sound, visit: Callable[[float], None], *, whole: bool = False) -> Iterator[Cut]:
-    """Speech in pieces from 0.1 to 30 s, in order.
+    """Yield the speech in pieces of 0.1 to 30 s, in order.
 
-    The inside of a pause is left out, so that a piece holds as much speech as it can; `whole` keeps all of the file.
-    `visit` is called with the seconds listened to so far, and may raise to stop.
+    The inside of long pauses is removed, so that each piece holds as much speech as possible; `whole` keeps everything.
+    `visit` is called with the seconds analysed so far, and may raise to stop.
     """
-    margin = _WIDE_MARGIN if sound.samples <= _PIECE * WINDOW else _MARGIN
+    margin = _WIDE_MARGIN if sound.samples <= _MAX_PIECE * WINDOW else _MARGIN
     kept: list[Window] = []
     pause = _Pause(margin)
     at = 0
@@ -62,20 +62,20 @@ def pieces(sound: Sound, visit: Callable[[float], None], *, whole: bool = False)
                 continue
             kept += [*(pause.ends() if kept else pause.tail), window]
             pause = _Pause(margin)
-            while len(kept) > _PIECE:
+            while len(kept) > _MAX_PIECE:
                 cut = _best_cut(kept)
                 yield _piece(kept[:cut], sound)
                 kept = kept[cut:]
     if kept:
         kept += pause.head
-    while len(kept) >= _SHORTEST and (whole or max(probability for _, probability in kept) >= SPEECH):
-        cut = len(kept) if len(kept) <= _PIECE else _best_cut(kept)
+    while len(kept) >= _MIN_PIECE and (whole or max(probability for _, probability in kept) >= SPEECH):
+        cut = len(kept) if len(kept) <= _MAX_PIECE else _best_cut(kept)
         yield _piece(kept[:cut], sound)
         kept = kept[cut:]
 
 
 class _Pause:
-    """Windows without speech; of a long pause only its ends."""
+    """The windows of a pause. Of a long pause it keeps only the beginning and the end, `margin` windows each."""
 
     def __init__(self, margin: int) -> None:
         self._margin = margin
@@ -93,18 +93,18 @@ class _Pause:
 
 
 def _best_cut(kept: list[Window]) -> int:
-    """The middle of a long and late pause in what fits into a piece; without one, the window least like speech."""
-    windows, likely = (np.asarray(column) for column in zip(*kept[_EARLIEST_CUT:_PIECE], strict=True))
-    starts, ends = _runs(likely < SPEECH)
+    """The middle of a long and late pause within one piece, else the window with the lowest probability of speech."""
+    windows, speech = (np.asarray(column) for column in zip(*kept[_EARLIEST_CUT:_MAX_PIECE], strict=True))
+    starts, ends = _runs(speech < SPEECH)
     if len(starts) == 0:
-        return _EARLIEST_CUT + int(likely.argmin())
+        return _EARLIEST_CUT + int(speech.argmin())
     lengths = np.minimum(windows[ends - 1] - windows[starts] + 1, _LONG_PAUSE)
     middles = (starts + ends) // 2
-    return _EARLIEST_CUT + int(middles[(lengths + _LATE * middles).argmax()])
+    return _EARLIEST_CUT + int(middles[(lengths + _LATE_CUT_WEIGHT * middles).argmax()])
 
 
 def _runs(quiet: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where runs of True start and end: two arrays of indices, [start, end) each."""
+    """Starts and ends of the runs of True, as two arrays of indices, [start, end) each."""
     padded = np.concatenate([[False], quiet, [False]])
     return np.flatnonzero(~padded[:-1] & padded[1:]), np.flatnonzero(padded[:-1] & ~padded[1:])
 

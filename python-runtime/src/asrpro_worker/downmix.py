@@ -1,4 +1,4 @@
-"""Several channels to one, so that what is spoken on any of them is heard."""
+"""Mixes several channels into one, so that speech on any channel stays audible."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
     Weights = NDArray[np.float64]
 
-# One decision holds for this part of a second. With a sixth of a second a channel whose phase turns lost half a word.
-_BLOCKS = 16
-# The samples behind a change of mind over which the old mixture fades into the new one; a step would be a click.
+# Weights are decided for each 1/16 s. With blocks of 1/6 s, half a word was lost when the phase of a channel turned.
+_BLOCKS_PER_SECOND = 16
+# Samples over which new weights are faded in; an abrupt change would click.
 _FADE = 256
-# Of more than two channels those count that have this part (-30 dB) of the loudest one's energy. The mean over 64
-# channels, of which 63 are silent, would be too quiet to be found by the voice activity detector.
+# Of more than two channels, only those with this share (-30 dB) of the loudest channel's energy are mixed. The mean of
+# one active and 63 silent channels would be too quiet for the voice activity detector.
 _ACTIVE = 1e-3
-# Channels that have nothing in common keep this energy together: the sum of w² E. With less than three quarters of it
-# they cancel, as the two wires of a balanced cable do, even where each has noise of its own.
+# The mixture of uncorrelated channels has the energy sum(w² E). With less than three quarters of it the channels count
+# as cancelling, like the two wires of a balanced cable, even if each adds its own noise.
 _CANCELLED = 0.75
-# Decisions are made on the difference of samples this far apart: it passes what speech is understood by, and neither a
-# constant offset nor the hum of the mains, which would hide that the rest cancels.
+# Weights are decided on a difference of samples, which passes this frequency best. It passes the frequencies of speech,
+# but neither DC offset nor mains hum, which could hide that the speech cancels.
 _PEAK_HERTZ = 3000
-# A channel that was never 6 dB louder than at its most quiet in 10 s is steady, as noise is. It is left out while
-# another is lively, 20 dB, as speech is: noise as loud as speech would cover it.
-_HISTORY = 10 * _BLOCKS
-_KNOWN = 8
+# A channel is steady, like noise, if its energy stayed within 6 dB for 10 s. It is left out while another channel is
+# lively, like speech (20 dB), because noise as loud as speech would mask it. Both need 8 blocks to be known.
+_HISTORY = 10 * _BLOCKS_PER_SECOND
+_MIN_BLOCKS = 8
 _STEADY = 4
 _LIVELY = 100
-# What a film's channels count for speech, as in the mixtures of ITU-R BS.775; other channels count like the sides.
+# Weights of film channels as in the downmix of ITU-R BS.775; all other channels have the weight of the side channels.
 _WEIGHTS = {"FC": 1.0, "FL": 0.71, "FR": 0.71, "LFE": 0.1, "LFE2": 0.1}
 _OTHER = 0.5
 
 
 class Downmix:
-    """Mixes samples, one call behind the other. `names` are those of FFmpeg, such as FL; others count the same.
+    """Mixes consecutive blocks of samples. `names` are FFmpeg's names of the channels, such as FL.
 
-    Two channels are their mean, as everywhere. More are the weighted mean of those that are not silent. Where the
-    mixture cancels it is the loudest channel instead, and steady noise beside speech is left out.
+    Two channels give their mean, more than two the weighted mean of those that are not silent. If that mixture would
+    cancel, the loudest channel is used alone. Steady noise beside speech is left out.
     """
 
     def __init__(self, names: Sequence[str], rate: int = 16_000) -> None:
@@ -52,13 +52,13 @@ class Downmix:
         self._base: Weights = base / base.sum()
         self._weights: Weights | None = None
         self._loudest = -1
-        self._apart = max(1, round(rate / 2 / _PEAK_HERTZ))
-        self._block = max(_FADE, rate // _BLOCKS)
+        self._lag = max(1, round(rate / 2 / _PEAK_HERTZ))
+        self._block = max(_FADE, rate // _BLOCKS_PER_SECOND)
         self._levels: deque[Samples] = deque(maxlen=_HISTORY)
         self._noise: NDArray[np.bool_] = np.zeros(len(names), bool)
 
     def mix(self, samples: Samples) -> Samples:
-        """Samples of shape (n, channels) as (n,)."""
+        """Mix samples of shape (n, channels) to shape (n,)."""
         blocks = [samples[start : start + self._block] for start in range(0, len(samples), self._block)]
         before = self._weights
         decided = [self._decide(block) for block in blocks]
@@ -75,29 +75,29 @@ class Downmix:
         return np.concatenate(mixed)
 
     def _decide(self, block: Samples) -> Weights:
-        """The same object as before where nothing changed."""
-        block = block[self._apart :] - block[: -self._apart]
+        """The weights for a block; the same object as before if nothing changed."""
+        block = block[self._lag :] - block[: -self._lag]
         if len(block) == 0:
             return self._base if self._weights is None else self._weights
         products = block.T @ block / len(block)
         energy = products.diagonal().copy()
-        self._listen(energy)
-        heard = np.where(self._noise, 0, energy)
-        peak = heard.max()
+        self._find_noise(energy)
+        useful = np.where(self._noise, 0, energy)
+        peak = useful.max()
         if peak == 0:
             weights = self._base if self._weights is None else self._weights
         else:
-            weights = self._mixture(heard, peak)
+            weights = self._mixture(useful, peak)
             if weights @ products @ weights < _CANCELLED * (weights**2 @ energy):
-                weights = self._alone(heard, peak)
+                weights = self._loudest_only(useful, peak)
         if self._weights is None or not np.array_equal(weights, self._weights):
             self._weights = weights
         return self._weights
 
-    def _listen(self, energy: Samples) -> None:
-        """Learn which channels are noise."""
+    def _find_noise(self, energy: Samples) -> None:
+        """Update which channels are steady noise."""
         self._levels.append(energy)
-        if len(self._levels) < _KNOWN:
+        if len(self._levels) < _MIN_BLOCKS:
             return
         levels = np.stack(self._levels)
         lowest, highest = levels.min(axis=0), levels.max(axis=0)
@@ -112,8 +112,8 @@ class Downmix:
         weights: Weights = active / active.sum()
         return weights
 
-    def _alone(self, energy: Samples, peak: np.floating[Any]) -> Weights:
-        # The same one as before where it is about as loud: the other may be its opposite.
+    def _loudest_only(self, energy: Samples, peak: np.floating[Any]) -> Weights:
+        # Keep the previous channel while it is about as loud: the other one may be its inversion.
         if self._loudest < 0 or energy[self._loudest] < peak / 2:
             self._loudest = int(energy.argmax())
         weights = np.zeros(len(energy))

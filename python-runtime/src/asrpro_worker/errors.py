@@ -1,13 +1,13 @@
-"""The one exception that crosses the wire."""
+"""The exception that the worker sends to the gateway as an answer."""
 
 from __future__ import annotations
 
 
 class WorkerError(Exception):
-    """A failure that the gateway answers with.
+    """A failure that the gateway passes on to its client.
 
-    `code` is a key of the catalogue in src/errors.ts. `message` is for people: what is wrong and what to do, without
-    any path. `param` names the request field at fault.
+    `code` is a key of the table in src/errors.ts. `message` says what is wrong and what the user can do, and never
+    contains a path. `param` names the invalid field of the request.
     """
 
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
@@ -18,14 +18,14 @@ class WorkerError(Exception):
 
 
 class ClusterError(WorkerError):
-    """A failure of the way to the engine, whatever the pieces are: to try each alone would be as vain."""
+    """The connection to the engine failed. This does not depend on the pieces, so retrying them alone is pointless."""
 
 
 class JobCancelledError(Exception):
-    """The gateway asked for the end of this job."""
+    """The gateway cancelled this job."""
 
 
-# What the native libraries say when an allocation fails; they raise RuntimeError for everything.
+# Messages of the native libraries for a failed allocation; they raise RuntimeError for every error.
 _OUT_OF_MEMORY = (
     "out of memory",
     "bad_alloc",
@@ -36,10 +36,16 @@ _OUT_OF_MEMORY = (
 )
 
 
-def as_worker_error(error: Exception) -> WorkerError:
-    """Anything raised while working, as an answer. An unknown exception tells its text to the log only."""
+def known_error(error: Exception) -> WorkerError | None:
+    """The answer for an exception that means the same in every engine, else None."""
     if isinstance(error, WorkerError):
         return error
-    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY):
+    if isinstance(error, MemoryError) or any(text in str(error).lower() for text in _OUT_OF_MEMORY):
         return WorkerError("out_of_memory", "The worker ran out of memory; choose a smaller model or compute type.")
-    return WorkerError("internal_error", "The engine failed on this request; the log has the details.")
+    return None
+
+
+def as_worker_error(error: Exception) -> WorkerError:
+    """Turn any exception into an answer. The text of an unknown exception goes to the log only."""
+    unknown = WorkerError("internal_error", "The engine failed on this request; the log has the details.")
+    return known_error(error) or unknown

@@ -1,4 +1,4 @@
-"""Where a frame lies on the clock of its file, and what silence belongs before it."""
+"""Computes from a file's timestamps how much silence belongs before a frame."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-# Containers that write down when something is heard. The others are one sound from the first byte to the last; what
-# FFmpeg says about their times is counted or guessed from bit rates.
+# Containers with timestamps. In all others the sound is continuous, and FFmpeg counts its timestamps or guesses them
+# from the bit rate.
 _TIMED = {
     *("asf", "asf_o", "avi", "flv", "gxf", "live_flv", "matroska", "mov", "mp4", "mpeg", "mpegts", "mxf", "nut", "ogg"),
     *("rm", "webm", "wtv"),
 }
-# Times wander by some hundredths of a second in recordings of browsers and of cameras. In seconds: what the clock may
-# be ahead of the sound, and how far a frame must lie behind the one before it.
-_AHEAD = 0.1
-_APART = 0.05
-# A longer hole is a broken time, in seconds; so is what makes more than a minute of silence for each second of sound
-# beyond that, such as a clock whose unit was damaged.
-_LONGEST = 3600.0
-_SILENCE_FOR_SOUND = 60.0
-# By how much the last frame may end behind the length that the file claims, in seconds.
+# Timestamps in recordings of browsers and cameras jitter by some hundredths of a second. Less silence than _MIN_SILENCE
+# is not inserted, nor any where the frame follows the previous one by less than _MIN_GAP. Both in seconds.
+_MIN_SILENCE = 0.1
+_MIN_GAP = 0.05
+# More silence than this at once is a broken timestamp, in seconds. So is more than a minute of silence for each second
+# of sound beyond it, which a damaged time base causes.
+_MAX_SILENCE = 3600.0
+_MAX_SILENCE_PER_SECOND = 60.0
+# How far the last frame may end after the duration that the file claims, in seconds.
 _SLACK = 1.0
 
 
 class FileClock:
-    """Zero is the start of the file's first stream, as in players. A frame is never moved to an earlier place.
+    """Time 0 is the start of the file's first stream, as in players. A frame is never moved to an earlier time.
 
-    Times are believed where they are plausible only, so that a broken file costs nothing but its own times: forward, at
-    most an hour at once, not out of all proportion to the sound, within the length that the file claims, and within
-    `longest` seconds in all.
+    Implausible timestamps are ignored, so that a broken file keeps its sound: jumps backwards, jumps of more than an
+    hour, silence out of proportion to the sound, and times after the claimed duration or after `longest` seconds.
     """
 
     def __init__(self, container: Any, longest: float) -> None:
@@ -41,12 +40,13 @@ class FileClock:
         if container.duration is not None and container.duration > 0:
             self._end = min(self._end, container.duration / 1_000_000 + _SLACK)
         self._silence = 0.0
-        self._seen = -math.inf
-        # Where the frame before ends by its own time.
+        # End of the latest packet of other tracks.
+        self._others_end = -math.inf
+        # End of the previous frame by its own timestamp.
         self._expected: float | None = None
 
     def silence_before(self, frame: AudioFrame, position: float) -> float:
-        """Seconds of silence between `position`, the seconds that are there, and the frame."""
+        """Seconds of silence to insert before the frame; `position`: the seconds written so far."""
         length = frame.samples / frame.sample_rate
         time = frame.time if self._timed and frame.time_base is not None else None
         if time is None or not math.isfinite(time):
@@ -56,26 +56,26 @@ class FileClock:
         if self._start is None:
             self._start = time
         at = time - self._start
-        apart = _APART if self._expected is None else at - self._expected
+        gap = _MIN_GAP if self._expected is None else at - self._expected
         self._expected = at + length
-        if apart < _APART or at + length > self._end:
+        if gap < _MIN_GAP or at + length > self._end:
             return 0.0
         return self._plausible(at - position, position)
 
-    def saw(self, packet: Any) -> None:
-        """Remember where a packet of another track ends; what a header says of the length may be wrong."""
+    def note_packet(self, packet: Any) -> None:
+        """Record where a packet of another track ends, because the duration in a header may be wrong."""
         if packet.pts is not None and packet.stream.type in ("audio", "video") and packet.time_base is not None:
-            self._seen = max(self._seen, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            self._others_end = max(self._others_end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
 
-    def silence_behind(self, position: float) -> float:
-        """Seconds from `position`, where the sound is over, to the end of what the other tracks have."""
-        if not self._timed or self._start is None or self._seen - self._start > self._end:
+    def silence_after(self, position: float) -> float:
+        """Seconds of silence from `position`, the end of the sound, to the end of the other tracks."""
+        if not self._timed or self._start is None or self._others_end - self._start > self._end:
             return 0.0
-        return self._plausible(self._seen - self._start - position, position)
+        return self._plausible(self._others_end - self._start - position, position)
 
     def _plausible(self, silence: float, position: float) -> float:
-        most = _LONGEST + _SILENCE_FOR_SOUND * (position - self._silence)
-        if silence < _AHEAD or silence > _LONGEST or self._silence + silence > most:
+        total_limit = _MAX_SILENCE + _MAX_SILENCE_PER_SECOND * (position - self._silence)
+        if silence < _MIN_SILENCE or silence > _MAX_SILENCE or self._silence + silence > total_limit:
             return 0.0
         self._silence += silence
         return silence

@@ -1,4 +1,4 @@
-"""One transcription on its way through the worker."""
+"""The state of one transcription while the worker runs it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from asrpro_worker.messages import Transcribe, WorkerMessage
     from asrpro_worker.piece import Outcome, Piece
 
-# Progress messages are at least this far apart, in seconds.
+# Least time between two progress messages, in seconds.
 _PROGRESS_INTERVAL = 0.5
 
 
 class Job:
-    """The request, whether it is still wanted, what came back of its pieces, and the seconds spent by stage."""
+    """The request, its cancellation, the queue of its decoded pieces, and the seconds spent in each stage."""
 
     def __init__(self, request: Transcribe, send: Callable[[WorkerMessage], None]) -> None:
         self.request = request
@@ -34,39 +34,39 @@ class Job:
         self._last_progress = 0.0
 
     def cancel(self) -> None:
-        """Called on the socket's thread; the working threads meet it at their next `check` or in `outcome`."""
+        """Called on the socket's thread. The other threads notice it in their next `check` or in `outcome`."""
         self._cancelled.set()
         self._outcomes.put(None)
 
     @property
     def wanted(self) -> bool:
-        """Has nobody cancelled it?"""
+        """False once the job was cancelled."""
         return not self._cancelled.is_set()
 
     def check(self) -> None:
-        """Raise JobCancelledError when nobody wants the result any more."""
+        """Raise JobCancelledError if the job was cancelled."""
         if not self.wanted:
             raise JobCancelledError
 
     def progress(self, position: float) -> None:
-        """Tell the gateway that the job is alive, `position` seconds into the audio; checks for cancel too."""
+        """Tell the gateway that the job is `position` seconds into the audio. Raises JobCancelledError."""
         self.check()
         self._position = max(self._position, position)
         self.alive()
 
     def alive(self) -> None:
-        """Tell the gateway that the job is where it was, and alive."""
+        """Tell the gateway that the job is alive, at its last position."""
         now = time.monotonic()
         if self.wanted and now - self._last_progress >= _PROGRESS_INTERVAL:
             self._last_progress = now
             self.send(Progress(self.request.job, float(self._position)))
 
     def done(self, piece: Piece, outcome: Outcome | Exception) -> None:
-        """A piece has been decoded, or what went wrong with it."""
+        """Hand over the outcome of a piece, or the error that decoding it raised."""
         self._outcomes.put((piece, outcome))
 
     def outcome(self) -> tuple[Piece, Outcome]:
-        """Wait for the next piece that is done. Raises what its decoding raised, or JobCancelledError."""
+        """Wait for the next decoded piece. Raises the error of its decoding, or JobCancelledError."""
         item = self._outcomes.get()
         self.check()
         if item is None:
@@ -78,7 +78,7 @@ class Job:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the seconds of the block to `stage`."""
+        """Add the duration of the block to the seconds of `stage`."""
         start = time.perf_counter()
         try:
             yield

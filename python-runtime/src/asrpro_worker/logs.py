@@ -1,4 +1,4 @@
-"""JSON lines on stderr, which the gateway takes into its own log."""
+"""Logging as JSON lines on stderr, which the gateway copies into its own log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LEVELS = {"trace": "DEBUG", "silent": "CRITICAL", "fatal": "CRITICAL", "warn": 
 
 
 class _JsonLines(logging.Formatter):
-    """One line a record: level, time in ms since the epoch, logger, message and, after an exception, its trace."""
+    """One line per record: level, time in ms since the epoch, logger, message and the trace of an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -26,7 +26,7 @@ class _JsonLines(logging.Formatter):
 
 
 def start_logging(level: str) -> None:
-    """Send every Python log record to stderr. `level` is one of pino's names; an unknown one means `info`."""
+    """Send all Python log records to stderr. `level` is one of pino's names; an unknown name means `info`."""
     number = logging.getLevelName(_LEVELS.get(level, level.upper()))
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())

@@ -1,4 +1,4 @@
-"""Takes the gateway's messages in order and answers each exactly once."""
+"""Handles the gateway's messages in order and answers each exactly once."""
 
 from __future__ import annotations
 
@@ -42,27 +42,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# After a file of so many seconds, what it needed goes back; after a shorter one the next is faster.
-_LONG = 60.0
-# Jobs that share the engine at least, so that a short file need not wait for a long one, and that the next batch is
-# cut while one is decoded; on one thread there is one job.
-_JOBS = 4
-# And at most, where many machines decode: each has a thread and two open files here.
-_MOST_JOBS = 256
+# After a file of at least this many seconds, free memory is returned to the system. Keeping it after shorter files
+# makes the next request faster.
+_LONG_FILE_SECONDS = 60.0
+# With more than one thread, at least this many jobs share the engine: a short file need not wait for a long one, and
+# the next batch is cut while the engine decodes the current one.
+_MIN_JOBS = 4
+# Upper limit for a cluster of many machines: each job holds a thread and two open files in this process.
+_MAX_JOBS = 256
 
 
 class Loop:
-    """The engine works on the thread that calls `run` (NeMo wants the main one). Each job has a thread that decodes the
-    file, cuts it and answers. `receive` may be called from any thread and never waits.
+    """Runs the engine on the thread that calls `run`, which must be the main thread for NeMo.
 
-    `open_engine` imports the engine; it is called once, before the first message is worked on, so that the import is
-    done while the gateway still ends the worker before this one.
-    """  # noqa: D205
+    Each job has its own thread, which decodes the file, cuts it into pieces and answers. `receive` may be called from
+    any thread and never blocks. `open_engine` is called once, before the first message is handled, so that the engine's
+    import overlaps with the end of the previous worker.
+    """
 
     def __init__(self, open_engine: Callable[[], Engine], send: Callable[[WorkerMessage], None]) -> None:
         self._open_engine = open_engine
         self._send = send
-        # None: pieces may wait.
+        # None means that pieces may be waiting in the batcher.
         self._inbox: queue.SimpleQueue[Load | Probe | Unload | Job | None] = queue.SimpleQueue()
         self._jobs: dict[str, Job] = {}
         self._engine: Engine | None = None
@@ -72,7 +73,7 @@ class Loop:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="job")
 
     def receive(self, message: GatewayMessage) -> None:
-        """Take a message. Cancel and unload reach running jobs at once; everything else waits its turn."""
+        """Queue a message. `cancel` and `unload` also reach running jobs at once."""
         if isinstance(message, Cancel):
             if job := self._jobs.get(message.job):
                 job.cancel()
@@ -116,23 +117,23 @@ class Loop:
     def _answer(self, message: Load | Probe) -> None:
         try:
             self._send(self._load(message) if isinstance(message, Load) else self._probe(message))
-        except Exception as error:  # noqa: BLE001 - it is logged where it becomes an answer
-            what = WorkerError("model_load_failed", f"Loading the model failed ({type(error).__name__}).")
-            self._send(_failure(message.request, error, what))
+        except Exception as error:  # noqa: BLE001 - _failure logs it
+            fallback = WorkerError("model_load_failed", f"Loading the model failed ({type(error).__name__}).")
+            self._send(_failure(message.request, error, fallback))
 
     def _load(self, message: Load) -> Loaded:
         if self._facts:
-            raise WorkerError("model_load_failed", "A worker loads one model in its life, and this one has.")
+            raise WorkerError("model_load_failed", "This worker has already loaded a model.")
         engine = self._require_engine()
         start = time.monotonic()
         self._send(Loading(message.request, "import"))
-        # Beside the weights, which are not Python's work.
+        # Runs while the engine reads the weights, which happens in native code.
         preparing = threading.Thread(target=_prepare, name="prepare")
         preparing.start()
         facts = self._facts = engine.load(message, lambda phase: self._send(Loading(message.request, phase)))
         preparing.join()
         self._batcher = Batcher(engine, facts.batch, lambda: self._inbox.put(None), facts.in_flight)
-        jobs = message.concurrency or self._jobs_at_a_time(facts)
+        jobs = message.concurrency or self._concurrency(facts)
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="job")
         return_unused()
         return Loaded(
@@ -147,10 +148,11 @@ class Loop:
             seconds=self._import_seconds + time.monotonic() - start,
         )
 
-    def _jobs_at_a_time(self, facts: Facts) -> int:
+    def _concurrency(self, facts: Facts) -> int:
+        """How many jobs run at the same time."""
         if facts.threads == 1 and facts.in_flight() == 1:
             return 1
-        return min(_MOST_JOBS, max(2 * facts.batch * facts.in_flight(), _JOBS))
+        return min(_MAX_JOBS, max(2 * facts.batch * facts.in_flight(), _MIN_JOBS))
 
     def _probe(self, message: Probe) -> Devices:
         engine = self._require_engine()
@@ -163,10 +165,10 @@ class Loop:
 
     def _work(self, job: Job) -> None:
         outcome = self._outcome(job)
-        # Before the answer: whoever has that may send the next job under the same name.
+        # Before the answer: once the gateway has it, it may reuse the job's id.
         self._jobs.pop(job.request.job, None)
         self._send(outcome)
-        if isinstance(outcome, Result) and outcome.duration >= _LONG and not self._jobs:
+        if isinstance(outcome, Result) and outcome.duration >= _LONG_FILE_SECONDS and not self._jobs:
             return_unused()
 
     def _outcome(self, job: Job) -> Result | Cancelled | Failure:
@@ -174,11 +176,11 @@ class Loop:
             return self._transcribe(job)
         except JobCancelledError:
             return Cancelled(job.request.job)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - _failure logs it
             return _failure(job.request.job, error)
 
     def _transcribe(self, job: Job) -> Result:
-        # Imported here: numpy and PyAV would stand before `hello`.
+        # Imported here because numpy and PyAV would delay `hello`.
         from asrpro_worker.audio import decode
         from asrpro_worker.transcribe import transcribe
 
@@ -196,7 +198,7 @@ class Loop:
                     self._send(message)
         finally:
             self._batcher.leave(job)
-        raise AssertionError("a job ends with its result")
+        raise AssertionError("transcribe() ended without a result")
 
     def _require_engine(self) -> Engine:
         if self._engine is None:
@@ -206,25 +208,25 @@ class Loop:
     def _unload(self, message: Unload) -> None:
         self._pool.shutdown(wait=True)
         before = resident_bytes()
-        elsewhere = self._engine.unload() if isinstance(self._engine, Remote) else (0, 0)
+        remote_before, remote_after = self._engine.unload() if isinstance(self._engine, Remote) else (0, 0)
         self._engine = self._batcher = None
         gc.collect()
-        self._send(Unloaded(message.request, before + elsewhere[0], resident_bytes() + elsewhere[1]))
+        self._send(Unloaded(message.request, before + remote_before, resident_bytes() + remote_after))
 
 
-def _failure(subject: str, error: Exception, unexpected: WorkerError | None = None) -> Failure:
-    """An error as an answer; `unexpected` says what one means that only the log can explain."""
+def _failure(subject: str, error: Exception, fallback: WorkerError | None = None) -> Failure:
+    """The answer for an error. `fallback` replaces the general answer to an unknown exception, which is logged."""
     answer = as_worker_error(error)
     if answer.code == "internal_error":
         log.error("%s failed", subject, exc_info=error)
-        answer = unexpected or answer
+        answer = fallback or answer
     return Failure(subject, answer.code, answer.message, answer.param)
 
 
 def _prepare() -> None:
-    """What the first job would have to import: PyAV, onnxruntime and the VAD."""
+    """Import what the first job needs: PyAV, onnxruntime and the VAD."""
     import asrpro_worker.audio
     import asrpro_worker.transcribe  # noqa: F401
-    from asrpro_worker.speech import ready
+    from asrpro_worker.speech import preload
 
-    ready()
+    preload()

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores and memory, the limits of its container included."""
+"""The cores and the memory that this process may use, including the limits of its container."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Batches may take this part of the memory that is free.
-_SHARE_OF_FREE_MEMORY = 4
-# Pieces in a batch for each thread, and at most. Measured with whisper-base on two cores, beside one piece after the
-# other: four at once take 0.59 of the time, six 0.56 for 105 MB more, eight 0.53 for 250 MB more.
+# A batch may use a quarter of the free memory.
+_FREE_MEMORY_DIVISOR = 4
+# Pieces in a batch per thread, and in total. Measured with whisper-base on two cores, relative to single pieces: four
+# at once take 0.59 of the time, six take 0.56 for another 105 MB, eight take 0.53 for another 250 MB.
 _PIECES_PER_THREAD = 2
-_MOST_PIECES = 16
-# NeMo's toy models took half the time of 16 cores with so many.
+_MAX_PIECES = 16
+# With batches of 8 on an H200, NeMo's toy models took half the time of 16 CPU cores.
 _PIECES_ON_GPU = 8
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def thread_count(asked: int) -> int:
-    """`asked`, or for 0 one for each physical core that this process may use (hyper-threads slow the engines down)."""
-    if asked:
-        return asked
+def thread_count(requested: int) -> int:
+    """`requested`, or if it is 0 the physical cores that this process may use. Hyper-threads slow the engines down."""
+    if requested:
+        return requested
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed, cpu_limit() or allowed))
 
 
-def batch_size(asked: int, threads: int, bytes_per_piece: int) -> int:
-    """`asked`, or for 0 as many pieces as are of use to the threads and fit into a share of the free memory."""
-    room = available_bytes() // _SHARE_OF_FREE_MEMORY // max(1, bytes_per_piece)
-    return asked or max(1, min(_PIECES_PER_THREAD * threads, _MOST_PIECES, room))
+def batch_size(requested: int, threads: int, bytes_per_piece: int) -> int:
+    """`requested`, or if it is 0 the pieces that keep the threads busy and fit into a quarter of the free memory."""
+    fitting = available_bytes() // _FREE_MEMORY_DIVISOR // max(1, bytes_per_piece)
+    return requested or max(1, min(_PIECES_PER_THREAD * threads, _MAX_PIECES, fitting))
 
 
-def few_pieces(asked: int, device: str) -> int:
-    """`asked`, or for 0 what suits engines that gain from a batch on a GPU only."""
-    return asked or (_PIECES_ON_GPU if device.startswith("cuda") else 1)
+def cuda_batch_size(requested: int, device: str) -> int:
+    """`requested`, or if it is 0 the batch size of an engine that gains from batches on NVIDIA GPUs only."""
+    return requested or (_PIECES_ON_GPU if device.startswith("cuda") else 1)
 
 
 def has_fast_avx512(info: Path = Path("/proc/cpuinfo")) -> bool:
-    """Is this a processor on which AVX-512 pays? Those before VNNI lower their clock for it."""
+    """True if AVX-512 makes this processor faster. Processors before VNNI lower their clock for it."""
     try:
         flags = next(line.split() for line in info.read_text().splitlines() if line.startswith("flags"))
     except (OSError, StopIteration):
@@ -51,7 +51,7 @@ def has_fast_avx512(info: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def cpu_limit(root: Path = _CGROUPS) -> int | None:
-    """Cores that the container's quota is worth, rounded up; None without a quota."""
+    """The container's CPU quota in cores, rounded up; None without a quota."""
     limits = [_quota(*text.split()) for text in _settings(root, "cpu.max")]
     period = next(_settings(root / "cpu", "cpu.cfs_period_us"), "100000")
     limits += [_quota(text, period) for text in _settings(root / "cpu", "cpu.cfs_quota_us")]
@@ -59,15 +59,15 @@ def cpu_limit(root: Path = _CGROUPS) -> int | None:
 
 
 def available_bytes(root: Path = _CGROUPS) -> int:
-    """Memory that can still be taken: the machine's, or less where the container has less."""
+    """Free memory of the machine or of the container, whichever is less."""
     free = int(psutil.virtual_memory().available)
     for folder, limit, used in (
         (root, "memory.max", "memory.current"),
         (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
-        for most, taken in zip(_settings(folder, limit), _settings(folder, used), strict=False):
-            if most.isdecimal():
-                free = min(free, max(0, int(most) - int(taken)))
+        for total, in_use in zip(_settings(folder, limit), _settings(folder, used), strict=False):
+            if total.isdecimal():
+                free = min(free, max(0, int(total) - int(in_use)))
     return free
 
 
@@ -76,7 +76,7 @@ def _quota(quota: str, period: str = "100000") -> int | None:
 
 
 def _settings(root: Path, name: str) -> Iterator[str]:
-    """A setting of this process's control groups, from its own up to the root; what is not there is left out."""
+    """The values of a setting in this process's control group and all groups above it; missing files are skipped."""
     for folder in _groups(root):
         try:
             yield (folder / name).read_text().strip()

@@ -1,4 +1,4 @@
-"""What this process holds of the machine's memory."""
+"""The memory that this process holds."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import psutil
 
 
 def resident_bytes() -> int:
-    """Resident set size, the number that `/proc/PID/status` calls VmRSS."""
+    """Resident set size in bytes, VmRSS in `/proc/PID/status`."""
     return int(psutil.Process().memory_info().rss)
 
 
 def return_unused() -> None:
-    """Hand the system what the allocator keeps for later.
+    """Return the memory that glibc's allocator keeps for reuse; does nothing on other systems.
 
-    The gateway has it keep everything, which makes the next window and the next request faster. But what was needed
-    once, to load a model or for a long file, nobody may need for hours: whisper-base rests in 200 MB instead of 376 MB.
-    It takes 20 ms, and the next request 10 to 60 ms more. Only glibc keeps so much; elsewhere nothing is done.
+    The gateway configures the allocator to keep all freed memory, which makes the next request faster. Memory that was
+    needed once, to load a model or for a long file, may stay unused for hours. After this call an idle whisper-base
+    holds 200 MB instead of 376 MB. The call takes 20 ms, and the next request takes 10 to 60 ms longer.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

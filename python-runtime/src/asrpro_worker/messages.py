@@ -1,7 +1,8 @@
-"""Every message between gateway and worker. What each means is said in src/wire/messages.ts, which declares the same.
+"""All messages between gateway and worker. src/wire/messages.ts declares the same messages and describes them.
 
-Msgpack maps with a `type`, keys in snake_case, times in seconds, sizes in bytes. Unknown keys are dropped; whatever
-else is wrong raises ValueError with the key. The golden files in test/wire/golden are read by the tests of both sides.
+Messages are msgpack maps with a `type`, keys in snake_case, times in seconds and sizes in bytes. Unknown keys are
+ignored; any other error raises ValueError with the name of the key. The tests of both sides read the golden files in
+test/wire/golden.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Curve(Struct, frozen=True):
 
 
 class Bootstrap(Struct, frozen=True):
-    """The line of JSON on stdin that starts a worker."""
+    """The line of JSON on stdin that configures a worker."""
 
     protocol: int
     endpoint: str
@@ -41,7 +42,7 @@ class Bootstrap(Struct, frozen=True):
 
 
 class Model(Struct, frozen=True):
-    """What to load: a directory, or the file for `.nemo`. `quantization` is the file suffix of ONNX exports."""
+    """The model to load. `path`: a directory or a `.nemo` file; `quantization`: the file suffix of ONNX exports."""
 
     id: str
     path: str
@@ -50,14 +51,14 @@ class Model(Struct, frozen=True):
 
 
 class Replicas(Struct, frozen=True):
-    """Between how many Ray chooses by itself."""
+    """The range in which Ray chooses the number of replicas."""
 
     min: Count
     max: Count
 
 
 class OnCluster(Struct, frozen=True):
-    """For the engine `ray`: the head, the engine of the replicas, the model's id, and how many (None: one a slot)."""
+    """Settings of the engine `ray`: head address, number of replicas (None: one per slot), their engine, model id."""
 
     address: str
     replicas: Positive | Replicas | None
@@ -66,7 +67,7 @@ class OnCluster(Struct, frozen=True):
 
 
 class Load(Struct, frozen=True, tag="load", omit_defaults=True):
-    """`threads` 0: one for each physical core. `concurrency` 0: what suits the machine. `cluster`: for `ray` only."""
+    """`threads` 0: one per physical core. `concurrency` 0: chosen by the worker. `cluster`: for the engine `ray`."""
 
     request: str
     model: Model
@@ -78,9 +79,10 @@ class Load(Struct, frozen=True, tag="load", omit_defaults=True):
 
 
 class Transcribe(Struct, frozen=True, tag="transcribe", omit_defaults=True):
-    """One audio file. `temperature` None: the engine's own ladder. `segment_timestamps`: does anybody read them?
+    """One audio file. `temperature` None: the engine's own fallback temperatures.
 
-    `languages`: the speech is in one of these, where `language` is None; None: in any.
+    `languages`: candidates if `language` is None; None allows every language. Without `segment_timestamps` and
+    `word_timestamps` the engine need not compute times.
     """
 
     job: str
@@ -99,7 +101,7 @@ class Transcribe(Struct, frozen=True, tag="transcribe", omit_defaults=True):
 
     @property
     def wants_times(self) -> bool:
-        """Of words or segments."""
+        """True if the request reads times of words or segments."""
         return self.word_timestamps or self.segment_timestamps
 
 
@@ -129,7 +131,7 @@ class Word(Struct, frozen=True):
 
 
 class TokenLogprob(Struct, frozen=True):
-    """One token of the text; `bytes` is its UTF-8, which may be part of a character."""
+    """One token of the text. `bytes` is its UTF-8, which may be an incomplete character."""
 
     token: str
     logprob: float
@@ -137,10 +139,10 @@ class TokenLogprob(Struct, frozen=True):
 
 
 class Segment(Struct, frozen=True, kw_only=True):
-    """A stretch of speech, in seconds; `text` keeps the leading space that joins it to the one before.
+    """A stretch of speech; `start` and `end` in seconds. `text` keeps its leading space, so segments can be joined.
 
-    `id` counts from 0 without gaps; `seek` is the start of the decoded window in frames of 10 ms. What an engine does
-    not have is 0 or [].
+    `id` counts from 0 without gaps. `seek` is the start of the decoded window in frames of 10 ms. Values that an engine
+    cannot compute are 0 or [].
     """
 
     id: int = 0
@@ -158,7 +160,7 @@ class Segment(Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(Struct, frozen=True):
-    """What the engine can honour with the loaded model; `neutral` lists the segment keys that hold 0 or []."""
+    """Features of the engine with the loaded model. `neutral` lists the segment keys that are always 0 or []."""
 
     tasks: list[Literal["transcribe", "translate"]]
     word_timestamps: bool
@@ -184,7 +186,7 @@ class Loading(Struct, frozen=True, tag="loading"):
 
 
 class Loaded(Struct, frozen=True, tag="loaded"):
-    """The model answered a first inference. Device, compute type and threads are those in force."""
+    """The model has run a first inference. Device, compute type and threads are the ones in use."""
 
     request: str
     device: str
@@ -251,7 +253,7 @@ class Devices(Struct, frozen=True, tag="devices"):
 
 
 class ClusterNode(Struct, frozen=True):
-    """A machine of the cluster: `slots` for replicas, and the `models` of those that run there."""
+    """A machine of the cluster. `slots`: how many replicas fit; `models`: the models of the running replicas."""
 
     id: str
     name: str
@@ -265,7 +267,7 @@ class ClusterNode(Struct, frozen=True):
 
 
 class Cluster(Struct, frozen=True, tag="cluster"):
-    """What the engine `ray` sees, when it is connected and whenever that changes. `reason`: why it is unreachable."""
+    """The state of the cluster, sent once connected and after every change. `reason`: why it is unreachable."""
 
     reachable: bool
     reason: str | None

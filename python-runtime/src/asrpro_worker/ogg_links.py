@@ -1,4 +1,4 @@
-"""Ogg files that are several joined: recordings of radio stations, and `cat one.ogg two.ogg`."""
+"""Finds the links of chained Ogg files, such as recordings of radio streams or `cat one.ogg two.ogg`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 _PAGE = b"OggS\0"
 _HEADER = 27
 _SEARCHED = 65_536
-# The flag of a stream's first page, and what such pages begin with; a flipped bit alone makes no beginning.
+# The flag of a stream's first page, and the codec headers such a page begins with. The flag alone may be a flipped bit.
 _BEGINS = 2
 _CODECS = (
     b"OpusHead",
@@ -27,9 +27,9 @@ _CODECS = (
 
 
 def links(file: BinaryIO) -> list[tuple[int, int]]:
-    """Where each of the joined files is, as [start, end) in bytes; one for a file that is not Ogg.
+    """The byte range [start, end) of each link. A file that is not Ogg is a single link.
 
-    FFmpeg goes on with the next link only where it is like the first; of the others it drops every packet.
+    FFmpeg decodes a later link only if it has the format of the first; it drops all packets of other links.
     """
     end = file.seek(0, 2)
     starts = [0]

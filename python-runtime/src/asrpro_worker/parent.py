@@ -1,4 +1,4 @@
-"""The tie to the gateway: its first line on stdin, and death with it by whatever end it takes."""
+"""The link to the gateway: the bootstrap line on stdin, and the exit of this process when the gateway ends."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def read_bootstrap() -> Bootstrap:
-    """The first line of stdin. Raises ValueError when it is absent, malformed or of another protocol.
+    """Read the first line of stdin. Raises ValueError if it is missing, malformed or of another protocol version.
 
-    Reads the descriptor itself: a thread that waits inside Python's buffered stdin aborts the interpreter at exit.
+    Reads the file descriptor: a thread that is blocked in Python's buffered stdin aborts the interpreter at exit.
     """
     line = b""
     while not line.endswith(b"\n") and len(line) < _MAX_LINE:
@@ -31,19 +31,19 @@ def read_bootstrap() -> Bootstrap:
     try:
         bootstrap = msgspec.json.decode(line, type=Bootstrap)
     except ValueError as error:
-        what = f"the first line on stdin starts no worker; this program is started by asrpro ({error})"
-        raise ValueError(what) from error
+        message = f"the first line on stdin is no bootstrap line; only asrpro can start this program ({error})"
+        raise ValueError(message) from error
     if bootstrap.protocol != PROTOCOL:
-        raise ValueError(f"protocol {bootstrap.protocol} is not {PROTOCOL}; worker and gateway are of two versions")
+        raise ValueError(f"the gateway speaks protocol {bootstrap.protocol}, this worker {PROTOCOL}; versions differ")
     return bootstrap
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """End this process when the gateway ends.
+    """Exit when the gateway ends.
 
-    Two means, because each has a hole: the watcher of stdin cannot run while native code holds the interpreter lock
-    (8.2 s measured), and the kernel's signal exists on Linux only. The pid is compared after arming, for a parent that
-    died before; never with 1, which is a legal parent in a container.
+    Two mechanisms, because neither suffices: the thread that watches stdin cannot run while native code holds the
+    interpreter lock (8.2 s measured), and the kernel's signal exists on Linux only. The parent's pid is compared after
+    arming the signal, in case the parent died before. It is not compared with 1, a valid parent pid in a container.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Decoded audio on disk: mono, 16 kHz, 16 bit, in a file that has no name."""
+"""Decoded audio in an unnamed temporary file: mono, 16 kHz, 16 bit."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ log = logging.getLogger(__name__)
 
 RATE = 16_000
 _BYTES = 2
-# No space, no more of the user's share, no larger file.
+# The disk is full, the user's quota is used up, or the file has its largest size.
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
 
 class Pcm:
-    """Samples are appended once and then read in stretches, so that an hour needs no more memory than a minute.
+    """Samples are appended, then read in stretches, so that an hour of audio needs no more memory than a minute.
 
-    The file lies in `directory`, is nobody else's to open and vanishes with the process; where the directory cannot be
-    written to, the system's temporary one is used. Once it is complete, several threads may read.
+    The file is created in `directory`, or in the system's temporary directory if that is not writable. No other process
+    can open it, and it disappears with this process. Several threads may read it once it is complete.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -43,33 +43,33 @@ class Pcm:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115
         self._lock = threading.Lock()
         self.samples = 0
-        # Damaged packets that decoding left out.
+        # Number of damaged packets that the decoder skipped.
         self.skipped_packets = 0
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Duration in seconds."""
         return self.samples / RATE
 
     def append(self, samples: NDArray[np.int16]) -> None:
-        """Add int16 samples of shape (n,) at the end."""
+        """Append int16 samples of shape (n,). Raises WorkerError: `disk_full` or `internal_error`."""
         if len(samples) == 0:
             return
         with _disk_errors():
             self._file.seek(self.samples * _BYTES)
             self._file.write(np.ascontiguousarray(samples).data)
-            # Here and not in the next call, where the samples would have been counted already.
+            # Flush now: a write error in the next call would come after these samples were counted.
             self._file.flush()
         self.samples += len(samples)
 
     def append_silence(self, samples: int) -> None:
-        """Add so many zeros at the end; most file systems keep no blocks for them."""
+        """Append zeros; most file systems store no blocks for them."""
         with _disk_errors():
             self._file.truncate((self.samples + samples) * _BYTES)
         self.samples += samples
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Samples [start, stop) as float32 in -1 to 1; what lies outside of the audio is left away."""
+        """Samples [start, stop) as float32 between -1 and 1; indices outside of the audio are ignored."""
         start, stop = max(0, start), min(stop, self.samples)
         with self._lock:
             self._file.seek(start * _BYTES)
@@ -78,8 +78,8 @@ class Pcm:
         return samples
 
     def close(self) -> None:
-        """Give the disk space back."""
-        # What a full disk did not take is tried once more here.
+        """Delete the file."""
+        # Closing repeats a write that a full disk refused, and may fail again.
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -97,12 +97,12 @@ def _disk_errors() -> Iterator[None]:
     except OSError as error:
         log.warning("The decoded audio cannot be written: %s", error)
         if error.errno in _FULL:
-            message = "There is no disk space left for the decoded audio; it needs 115 MB for each hour."
+            message = "The disk has no space left for the decoded audio, which needs 115 MB per hour."
             raise WorkerError("disk_full", message) from error
         message = f"The decoded audio cannot be written to the disk ({error.strerror})."
         raise WorkerError("internal_error", message) from error
 
 
 def spool_directory(audio: str) -> Path:
-    """Where the PCM of an audio file goes: beside it, on the disk that had room for the upload."""
+    """The directory for the PCM of an audio file: next to the upload, whose disk had enough space for it."""
     return Path(audio).parent

@@ -1,6 +1,6 @@
-"""Ask the NVIDIA driver what it has, without any package: prints one JSON object. Run as a script, in a second at most.
+"""A script that prints the GPUs of the NVIDIA driver as one JSON object. It needs no packages and at most a second.
 
-Creates no context on the device. That a GPU is listed does not mean that an engine can use it: only an inference tells.
+It creates no context on the device. A listed GPU may still be unusable for an engine; only an inference shows that.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def _open(library: str) -> ctypes.CDLL | None:
 
 
 def _devices(driver: ctypes.CDLL) -> tuple[list[dict[str, object]], str | None]:
-    """The devices, or the reason why there are none."""
+    """The devices, and the reason if there are none."""
     if (code := driver.cuInit(0)) != 0:
-        return [], f"The NVIDIA driver cannot be started (CUDA error {code})."
+        return [], f"The NVIDIA driver cannot be initialized (CUDA error {code})."
     count = ctypes.c_int()
     if (code := driver.cuDeviceGetCount(ctypes.byref(count))) != 0 or count.value == 0:
         return [], "The NVIDIA driver sees no GPU."
@@ -43,7 +43,7 @@ def _devices(driver: ctypes.CDLL) -> tuple[list[dict[str, object]], str | None]:
 
 
 def _version(driver: ctypes.CDLL) -> str:
-    """Changes with every update of the driver: its CUDA, and its own number or, on Windows, the date of its file."""
+    """A text that changes with every driver update: the CUDA version, plus the driver's version or its file's date."""
     cuda = ctypes.c_int()
     driver.cuDriverGetVersion(ctypes.byref(cuda))
     windows = Path(os.environ.get("SYSTEMROOT", "C:\\Windows"), "System32", _DRIVER)

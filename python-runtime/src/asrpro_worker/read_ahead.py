@@ -1,4 +1,4 @@
-"""Weights on their way from the disk while the engine is still being imported."""
+"""Reads a model's files into the page cache while the engine is imported."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def read_ahead(model: str) -> threading.Thread | None:
-    """Ask the system to read a model's file or the files of its directory into its cache; returns at once.
+    """Ask the system to read a model file, or all files of a model directory, into the page cache; returns at once.
 
-    A cold load of whisper-base took 2.0 s instead of 0.6 s, and an import takes 0.3 s and more. Nothing is said about
-    what cannot be read: loading says it better. None where the system takes no such advice.
+    Loading whisper-base takes 2.0 s with a cold cache and 0.6 s with a warm one; importing an engine takes over 0.3 s.
+    Read errors are ignored here, because loading reports them. Returns None where the system has no `posix_fadvise`.
     """
     if not hasattr(os, "posix_fadvise"):
         return None

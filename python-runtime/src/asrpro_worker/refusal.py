@@ -1,6 +1,6 @@
-"""Refuses what the loaded model cannot honour. The gateway refuses the same before it queues anything.
+"""Rejects requests that the loaded model cannot fulfil. The gateway makes the same checks before it queues a job.
 
-A prompt, a temperature and keywords are hints: a model that takes none goes without.
+Prompt, temperature and keywords are hints: a model without support for them ignores them.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def refuse(request: Transcribe, capabilities: Capabilities, languages: list[str]) -> None:
-    """Raise `unsupported_value` or `unsupported_language` with the field at fault."""
+    """Raise `unsupported_value` or `unsupported_language` with the name of the invalid field."""
     if request.task not in capabilities.tasks:
         raise WorkerError(
             "unsupported_value", "This model cannot translate; choose a multilingual Whisper model or Canary."
         )
     if request.word_timestamps and not capabilities.word_timestamps:
-        what = "This model has no support for word timestamps."
-        raise WorkerError("unsupported_value", what, "timestamp_granularities")
+        message = "This model does not support word timestamps."
+        raise WorkerError("unsupported_value", message, "timestamp_granularities")
     if request.logprobs and not capabilities.logprobs:
-        raise WorkerError("unsupported_value", "This model has no support for log-probabilities.", "include")
+        raise WorkerError("unsupported_value", "This model does not support log-probabilities.", "include")
     if request.language is not None and languages and request.language not in languages:
-        known = f"This model does not know the language '{request.language}'."
-        raise WorkerError("unsupported_language", f"{known} Choose a multilingual model.", "language")
+        message = f"This model does not know the language '{request.language}'. Choose a multilingual model."
+        raise WorkerError("unsupported_language", message, "language")

@@ -1,7 +1,7 @@
-"""Decoded frames of one format to mono, 16 kHz, 16 bit.
+"""Converts decoded frames of one format to mono, 16 kHz, 16 bit.
 
-PyAV counts the planes of a frame up to the first that is null. A frame with eight planes has no such one, and reading
-the ninth ends the process. So samples are only looked at after libswresample has interleaved them into one plane.
+PyAV counts the planes of a frame up to the first null pointer. A frame with eight planes has none, and reading the
+ninth crashes the process. So samples are read only after libswresample has interleaved them into one plane.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from asrpro_worker.pcm import RATE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Samples, of each channel, that are handled at once. Frames have about 1000; at 4 bytes and 64 channels it is 4 MB.
-_AT_ONCE = 16_384
-# Of at most 16 bits: the mixture is rounded to 16 as libswresample does it.
+# Samples of each channel that are processed at once. Frames have about 1000; with 64 channels this is 4 MB.
+_BLOCK = 16_384
+# Formats with at most 16 bits: the mixture is rounded to 16 bits as libswresample does.
 _SHORT = ("u8", "u8p", "s16", "s16p")
 
-# Full scale is 1. What is beyond this is no sound, and its square has no place in 32 bits.
-_LOUDEST = 1e6
+# Full scale is 1. Larger values are no sound, and their squares may overflow float32.
+_MAX_LEVEL = 1e6
 
 
 class Resampler:
-    """Takes frames that are like `first`; those of one channel pass as they are."""
+    """Takes frames of the format of `first`. Frames with a single channel are only resampled."""
 
     def __init__(self, first: AudioFrame) -> None:
         self._format = first.format.name
@@ -42,12 +42,12 @@ class Resampler:
         self._to_rate = AudioResampler(format="s16", layout="mono", rate=RATE)
 
     def add(self, frame: AudioFrame) -> bool:
-        """Take a frame; True when there is enough to `take`."""
+        """Add a frame; True if a block is complete and should be taken."""
         self._gathered.write(frame)
-        return self._gathered.samples >= _AT_ONCE
+        return self._gathered.samples >= _BLOCK
 
     def take(self) -> NDArray[np.int16]:
-        """What was added, except for the last milliseconds, which wait for what comes next."""
+        """The converted samples so far, except for the last milliseconds, which need the following samples."""
         frame = self._gathered.read()
         if frame is None:
             return np.empty(0, np.int16)
@@ -55,16 +55,16 @@ class Resampler:
         return _joined(self._to_rate.resample(mono))
 
     def rest(self) -> NDArray[np.int16]:
-        """The last milliseconds. Nothing can be added behind them."""
+        """The last milliseconds. No frame can be added afterwards."""
         return _joined(self._to_rate.resample(None))
 
     def _mixed(self, frame: AudioFrame) -> AudioFrame:
         samples = np.concatenate([_interleaved(part) for part in self._to_float.resample(frame)])
         if self._is_float:
-            samples = _sane(samples)
+            samples = _without_invalid(samples)
         mixed = self._downmix.mix(samples.reshape(-1, self._channels))
         if self._format in _SHORT:
-            # A mixture is never louder than the loudest channel, so nothing has to be cut off.
+            # A mixture is never louder than its loudest channel, so no clipping is needed.
             return _mono_frame(np.floor(mixed * 32768 + np.float32(0.5)).astype(np.int16), "s16", self._rate)
         return _mono_frame(mixed, "flt", self._rate)
 
@@ -72,23 +72,23 @@ class Resampler:
         if not self._is_float:
             return frame
         samples = _interleaved(frame)
-        clean = _sane(samples)
+        clean = _without_invalid(samples)
         return frame if clean is samples else _mono_frame(clean, self._format, self._rate)
 
 
 def _interleaved(frame: AudioFrame) -> NDArray[Any]:
-    """The samples of a frame that has one plane, as (n * channels,)."""
+    """The samples of a frame with a single plane, as (n * channels,)."""
     if frame.format.is_planar and frame.layout.nb_channels > 1:
         raise ValueError(f"{frame.format.name} of {frame.layout.nb_channels} channels has several planes")
     samples: NDArray[Any] = frame.to_ndarray().reshape(-1)
     return samples
 
 
-def _sane(samples: NDArray[Any]) -> NDArray[Any]:
-    """Without NaN, infinity and what is as good as that, which float files can hold and which poisons what follows."""
-    if len(samples) == 0 or (samples.max() < _LOUDEST and samples.min() > -_LOUDEST):
+def _without_invalid(samples: NDArray[Any]) -> NDArray[Any]:
+    """Replace NaN, infinity and huge values of float files by 0: the filters would spread them over later samples."""
+    if len(samples) == 0 or (samples.max() < _MAX_LEVEL and samples.min() > -_MAX_LEVEL):
         return samples
-    return np.where(np.abs(samples) < _LOUDEST, samples, samples.dtype.type(0))
+    return np.where(np.abs(samples) < _MAX_LEVEL, samples, samples.dtype.type(0))
 
 
 def _mono_frame(samples: NDArray[Any], name: str, rate: int) -> AudioFrame:

@@ -1,4 +1,4 @@
-"""What the rest of the worker needs of a decoded file."""
+"""The interface of decoded audio."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 class Sound(Protocol):
-    """Mono samples at 16 kHz, read a stretch at a time."""
+    """Mono samples at 16 kHz that are read in stretches."""
 
     @property
     def samples(self) -> int:
-        """How many there are."""
+        """Number of samples."""
         ...
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Duration in seconds."""
         ...
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Samples [start, stop), in -1 to 1; what lies outside of the sound is left away."""
+        """Samples [start, stop) between -1 and 1; indices outside of the sound are ignored."""
         ...

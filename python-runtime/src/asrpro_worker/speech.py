@@ -1,8 +1,8 @@
-"""Where somebody speaks, found block by block with the Silero VAD that faster-whisper ships.
+"""Finds speech with the Silero VAD that faster-whisper ships, one block of audio at a time.
 
-Over an hour at once it peaks above 1.1 GB; in blocks that hand their state on, the same probabilities need a few MB.
-Measured on 300 files: the highest probability of a file was 0.87 and more with speech in it, and 0.28 and less for
-silence, white noise and a tone. It runs at 400 to 900 times real time on one core.
+An hour in one call peaks above 1.1 GB; blocks that pass on the model's state give the same probabilities within a few
+MB. Measured on 300 files, the highest probability of a file was at least 0.87 with speech in it, and at most 0.28 for
+silence, white noise and a tone. The VAD runs at 400 to 900 times real time on one core.
 """
 
 from __future__ import annotations
@@ -24,34 +24,33 @@ if TYPE_CHECKING:
 
     from asrpro_worker.sound import Sound
 
-# Samples that one probability stands for (32 ms), and those before them that the model looks at.
+# Samples per probability (32 ms), and the samples before them that the model sees as well.
 WINDOW = 512
 _CONTEXT = 64
-# Windows in one block: one minute.
+# Windows per block: one minute.
 _BLOCK = 1875
 
-# The model hears nothing in speech of -60 dB and below, and in some from -45 dB on: a quiet minute is made louder until
-# its loudest windows, so many, are as loud as this. Noise and tones stay what they are at any loudness.
-_LOUD = 0.03
-_LOUDEST = 8
+# The model finds no speech below -60 dB, and misses some below -45 dB. A quiet minute is therefore amplified until the
+# RMS of its 8th loudest window is _TARGET_RMS. Noise and tones get low probabilities at any level.
+_TARGET_RMS = 0.03
+_LOUDEST_WINDOWS = 8
 
 SPEECH = 0.4
-"""A window with at least this probability is speech."""
+"""Windows with at least this probability count as speech."""
 
-# After some seconds of a tone, hum, noise or music the model misses up to 5 s of the speech that follows. With 20 s of
-# ten such sounds before 20 recordings, 12.4 s of speech were lost, and 0.1 s with a fresh state.
-# So where speech begins after _QUIET windows without any, the windows before it are heard again with a fresh state,
-# _BACK at a time.
+# After some seconds of a tone, hum, noise or music, the model misses up to 5 s of the following speech. With 20 s of
+# ten such sounds before 20 recordings, 12.4 s of speech were lost; with a fresh state, 0.1 s. So if speech begins after
+# _QUIET windows without any, the windows before it are analysed again with a fresh state, _STEP_BACK at a time.
 _QUIET = 125
-_BACK = 62
-_MOST_STEPS_BACK = 4
-# Windows that are decided together, and those that are held back because later speech may change them.
+_STEP_BACK = 62
+_MAX_STEPS_BACK = 4
+# Windows per call of the model, and windows that are held back because later speech may change their probabilities.
 _STEP = 313
-_HELD = _MOST_STEPS_BACK * _BACK
+_HELD = _MAX_STEPS_BACK * _STEP_BACK
 
 
 def speech_probabilities(sound: Sound, visit: Callable[[float], None]) -> Iterator[NDArray[np.float32]]:
-    """Probability of speech for each window of 512 samples, in order, in arrays of shape (n,).
+    """Yield the probability of speech in each window of 512 samples, in order, in arrays of shape (n,).
 
     `visit` is called before each minute with its start in seconds, and may raise to stop.
     """
@@ -73,45 +72,45 @@ class _Detector:
 
     def __init__(self) -> None:
         self._inputs = np.empty((0, _CONTEXT + WINDOW), np.float32)
-        self._likely = np.empty(0, np.float32)
+        self._speech = np.empty(0, np.float32)
         self._state = _new_state()
-        # The window after the last one with speech; negative where it was handed out.
+        # The window after the last one with speech; negative if that was already taken.
         self._quiet_from = 0
 
     def add(self, inputs: NDArray[np.float32]) -> None:
-        """Windows with the samples before each, shape (n, 576)."""
+        """Analyse windows, each with the samples before it, shape (n, 576)."""
         self._inputs = np.concatenate([self._inputs, inputs])
-        for start in range(len(self._likely), len(self._inputs), _STEP):
-            likely, self._state = _run(self._inputs[start : start + _STEP], self._state)
-            self._likely = np.append(self._likely, likely)
-            for at in range(start, len(self._likely)):
-                if self._likely[at] < SPEECH:
+        for start in range(len(self._speech), len(self._inputs), _STEP):
+            speech, self._state = _run(self._inputs[start : start + _STEP], self._state)
+            self._speech = np.append(self._speech, speech)
+            for at in range(start, len(self._speech)):
+                if self._speech[at] < SPEECH:
                     continue
                 if at - self._quiet_from >= _QUIET:
-                    self._hear_again(at)
+                    self._analyse_again(at)
                 self._quiet_from = at + 1
 
     def take(self, held: int) -> NDArray[np.float32]:
-        """All probabilities but those of the last `held` windows."""
-        count = max(0, len(self._likely) - held)
-        taken, self._likely = np.split(self._likely, [count])
+        """Remove and return all probabilities except those of the last `held` windows."""
+        count = max(0, len(self._speech) - held)
+        taken, self._speech = np.split(self._speech, [count])
         self._inputs = self._inputs[count:]
         self._quiet_from -= count
         return taken
 
-    def _hear_again(self, onset: int) -> None:
-        """Go on with a fresh state from shortly before `onset`, where speech was found after a pause.
+    def _analyse_again(self, onset: int) -> None:
+        """Continue with a fresh state from shortly before `onset`, where speech was found after a pause.
 
-        The windows before that are heard too, as long as each look back finds an earlier onset.
+        The windows before that are analysed too, as long as each step back finds an earlier onset.
         """
-        stop = len(self._likely)
-        for step in range(_MOST_STEPS_BACK):
-            start = max(0, self._quiet_from, onset - _BACK)
-            likely, state = _run(self._inputs[start:stop], _new_state())
-            self._likely[start:stop] = np.maximum(self._likely[start:stop], likely)
+        stop = len(self._speech)
+        for step in range(_MAX_STEPS_BACK):
+            start = max(0, self._quiet_from, onset - _STEP_BACK)
+            speech, state = _run(self._inputs[start:stop], _new_state())
+            self._speech[start:stop] = np.maximum(self._speech[start:stop], speech)
             if step == 0:
                 self._state = state
-            earlier = np.flatnonzero(likely[: onset - start] >= SPEECH)
+            earlier = np.flatnonzero(speech[: onset - start] >= SPEECH)
             if len(earlier) == 0:
                 break
             stop, onset = onset, start + int(earlier[0])
@@ -125,36 +124,36 @@ def _new_state() -> _State:
 
 
 def _run(inputs: NDArray[np.float32], state: _State) -> tuple[NDArray[np.float32], _State]:
-    likely, h, c = _session().run(None, {"input": inputs, **state})
-    return likely.reshape(-1), {"h": h, "c": c}
+    speech, h, c = _session().run(None, {"input": inputs, **state})
+    return speech.reshape(-1), {"h": h, "c": c}
 
 
 def _audible(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    loudness = np.sqrt(np.square(windows).mean(axis=1))
-    level = np.partition(loudness, -_LOUDEST)[-_LOUDEST] if len(loudness) >= _LOUDEST else loudness.max()
-    return windows * np.float32(_LOUD / level) if 0 < level < _LOUD else windows
+    rms = np.sqrt(np.square(windows).mean(axis=1))
+    level = np.partition(rms, -_LOUDEST_WINDOWS)[-_LOUDEST_WINDOWS] if len(rms) >= _LOUDEST_WINDOWS else rms.max()
+    return windows * np.float32(_TARGET_RMS / level) if 0 < level < _TARGET_RMS else windows
 
 
 def vad_model() -> Path:
-    """The VAD's file in faster-whisper's package, which is not imported: that would load CTranslate2 as well."""
+    """The path of the VAD in the package faster-whisper, found without importing it: that would load CTranslate2."""
     spec = importlib.util.find_spec("faster_whisper")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("faster_whisper")
-    return next(iter(sorted((Path(spec.origin).parent / "assets").glob("silero_vad*.onnx"))))
+    return min((Path(spec.origin).parent / "assets").glob("silero_vad*.onnx"))
 
 
-def ready() -> None:
-    """Load the VAD, which the first file would wait for."""
+def preload() -> None:
+    """Load the VAD, so that the first file need not wait for it."""
     _session()
 
 
 @functools.cache
 def _session() -> onnxruntime.InferenceSession:
-    # 45 ms, which are spent beside the loading of the weights.
+    # The import takes 45 ms of CPU time; `preload` runs it while the weights are loaded.
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # One thread is the fastest for a model this small; without the arena its memory goes back after each block.
+    # One thread is the fastest for a model this small. Without the arena its memory is freed after each block.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     return onnxruntime.InferenceSession(vad_model(), sess_options=options, providers=["CPUExecutionProvider"])

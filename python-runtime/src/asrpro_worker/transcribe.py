@@ -1,4 +1,4 @@
-"""The way of one job: from sound to pieces, from what was heard in them to messages."""
+"""The pipeline of one job: cut the sound into pieces, have them decoded, and turn the results into messages."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ if TYPE_CHECKING:
 
 
 def transcribe(batcher: Batcher, facts: Facts, job: Job, sound: Sound) -> Iterator[WorkerMessage]:
-    """Everything that the gateway hears of a job that has joined and of its sound, up to the result.
+    """Yield the messages of one job: `started`, the segments and the result. The job must have joined the batcher.
 
-    Pieces are cut and submitted a batch ahead of the engine. Where the language is not known, the first piece with
-    text finds it for all, and the result tells the one that is spoken longest. Segments come in the order of the file,
-    as soon as all before them are there.
+    Pieces are cut and submitted one batch ahead of the engine. If the language is unknown, the first piece with text
+    determines it for the following pieces, and the result reports the language with the most speech. Segments are
+    yielded in the order of the file, as soon as all earlier ones have been yielded.
     """
     request = job.request
     yield Started(request.job, sound.duration)
     language = request.language or _only_language(facts, request.languages)
-    finds = language is None and facts.capabilities.detects_language
-    spoken: defaultdict[str, float] = defaultdict(float)
+    detects = language is None and facts.capabilities.detects_language
+    seconds_of: defaultdict[str, float] = defaultdict(float)
     probabilities: dict[str | None, float | None] = {}
     cuts = pieces(sound, lambda _: job.check(), whole=not request.vad_filter)
+    # Pieces without a yielded text, in the order of the file.
     waiting: list[Piece] = []
     heard: dict[Piece, Heard] = {}
     numbers = itertools.count()
     while True:
-        room = 1 if finds and language is None else batcher.ahead
+        ahead = 1 if detects and language is None else batcher.ahead
         with job.timed("vad"):
-            for cut in itertools.islice(cuts, max(0, room - len(waiting))):
+            for cut in itertools.islice(cuts, max(0, ahead - len(waiting))):
                 waiting.append(read_piece(job, sound, cut, language))
                 batcher.submit(waiting[-1])
         if not waiting:
@@ -53,26 +54,26 @@ def transcribe(batcher: Batcher, facts: Facts, job: Job, sound: Sound) -> Iterat
         if isinstance(outcome, list):
             at = waiting.index(piece)
             waiting[at : at + 1] = outcome
-            for again in reversed(outcome):
-                batcher.submit(again, first=True)
+            for part in reversed(outcome):
+                batcher.submit(part, first=True)
             continue
         heard[piece] = outcome
-        if finds and language is None and outcome.segments:
+        if detects and language is None and outcome.segments:
             language = outcome.language
         while waiting and waiting[0] in heard:
             first = waiting.pop(0)
-            said = heard.pop(first)
-            if finds and said.language and said.segments:
-                spoken[said.language] += first.spoken()
-                probabilities.setdefault(said.language, said.language_probability)
-            for segment in said.segments:
+            text = heard.pop(first)
+            if detects and text.language and text.segments:
+                seconds_of[text.language] += first.spoken()
+                probabilities.setdefault(text.language, text.language_probability)
+            for segment in text.segments:
                 yield SegmentReady(request.job, replace(segment, id=next(numbers)))
             job.progress(first.end)
-    language = max(spoken, key=spoken.__getitem__, default=language)
+    language = max(seconds_of, key=seconds_of.__getitem__, default=language)
     yield Result(request.job, language, probabilities.get(language), sound.duration, 0, job.timings)
 
 
 def _only_language(facts: Facts, allowed: list[str] | None) -> str | None:
-    """The one that is left, where the model and the request together leave one."""
+    """The language, if the model and the request together leave exactly one."""
     known = [code for code in facts.languages if code in (allowed or facts.languages)] or facts.languages
     return known[0] if len(known) == 1 else None

@@ -1,4 +1,4 @@
-"""The socket to the gateway. One thread owns it; everybody else hands messages over."""
+"""The socket to the gateway. One thread owns it; other threads pass it their messages through an inproc pair."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The last message has this long to leave after close.
+# How long `close` waits for the last messages to be sent.
 _LINGER_MS = 1000
-# Answered by libzmq's own thread, so a busy engine does not starve them.
+# libzmq's own thread answers heartbeats, so a busy engine does not delay them.
 _HEARTBEAT_MS = 5000
 _STOP = b""
 
 
-class _Asked(Struct):
-    """What any message says about who waits for its answer."""
+class _Subject(Struct):
+    """The keys that identify the job or the request of any gateway message."""
 
     job: str | None = None
     request: str | None = None
 
 
 class Transport:
-    """Sends from any thread and calls `receive` for each message, on the socket's thread: it must not block."""
+    """Sends from any thread. Calls `receive` for each message on the socket's thread, so it must not block."""
 
     def __init__(self, bootstrap: Bootstrap, receive: Callable[[GatewayMessage], None]) -> None:
         self._receive = receive
@@ -52,13 +52,13 @@ class Transport:
         self._thread.start()
 
     def send(self, message: WorkerMessage) -> None:
-        """Hand one message over; messages keep their order."""
+        """Queue one message; messages are sent in the order of the calls."""
         frame = encode(message)
         with self._lock:
             self._inlet.send(frame)
 
     def close(self) -> None:
-        """Send what was handed over, for at most the linger time, and close."""
+        """Send the queued messages, for at most the linger time, and close the socket."""
         with self._lock:
             self._inlet.send(_STOP)
         self._thread.join()
@@ -77,25 +77,25 @@ class Transport:
                     break
                 dealer.send(frame)
             if dealer in ready:
-                self._hear(dealer.recv_multipart())
+                self._handle(dealer.recv_multipart())
         outlet.close(linger=0)
         dealer.close(linger=_LINGER_MS)
 
-    def _hear(self, frames: list[bytes]) -> None:
+    def _handle(self, frames: list[bytes]) -> None:
         try:
             message = decode_gateway(frames[-1])
         except ValueError as error:
-            log.error("The gateway sent something that is no message: %s", error)  # noqa: TRY400 - the text says it all
+            log.error("The gateway sent an invalid message: %s", error)  # noqa: TRY400 - no trace needed
             self._refuse(frames[-1], str(error))
             return
         self._receive(message)
 
     def _refuse(self, frame: bytes, reason: str) -> None:
-        """Whoever waits for the answer must not wait for ever: a job did, for a null where a bool belongs."""
+        """Answer an invalid message with an error. Without it, a job with null for a boolean hung forever."""
         with contextlib.suppress(ValidationError, DecodeError):
-            asked = decode(frame, type=_Asked)
-            if subject := asked.job or asked.request:
-                self.send(Failure(subject, "internal_error", f"The worker cannot read the request: {reason}", None))
+            subject = decode(frame, type=_Subject)
+            if name := subject.job or subject.request:
+                self.send(Failure(name, "internal_error", f"The worker cannot read the request: {reason}", None))
 
 
 def _connect(context: zmq.Context[zmq.Socket[bytes]], bootstrap: Bootstrap) -> zmq.Socket[bytes]:

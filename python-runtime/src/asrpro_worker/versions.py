@@ -1,4 +1,4 @@
-"""Versions of the packages that matter, read without importing them."""
+"""Reads the versions of the relevant packages without importing them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = (
 
 
 def installed_versions() -> dict[str, str]:
-    """Package name to version, `python` included; what is not installed is absent."""
+    """Package name to version, including `python`. Packages that are not installed are absent."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

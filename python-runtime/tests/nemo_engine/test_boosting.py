@@ -1,4 +1,4 @@
-"""Keywords and languages with NeMo: toys are unsure, so that what they nearly said can be boosted."""
+"""Keywords and languages with NeMo and toy models, whose scores are close to each other."""
 
 from __future__ import annotations
 
@@ -26,54 +26,54 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return made
 
 
-def texts(engine: Nemo, wishes: list[list[str]], **fields: Any) -> list[str]:
+def texts(engine: Nemo, keywords: list[list[str]], **fields: Any) -> list[str]:
     pieces = [
         Piece(job(hotwords=words, **fields), ((0, len(sound)),), sound, fields.get("language"))
-        for sound, words in zip(SOUNDS, wishes, strict=True)
+        for sound, words in zip(SOUNDS, keywords, strict=True)
     ]
     outcomes = engine.decode(pieces, lambda: None)
     assert all(isinstance(outcome, Heard) for outcome in outcomes)
     return ["".join(segment.text for segment in outcome.segments) for outcome in outcomes if isinstance(outcome, Heard)]
 
 
-def test_keywords_of_a_piece_are_heard_in_it_and_leave_the_others_alone(engine: Nemo) -> None:
+def test_keywords_change_only_their_own_piece(engine: Nemo) -> None:
     plain = texts(engine, [[], [], []])
     changed = 0
     for words in (["a"], ["home"], ["the"], ["old songs"], ["dog", "mat"]):
         for index in range(3):
-            wishes: list[list[str]] = [[], [], []]
-            wishes[index] = words
-            heard = texts(engine, wishes)
-            assert [text for at, text in enumerate(heard) if at != index] == [
+            keywords: list[list[str]] = [[], [], []]
+            keywords[index] = words
+            boosted = texts(engine, keywords)
+            assert [text for at, text in enumerate(boosted) if at != index] == [
                 text for at, text in enumerate(plain) if at != index
             ]
-            changed += heard[index] != plain[index]
-            assert heard[index].count(f" {words[0][0]}") >= plain[index].count(f" {words[0][0]}")
+            changed += boosted[index] != plain[index]
+            assert boosted[index].count(f" {words[0][0]}") >= plain[index].count(f" {words[0][0]}")
     assert changed
     assert texts(engine, [[], [], []]) == plain
 
 
 def test_each_piece_has_its_own_keywords(engine: Nemo) -> None:
-    wishes = [["a"], ["home", "the"], ["dog"]]
-    alone = [texts(engine, [words if at == index else [] for at in range(3)]) for index, words in enumerate(wishes)]
-    assert texts(engine, wishes) == [alone[index][index] for index in range(3)]
+    keywords = [["a"], ["home", "the"], ["dog"]]
+    alone = [texts(engine, [words if at == index else [] for at in range(3)]) for index, words in enumerate(keywords)]
+    assert texts(engine, keywords) == [alone[index][index] for index in range(3)]
 
 
-def test_keywords_that_the_tokens_cannot_write_change_nothing(engine: Nemo) -> None:
+def test_keywords_outside_of_the_vocabulary_change_nothing(engine: Nemo) -> None:
     plain = texts(engine, [[], [], []])
     for words in (["🎧"], ["東京", "\u200b"], ["<unk>"], ["  "], ["\x00"]):
         assert texts(engine, [words, words, words]) == plain
 
 
-def test_a_language_bars_the_letters_of_others(engine: Nemo) -> None:
+def test_only_letters_of_the_language_are_chosen(engine: Nemo) -> None:
     plain = texts(engine, [[], [], []])
     assert any(letter.isalpha() for letter in "".join(plain))
-    held = texts(engine, [[], [], []], language="ru")
-    assert not any(letter.isalpha() for letter in "".join(held))
+    restricted = texts(engine, [[], [], []], language="ru")
+    assert not any(letter.isalpha() for letter in "".join(restricted))
     assert texts(engine, [[], [], []], languages=["en", "el"]) == plain
 
 
-def test_a_model_of_characters_ignores_keywords(tmp_path: Path) -> None:
+def test_a_character_model_ignores_keywords(tmp_path: Path) -> None:
     made = Nemo()
     assert not load(made, make_nemo(tmp_path / "tdt.nemo", "tdt")).capabilities.hotwords
     assert texts(made, [["the"], [], []]) == texts(made, [[], [], []])

@@ -1,4 +1,4 @@
-"""The engine `parakeet-mlx` says what NeMo says, with NeMo's own weights of a toy."""
+"""The engine `parakeet-mlx` gives the tokens of NeMo with the weights of a toy model."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from asrpro_worker.engines.parakeet.tiny import write_safetensors
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytest.importorskip("mlx.core", reason="MLX is for Macs, and for tests on Linux")
+pytest.importorskip("mlx.core", reason="MLX runs on Macs, and on Linux for tests")
 
-from asrpro_worker.engines.parakeet.hearing import Parakeet
+from asrpro_worker.engines.parakeet.model import Parakeet
 
 SOUNDS = [np.random.default_rng(at).standard_normal(16_000 * at + 700).astype(np.float32) for at in (1, 2, 5)]
 
 
 def export(model: Any, directory: Path) -> Path:
-    """As the models for MLX are published: the channels of a convolution last, and NeMo's configuration."""
+    """Write a model in the published MLX format: channels of convolutions last, and NeMo's configuration."""
     weights = {}
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     for name, array in state.items():
@@ -54,24 +54,24 @@ def test_the_tokens_of_nemo(tmp_path: Path, kind: str) -> None:
     file = make_nemo(tmp_path / "toy.nemo", kind, durations=[0, 1, 2, 4] if kind == "tdt_bpe" else None)
     nemo = models.ASRModel.restore_from(str(file), map_location="cpu").eval()
     ours = Parakeet(check_directory(str(export(nemo, tmp_path / "mlx"))), "float32")
-    found = ours.hear(SOUNDS, [ours._choices.plain() for _ in SOUNDS])  # noqa: SLF001
+    found = ours.recognize(SOUNDS, [ours._choices.plain() for _ in SOUNDS])  # noqa: SLF001
     for sound, tokens in zip(SOUNDS, found, strict=True):
-        # `transcribe` leaves parts of the model as for training.
+        # `transcribe` leaves parts of the model in training mode.
         nemo.eval()
         with torch.inference_mode():
             length = torch.tensor([len(sound)])
             features, frames = nemo.preprocessor(input_signal=torch.tensor(sound)[None], length=length)
             assert ours._features(sound) == pytest.approx(features[0, :, : int(frames)].T.numpy(), abs=1e-3)  # noqa: SLF001
             encoded, count = nemo.encoder(audio_signal=features, length=frames)
-            same = np.array(ours._network.encode(ours._features(sound)))  # noqa: SLF001
-            assert same == pytest.approx(encoded[0, :, : int(count)].T.numpy(), abs=1e-3)
-            heard = nemo.transcribe([sound], batch_size=1, return_hypotheses=True, verbose=False)[0]
+            our_encoded = np.array(ours._network.encode(ours._features(sound)))  # noqa: SLF001
+            assert our_encoded == pytest.approx(encoded[0, :, : int(count)].T.numpy(), abs=1e-3)
+            theirs = nemo.transcribe([sound], batch_size=1, return_hypotheses=True, verbose=False)[0]
         texts = [text for _, text in sorted(ours._directory.vocabulary.items())]  # noqa: SLF001
-        wanted = [texts[int(token)] for token in heard.y_sequence] if kind != "ctc" else None
-        if wanted is None:
-            assert "".join(token.text for token in tokens).strip() == heard.text
+        expected = [texts[int(token)] for token in theirs.y_sequence] if kind != "ctc" else None
+        if expected is None:
+            assert "".join(token.text for token in tokens).strip() == theirs.text
         else:
-            assert len(wanted) > 3
-            assert [token.text for token in tokens] == wanted
-            stamps = heard.timestamp["timestep"] if isinstance(heard.timestamp, dict) else heard.timestamp
+            assert len(expected) > 3
+            assert [token.text for token in tokens] == expected
+            stamps = theirs.timestamp["timestep"] if isinstance(theirs.timestamp, dict) else theirs.timestamp
             assert [round(token.start / 0.08) for token in tokens] == [int(stamp) for stamp in stamps]

@@ -1,4 +1,4 @@
-"""The engine `nemo`, with toy Parakeets. Its tests run in its own environment: `npm test python-nemo`."""
+"""The engine `nemo` with toy models. These tests run in its own environment: `npm test python-nemo`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A toy of each kind, by its kind; not to be changed."""
+    """A toy model of each kind. Tests must not change them."""
     directory = tmp_path_factory.mktemp("nemo")
     return {kind: make_nemo(directory / f"{kind}.nemo", kind) for kind in KINDS}
 
@@ -77,16 +77,16 @@ def tdt(checkpoints: dict[str, Path]) -> Nemo:
     return made
 
 
-def test_long_speech_is_joined_with_shifted_times(tdt: Nemo, spool: Path) -> None:
+def test_long_speech_has_times_of_the_whole_file(tdt: Nemo, spool: Path) -> None:
     with decode(str(SPEECH), lambda _: None) as pcm:
         speech = (pcm.read(0, pcm.samples) * 32768).astype(np.int16)
     _, segments = transcribe(tdt, write_wav(spool / "upload", np.tile(speech, 8)), word_timestamps=True)
     assert_in_order(segments, 88.0)
     assert segments[-1].end == pytest.approx(88, abs=3)
-    assert len({segment.seek for segment in segments}) >= 3, "pieces"
+    assert len({segment.seek for segment in segments}) >= 3, "several pieces"
 
 
-def test_a_single_language_is_told(tdt: Nemo) -> None:
+def test_a_single_language_is_reported(tdt: Nemo) -> None:
     assert transcribe(tdt, SPEECH)[0].language == "en"
 
 
@@ -98,20 +98,20 @@ def test_short_sounds_keep_their_times(tdt: Nemo, spool: Path, length: float) ->
     assert all(0 <= segment.start <= segment.end <= length + 1e-6 for segment in segments)
 
 
-def test_tokens_without_duration_cost_the_times_and_not_the_text(tmp_path: Path) -> None:
+def test_tokens_without_duration_lose_the_times_but_not_the_text(tmp_path: Path) -> None:
     made = Nemo()
     load(made, make_nemo(tmp_path / "zero.nemo", "tdt", [0, 1, 2, 3]))
-    recognize, refused = made._recognize, []  # noqa: SLF001 - the library's own error, at will
+    transcribe_all, failed = made._transcribe, []  # noqa: SLF001 - to raise the library's error
 
-    def without_times(sounds: Any, wishes: Any, *, timestamps: bool) -> Any:
+    def without_times(sounds: Any, keywords: Any, *, timestamps: bool) -> Any:
         if timestamps:
-            refused.append(len(sounds))
+            failed.append(len(sounds))
             raise ValueError("no token has a duration")
-        return recognize(sounds, wishes, timestamps=False)
+        return transcribe_all(sounds, keywords, timestamps=False)
 
-    made._recognize = without_times  # type: ignore[method-assign]  # noqa: SLF001
+    made._transcribe = without_times  # type: ignore[method-assign]  # noqa: SLF001
     _, segments = transcribe(made, SPEECH, word_timestamps=True)
-    assert refused
+    assert failed
     assert [(segment.start, segment.words) for segment in segments] == [(segments[0].start, [])]
     assert segments[0].text.strip()
 
@@ -124,13 +124,13 @@ def test_tokens_without_duration_cost_the_times_and_not_the_text(tmp_path: Path)
         ({"language": "ja"}, "language"),
     ],
 )
-def test_what_it_cannot_do_is_refused(tdt: Nemo, fields: dict[str, Any], param: str | None) -> None:
+def test_unsupported_fields_are_rejected(tdt: Nemo, fields: dict[str, Any], param: str | None) -> None:
     with pytest.raises(WorkerError) as error:
         transcribe(tdt, SPEECH, **fields)
     assert error.value.param == param
 
 
-def test_devices_are_tried(tdt: Nemo) -> None:
+def test_devices_are_tested(tdt: Nemo) -> None:
     assert tdt.probe("cpu").usable
     for device in ("mps", "toaster", "cuda:99"):
         probed = tdt.probe(device)
@@ -140,14 +140,14 @@ def test_devices_are_tried(tdt: Nemo) -> None:
 @pytest.mark.parametrize(
     ("settings", "word"), [({"device": "toaster"}, "toaster"), ({"compute_type": "int8"}, "float32")]
 )
-def test_settings_that_it_cannot_honour(checkpoints: dict[str, Path], settings: dict[str, str], word: str) -> None:
+def test_unsupported_settings_are_rejected(checkpoints: dict[str, Path], settings: dict[str, str], word: str) -> None:
     with pytest.raises(WorkerError) as error:
         load(Nemo(), checkpoints["tdt"], **settings)
     assert (error.value.code, word in error.value.message) == ("device_unavailable", True)
 
 
 def rewritten(source: Path, target: Path, name: str, content: bytes | None) -> Path:
-    """The checkpoint with one member replaced, or left out."""
+    """A copy of the checkpoint with one member replaced or removed."""
     with tarfile.open(source) as old, tarfile.open(target, "w") as new:
         for member in old.getmembers():
             data = old.extractfile(member)
@@ -196,7 +196,7 @@ def test_the_weights_of_another_model(checkpoints: dict[str, Path], tmp_path: Pa
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 1000, b"version https://git-lfs.github.com/spec/v1\n"])
-def test_what_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "toy.nemo").write_bytes(content)
     assert "toy.nemo" in refusal(tmp_path / "toy.nemo")
 

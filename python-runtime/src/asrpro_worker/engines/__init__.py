@@ -1,1 +1,1 @@
-"""One folder an engine, behind the Protocol of protocol.py."""
+"""The engines, one folder each, behind the Protocol in protocol.py."""

@@ -1,36 +1,54 @@
-"""What several engines tell of a text, in one form."""
+"""Properties of a text that several engines need, and segments without times."""
 
 from __future__ import annotations
 
 import math
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from asrpro_worker.messages import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from asrpro_worker.messages import TokenLogprob
 
-# Escaped are the wide forms, and the closing quotes of most languages.
+T = TypeVar("T")
+
+# The escapes are full-width punctuation and closing quotes.
 _SENTENCE_ENDS = (".", "?", "!", "…", "。", "\uff1f", "\uff01")
 _CLOSING = " \"'\u201d\u2019»)"
+# Whisper's own limit for the compression ratio.
+_MAX_COMPRESSION = 2.4
 
 
 def ends_sentence(text: str) -> bool:
-    """Does it end with a full stop or the like, quotes behind it or not?"""
+    """True if the text ends with a full stop or similar, whether or not closing quotes follow."""
     return text.rstrip(_CLOSING).endswith(_SENTENCE_ENDS)
 
 
+def split_after(items: Sequence[T], is_last: Callable[[int], bool]) -> Iterator[Sequence[T]]:
+    """The items in runs; a run ends after each index for which `is_last` is true, and at the end."""
+    begin = 0
+    for index in range(len(items)):
+        if index + 1 == len(items) or is_last(index):
+            yield items[begin : index + 1]
+            begin = index + 1
+
+
 def compression_ratio(text: str) -> float:
-    """Whisper's measure of repetition: bytes of the text by bytes when compressed."""
+    """Whisper's measure of repetition: the size of the text in bytes divided by its compressed size."""
     raw = text.encode()
     return len(raw) / len(zlib.compress(raw))
 
 
+def is_repetitive(text: str) -> bool:
+    """True if a model got stuck in a loop by Whisper's own limit."""
+    return compression_ratio(text) > _MAX_COMPRESSION
+
+
 def finite(value: float, otherwise: float = 0.0) -> float:
-    """Numbers on the wire are finite; a model with broken weights can make others."""
+    """Replace NaN and infinity, which broken weights produce and the wire does not allow."""
     return float(value) if math.isfinite(value) else otherwise
 
 
@@ -41,9 +59,9 @@ def untimed(  # noqa: PLR0913 - they become a message of twelve fields
     seek: int,
     logprobs: Sequence[TokenLogprob] = (),
     *,
-    told: bool = False,
+    include_logprobs: bool = False,
 ) -> Segment:
-    """A piece as one segment, for a model that has no times and perhaps log-probabilities, which may be `told`."""
+    """A segment for a whole piece, from a model without times. `start` and `end` in seconds, `seek` in 10 ms."""
     return Segment(
         seek=seek,
         start=start,
@@ -51,5 +69,5 @@ def untimed(  # noqa: PLR0913 - they become a message of twelve fields
         text=text,
         avg_logprob=sum(entry.logprob for entry in logprobs) / len(logprobs) if logprobs else 0.0,
         compression_ratio=compression_ratio(text),
-        logprobs=list(logprobs) if told else None,
+        logprobs=list(logprobs) if include_logprobs else None,
     )

@@ -1,7 +1,7 @@
-"""Looks at a model's files before an engine does.
+"""Checks a model's files before an engine reads them.
 
-The engines answer a missing file with a download from the network, a wrong one with an error that names nothing, and
-some damage only in the middle of the first request.
+Without these checks, an engine would try to download a missing file, report a wrong file without its name, and fail on
+some kinds of damage only during the first request.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _REMEDY = "Delete the model and download it again."
 
 
 def broken(what: str, remedy: str = _REMEDY) -> WorkerError:
-    """`model_broken`; `what` begins with the name of the file, without its directory."""
+    """The error `model_broken`. `what` begins with the name of the file, without its directory."""
     return WorkerError("model_broken", f"The model is damaged: {what}. {remedy}")
 
 
 def require_directory(path: str) -> Path:
-    """The model's directory."""
+    """The model's directory as a path. Raises `model_broken` if it does not exist."""
     directory = Path(path)
     if not directory.is_dir():
         raise broken("its directory is missing")
@@ -29,7 +29,7 @@ def require_directory(path: str) -> Path:
 
 
 def require_file(directory: Path, *names: str) -> Path:
-    """The first of `names` that is there; it must hold something, and be more than a git-LFS pointer."""
+    """The first of `names` that exists. Raises `model_broken` if none does, or if it is empty or a git-LFS pointer."""
     for name in names:
         file = directory / name
         if not file.is_file():
@@ -44,7 +44,7 @@ def require_file(directory: Path, *names: str) -> Path:
 
 
 def require_json(file: Path) -> object:
-    """The content of a JSON file."""
+    """The content of a JSON file. Raises `model_broken`."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -52,8 +52,8 @@ def require_json(file: Path) -> object:
 
 
 def require_object(file: Path) -> dict[str, object]:
-    """The content of a JSON file that holds an object with at least one key."""
+    """The content of a JSON file that must hold an object with at least one key. Raises `model_broken`."""
     content = require_json(file)
     if not isinstance(content, dict) or not content:
-        raise broken(f"{file.name} holds no settings")
+        raise broken(f"{file.name} contains no settings")
     return content

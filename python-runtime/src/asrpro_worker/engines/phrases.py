@@ -1,4 +1,4 @@
-"""Phrases that a request wants heard, as a tree of characters that any tokens can walk along."""
+"""The keywords of a request as a tree of characters, which works with any tokenizer."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Nats for the first token of a phrase, which may be a false start, and for each later one. NeMo's own weights.
+# Bonus in nats for the first token of a phrase, which may be a false start, and for each later one. NeMo's weights.
 FIRST = 1.0
 LATER = 2.0
 # Scripts that put no space between words.
 _SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR")
 
 Places = frozenset[tuple[int, int]]
-"""Where a text stands in the tree: numbers of nodes, each with the count of tokens that led there."""
+"""The positions of a text in the tree: each is a node and the number of tokens that led to it."""
 
 
 def spellings(phrases: Iterable[str]) -> list[str]:
-    """Each phrase as it is, with a capital at its start, as a sentence has, and at each word, as a name has."""
+    """Each phrase unchanged, with a capital at its start (as in a sentence), and at each word (as in a name)."""
     found: dict[str, None] = {}
     for phrase in phrases:
         words = phrase.split()
@@ -36,9 +36,9 @@ def spellings(phrases: Iterable[str]) -> list[str]:
 
 
 class Phrases:
-    """Tells the tokens that go on with a phrase. The model itself chooses how a phrase is cut into tokens.
+    """Finds the tokens that begin or continue a phrase, whichever way the model splits it into tokens.
 
-    `tokens` are the texts by id, with a space before a word.
+    `tokens` maps ids to texts, which begin with a space at the start of a word.
     """
 
     def __init__(self, phrases: Sequence[str], tokens: dict[int, str]) -> None:
@@ -47,7 +47,7 @@ class Phrases:
         self._nodes: list[dict[str, int]] = [{}]
         self._longest = max(map(len, self._ids), default=0)
         self._steps: dict[int, dict[int, int]] = {}
-        self._found: dict[Places, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
+        self._bonuses: dict[Places, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
         cased = any(character.isupper() for text in self._ids if not text.startswith("<") for character in text)
         for form in spellings(phrases):
             self._add(" " + (form if cased else form.lower()))
@@ -56,24 +56,24 @@ class Phrases:
 
     @property
     def start(self) -> Places:
-        """Before the first token."""
+        """The position before the first token."""
         return frozenset({(0, 0)})
 
     def bonuses(self, places: Places) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ids of the tokens that begin or go on with a phrase, and what each is worth."""
-        if places not in self._found:
-            worth: dict[int, float] = {}
+        """Ids of the tokens that begin or continue a phrase, shape (n,), and the bonus of each in nats, shape (n,)."""
+        if places not in self._bonuses:
+            bonuses: dict[int, float] = {}
             for node, depth in places:
                 bonus = FIRST if depth == 0 else LATER + math.log(depth + 1)
                 for token in self._next(node):
-                    # A space alone begins every phrase, so that it tells nothing.
+                    # A single space begins every phrase, so it is no sign of one.
                     if self._texts[token] != " ":
-                        worth[token] = max(bonus, worth.get(token, 0.0))
-            self._found[places] = (np.array(list(worth), np.int64), np.array(list(worth.values()), np.float32))
-        return self._found[places]
+                        bonuses[token] = max(bonus, bonuses.get(token, 0.0))
+            self._bonuses[places] = (np.array(list(bonuses), np.int64), np.array(list(bonuses.values()), np.float32))
+        return self._bonuses[places]
 
     def after(self, places: Places, token: int) -> Places:
-        """Where the text stands with one more token."""
+        """The positions after one more token."""
         counts = self._texts.get(token) != " "
         steps = ((self._next(node).get(token), depth + counts) for node, depth in places)
         return self.start | {(node, depth) for node, depth in steps if node is not None}
@@ -87,7 +87,7 @@ class Phrases:
             node = self._nodes[node][character]
 
     def _next(self, node: int) -> dict[int, int]:
-        """Token to the node that it leads to."""
+        """Tokens that continue from a node, with the node that each leads to."""
         if node not in self._steps:
             self._steps[node] = dict(self._walk(node, ""))
         return self._steps[node]

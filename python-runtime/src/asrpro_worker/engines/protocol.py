@@ -1,4 +1,4 @@
-"""What an engine is to the rest of the worker."""
+"""The interface between the worker and its engines."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 
 def one_at_a_time() -> int:
-    """An engine of this process decodes one batch after the other, on the main thread."""
+    """The `in_flight` of an engine in this process: it decodes one batch at a time, on the main thread."""
     return 1
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is in force after loading. `threads` in all; `batch` pieces at most go into one `decode`.
+    """The settings in use after loading. `threads`: in total; `batch`: most pieces in one call of `decode`.
 
-    `in_flight`: calls of `decode` that may run at a time. If one, it runs on the main thread, else each on its own.
+    `in_flight`: how many calls of `decode` may run at the same time. A single one runs on the main thread, several run
+    on their own threads.
     """
 
     device: str
@@ -35,42 +36,42 @@ class Facts:
 
 
 class Engine(Protocol):
-    """One engine with at most one model, for the life of the process. `load` and `probe` come from the main thread."""
+    """One engine with at most one model for the life of the process. `load` and `probe` run on the main thread."""
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
-        """Load from local files only and run one inference.
+        """Load a model from local files and run one inference.
 
         Raises WorkerError: `model_broken` with the file and the remedy, `device_unavailable`, `out_of_memory`.
         """
         ...
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> Sequence[Outcome | Exception]:
-        """The outcome of each piece; the others in the list make no difference to it.
+        """The outcome of each piece, which must not depend on the other pieces in the list.
 
-        `alive` is called before each call into a native library, which nobody can interrupt: it tells the gateway that
-        the jobs live, and raises JobCancelledError when nobody wants any of the pieces.
+        The engine calls `alive` before each call into a native library, because such a call cannot be interrupted.
+        `alive` tells the gateway that the jobs are alive, and raises JobCancelledError if all of them are cancelled.
         """
         ...
 
     def probe(self, device: str) -> ProbedDevice:
-        """Run a real inference on a device; never raises."""
+        """Test a device with a real inference; never raises."""
         ...
 
 
 @runtime_checkable
 class Remote(Protocol):
-    """What an engine has besides, whose model lives in other processes than this."""
+    """Additional methods of an engine whose model runs in other processes."""
 
     def report_to(self, send: Callable[[WorkerMessage], None]) -> None:
-        """Called before `load`: where to say what becomes of the cluster."""
+        """Called before `load` with the function that sends changes of the cluster to the gateway."""
         ...
 
     def unload(self) -> tuple[int, int]:
-        """End the model's processes. Bytes that they held before, and that are held still."""
+        """End the model's processes. Returns the bytes that they held before and the bytes that are still held."""
         ...
 
 
-# Engine name to the module that implements it; each exports `create`.
+# Engine name to its module, whose `create()` returns the engine without a model.
 _MODULES = {
     "faster-whisper": "asrpro_worker.engines.whisper.engine",
     "onnx-asr": "asrpro_worker.engines.onnx.engine",
@@ -81,5 +82,5 @@ _MODULES = {
 
 
 def open_engine(name: str) -> Engine:
-    """Import an engine. Raises ImportError when its packages are missing, KeyError for a name that is none."""
+    """Import an engine. Raises ImportError if its packages are missing and KeyError for an unknown name."""
     return cast("Engine", importlib.import_module(_MODULES[name]).create())

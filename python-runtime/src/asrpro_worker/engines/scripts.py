@@ -1,4 +1,4 @@
-"""Holds a model that chooses its language by itself to the letters of the languages that are asked for."""
+"""Restricts a model that chooses its language itself to the letters of the requested languages."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK")
-# Whatever is not named here is written in Latin or is held to nothing.
+# Languages that are not listed here are not restricted.
 _SCRIPT_OF = {
     **dict.fromkeys(("bg", "ru", "uk"), "CYRILLIC"),
     "el": "GREEK",
     **dict.fromkeys(("cs", "da", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "it"), "LATIN"),
     **dict.fromkeys(("lt", "lv", "mt", "nl", "pl", "pt", "ro", "sk", "sl", "sv"), "LATIN"),
 }
-# Letters of the same script that a language does not have.
+# Letters of its own script that a language does not use.
 _FOREIGN = {"ru": "іїєґўђјљњћџѓќѕ", "uk": "ыэёъўђјљњћџѓќѕ", "bg": "ыэёіїєґўђјљњћџѓќѕ"}
 
 
 def foreign(tokens: Iterable[tuple[int, str]], languages: Iterable[str]) -> list[int]:
-    """Ids of the tokens with a letter that none of `languages` has; none where a language is not known here.
+    """Ids of the tokens that no single one of `languages` can write; none if a language is not listed here.
 
-    Languages of one script are told apart only where their letters differ, which among the Latin ones is not tried:
-    all of them quote each other.
+    Languages of the same script differ only in single letters. Latin languages are not told apart at all, because their
+    texts quote each other.
     """
-    wanted = set(languages)
-    if not wanted or not wanted <= _SCRIPT_OF.keys():
+    allowed = set(languages)
+    if not allowed or not allowed <= _SCRIPT_OF.keys():
         return []
     return [
         token
         for token, text in tokens
-        if not text.startswith("<") and not any(all(_fits(letter, code) for letter in text) for code in wanted)
+        if not text.startswith("<") and not any(all(_fits(letter, code) for letter in text) for code in allowed)
     ]
 
 

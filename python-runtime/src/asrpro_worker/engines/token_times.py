@@ -1,4 +1,4 @@
-"""Segments and words from tokens that have a start and not always an end."""
+"""Builds segments and words from tokens with times; not every token has an end."""
 
 from __future__ import annotations
 
@@ -9,28 +9,26 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from asrpro_worker.engines.measures import ends_sentence, finite, untimed
+from asrpro_worker.engines.measures import ends_sentence, finite, split_after, untimed
 from asrpro_worker.messages import Segment, TokenLogprob, Word
-from asrpro_worker.pcm import RATE
+from asrpro_worker.piece import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from asrpro_worker.engines.choosing import Chosen
+    from asrpro_worker.engines.token_choice import Found
     from asrpro_worker.messages import Transcribe
-    from asrpro_worker.piece import Piece
+    from asrpro_worker.piece import Outcome, Piece
 
-# A token without an end lasts until the next, but not longer than this: our choice, a bit more than a slow syllable.
+# A token without an end lasts until the next one, at most this long. Our choice: a little more than a slow syllable.
 _TOKEN_SECONDS = 0.4
-# Samples in one frame of `seek`, 10 ms.
-_FRAME = RATE // 100
-# Spaces that a tokenizer leaves before punctuation; as onnx-asr joins its tokens.
+# Spaces that a tokenizer leaves before punctuation, removed as onnx-asr does.
 _STRAY_SPACE = re.compile(r"\A\s|\s\B|(\s)\b")
 
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of a word, with the space before it. `start` and `end` in seconds; `logprob` of its choice."""
+    """A part of a word, with the space before it. Times in seconds; `end` is None if the model reports none."""
 
     text: str
     start: float
@@ -39,21 +37,14 @@ class Token:
 
 
 def sentences(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
-    """The tokens, cut behind the ends of sentences."""
-    begin = 0
-    for index, token in enumerate(tokens):
-        ends = ends_sentence(token.text)
-        # "3.5" has no space behind the point
-        followed = index + 1 == len(tokens) or tokens[index + 1].text.startswith(" ")
-        if ends and followed:
-            yield tokens[begin : index + 1]
-            begin = index + 1
-    if begin < len(tokens):
-        yield tokens[begin:]
+    """The tokens of each sentence. "3.5" is no end of a sentence, because no space follows the point."""
+    return split_after(
+        tokens, lambda index: ends_sentence(tokens[index].text) and tokens[index + 1].text.startswith(" ")
+    )
 
 
 def words(tokens: Sequence[Token], end: float) -> list[Word]:
-    """One word for each token that begins with a space; none ends after `end` or after the next one's start."""
+    """The words of the tokens; a word begins at a space. No word ends after `end` or after the next word's start."""
     groups: list[list[Token]] = []
     for token in tokens:
         if token.text.startswith(" ") or not groups:
@@ -69,9 +60,9 @@ def words(tokens: Sequence[Token], end: float) -> list[Word]:
 
 
 def segment(tokens: Sequence[Token], end: float, seek: int, request: Transcribe) -> Segment:
-    """A segment of the given tokens, at least one; `end` is the latest moment it may last to.
+    """A segment of at least one token that ends at `end` seconds at the latest.
 
-    `request` says whether words and log-probabilities are wanted.
+    It has words and log-probabilities if `request` asks for them.
     """
     return replace(
         untimed(f" {join(tokens)}", tokens[0].start, _end(tokens, end), seek),
@@ -81,16 +72,30 @@ def segment(tokens: Sequence[Token], end: float, seek: int, request: Transcribe)
     )
 
 
-def timed_segments(piece: Piece, heard: list[Chosen]) -> Iterator[Segment]:
-    """A segment for each sentence of what was heard in a piece."""
-    tokens = []
-    for one in heard:
-        start, end = piece.stretch(one.start, one.start if one.end is None else one.end)
-        tokens.append(Token(one.text, start, finite(one.logprob, -100.0), None if one.end is None else end))
-    cut = list(sentences(tokens))
-    for index, sentence in enumerate(cut):
-        limit = cut[index + 1][0].start if index + 1 < len(cut) else piece.end
-        yield segment(sentence, limit, piece.spans[0][0] // _FRAME, piece.job.request)
+def with_times(found: Found, vocabulary: Mapping[int, str], frame_seconds: float) -> list[Token]:
+    """The tokens that a greedy decoder found, with times in the piece."""
+    return [
+        Token(vocabulary[token], start * frame_seconds, logprob, None if end is None else end * frame_seconds)
+        for token, start, end, logprob in found
+    ]
+
+
+def timed_outcomes(pieces: Iterable[Piece], tokens: Iterable[list[Token]]) -> list[Outcome]:
+    """The outcome of each piece: one segment for each sentence of its tokens."""
+    return [
+        Heard(list(_timed_segments(piece, found)), piece.language) for piece, found in zip(pieces, tokens, strict=True)
+    ]
+
+
+def _timed_segments(piece: Piece, tokens: list[Token]) -> Iterator[Segment]:
+    in_file = []
+    for token in tokens:
+        start, end = piece.file_times(token.start, token.start if token.end is None else token.end)
+        in_file.append(Token(token.text, start, finite(token.logprob, -100.0), None if token.end is None else end))
+    found = list(sentences(in_file))
+    for index, sentence in enumerate(found):
+        limit = found[index + 1][0].start if index + 1 < len(found) else piece.end
+        yield segment(sentence, limit, piece.seek, piece.job.request)
 
 
 def join(tokens: Sequence[Token]) -> str:

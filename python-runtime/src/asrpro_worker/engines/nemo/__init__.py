@@ -1,1 +1,1 @@
-"""NVIDIA's checkpoints, the engine `nemo`."""
+"""The engine `nemo`: NVIDIA's `.nemo` checkpoints."""

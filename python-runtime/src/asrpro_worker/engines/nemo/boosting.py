@@ -1,4 +1,4 @@
-"""NeMo's own boosting tree for the keywords of a request, and its output layer for the letters of its languages."""
+"""Keywords with NeMo's boosting tree, and requested languages by means of the output layer's bias."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ from asrpro_worker.engines.scripts import foreign
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# Added to the score of a token that must not be chosen: log-probabilities of models are far above it.
-_NEVER = -1e4
+# The bias of a token that must not be chosen; log-probabilities are far above it.
+_FORBIDDEN = -1e4
 
 
-class _Begun(Hypothesis):  # type: ignore[misc]
-    """A hypothesis without text and with keywords."""
+class _EmptyHypothesis(Hypothesis):  # type: ignore[misc]
+    """A hypothesis without text that carries keywords."""
 
     def merge_(self, other: Hypothesis) -> Hypothesis:
-        """Become what was heard. NeMo's own way keeps everything of it but the durations of tokens."""
+        """Take over the recognized hypothesis. NeMo's own method drops the durations of tokens."""
         self.__dict__.update({**other.__dict__, "biasing_cfg": self.biasing_cfg})
         return self
 
 
 class Boosting:
-    """What a loaded model does for keywords. It must have been prepared with `prepare`."""
+    """Applies keywords and languages to a loaded model, which must have been prepared with `prepare`."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._tokenizer: Any = getattr(model, "tokenizer", None)
-        self._streams = hasattr(model, "joint")
+        self._is_transducer = hasattr(model, "joint")
         self._trees: dict[tuple[str, ...], BiasingRequestItemConfig] = {}
         decoder = getattr(model.decoding, "decoding", None)
-        able = hasattr(decoder, "decoding_computer") if self._streams else hasattr(decoder, "fusion_models")
-        self.able = able and self._tokenizer is not None and not isinstance(self._tokenizer, AggregateTokenizer)
-        self._barred: dict[tuple[str, ...], list[int]] = {}
+        able = hasattr(decoder, "decoding_computer" if self._is_transducer else "fusion_models")
+        self.supported = able and self._tokenizer is not None and not isinstance(self._tokenizer, AggregateTokenizer)
+        self._forbidden: dict[tuple[str, ...], list[int]] = {}
 
-    def key(self, languages: tuple[str, ...], words: Sequence[str]) -> tuple[Any, ...]:
-        """Pieces with equal keys may go into one call."""
-        each = self._streams and not self._bars(languages)
-        return (languages, None if each else tuple(words))
+    def key(self, languages: tuple[str, ...], keywords: Sequence[str]) -> tuple[Any, ...]:
+        """Pieces with equal keys can be recognized in one call."""
+        per_piece = self._is_transducer and not self._forbidden_tokens(languages)
+        return (languages, None if per_piece else tuple(keywords))
 
-    def hypotheses(self, wishes: Sequence[Sequence[str]]) -> list[Any] | None:
-        """What a transducer begins with, for the keywords of each piece."""
-        forms = [self._forms(words) for words in wishes]
-        if not self._streams or not any(forms):
+    def hypotheses(self, keywords: Sequence[Sequence[str]]) -> list[Any] | None:
+        """The initial hypotheses of a transducer, with the keywords of each piece; None without keywords."""
+        forms = [self._forms(words) for words in keywords]
+        if not self._is_transducer or not any(forms):
             return None
         for old in self._trees.keys() - set(forms):
             self._trees.pop(old).remove_from_cache()
-        return [_Begun([], 0.0, biasing_cfg=self._tree(phrases)) if phrases else None for phrases in forms]
+        return [_EmptyHypothesis([], 0.0, biasing_cfg=self._tree(phrases)) if phrases else None for phrases in forms]
 
     @contextmanager
-    def whole_call(self, words: Sequence[str]) -> Iterator[None]:
-        """A CTC model hears these keywords in every piece of the calls within."""
-        phrases = self._forms(words)
-        if self._streams or not phrases:
+    def boosted(self, keywords: Sequence[str]) -> Iterator[None]:
+        """Within the context, a CTC model prefers these keywords in all pieces."""
+        phrases = self._forms(keywords)
+        if self._is_transducer or not phrases:
             yield
             return
-        # NeMo makes the decoder of a CTC model anew in each call of `transcribe`, from this configuration.
+        # NeMo creates the decoder of a CTC model from this configuration in each call of `transcribe`.
         self._configure(_settings(phrases), 1.0)
         try:
             yield
@@ -78,17 +78,17 @@ class Boosting:
             greedy.boosting_tree, greedy.boosting_tree_alpha = tree, alpha
 
     @contextmanager
-    def held(self, languages: tuple[str, ...], words: Sequence[str]) -> Iterator[None]:
-        """Only letters of `languages` are chosen within, and those of keywords."""
-        wanted = {token for phrase in self._forms(words) for token in self._tokenizer.text_to_ids(phrase)}
-        barred = [token for token in self._bars(languages) if token not in wanted]
-        layer = self._model.joint.joint_net[-1] if self._streams else self._model.decoder.decoder_layers[0]
-        if not barred or layer.bias is None:
+    def restricted(self, languages: tuple[str, ...], keywords: Sequence[str]) -> Iterator[None]:
+        """Within the context, the model chooses only letters of `languages` and of keywords."""
+        allowed = {token for phrase in self._forms(keywords) for token in self._tokenizer.text_to_ids(phrase)}
+        forbidden = [token for token in self._forbidden_tokens(languages) if token not in allowed]
+        layer = self._model.joint.joint_net[-1] if self._is_transducer else self._model.decoder.decoder_layers[0]
+        if not forbidden or layer.bias is None:
             yield
             return
         before = layer.bias.data
-        tokens = torch.tensor(barred, device=before.device)
-        layer.bias.data = before.index_fill(0, tokens, _NEVER)
+        tokens = torch.tensor(forbidden, device=before.device)
+        layer.bias.data = before.index_fill(0, tokens, _FORBIDDEN)
         try:
             yield
         finally:
@@ -100,27 +100,23 @@ class Boosting:
             self._trees[phrases] = BiasingRequestItemConfig(boosting_model_cfg=tree, cache_key="\n".join(phrases))
         return self._trees[phrases]
 
-    def _forms(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Without those that the tokenizer cannot write: NeMo would prefer its token for that."""
-        if not self.able or not words:
+    def _forms(self, keywords: Sequence[str]) -> tuple[str, ...]:
+        """The spellings that the tokenizer can encode. For others NeMo would boost the token for unknown text."""
+        if not self.supported or not keywords:
             return ()
         unknown = getattr(self._tokenizer, "unk_id", None)
-        written = [(form, self._tokenizer.text_to_ids(form)) for form in spellings(words)]
-        return tuple(form for form, tokens in written if tokens and unknown not in tokens)
+        encoded = [(form, self._tokenizer.text_to_ids(form)) for form in spellings(keywords)]
+        return tuple(form for form, tokens in encoded if tokens and unknown not in tokens)
 
-    def _bars(self, languages: tuple[str, ...]) -> list[int]:
-        if languages not in self._barred:
-            self._barred = {languages: foreign(self._tokens(), languages)}
-        return self._barred[languages]
+    def _forbidden_tokens(self, languages: tuple[str, ...]) -> list[int]:
+        if languages not in self._forbidden:
+            self._forbidden = {languages: foreign(self._tokens(), languages)}
+        return self._forbidden[languages]
 
     def _tokens(self) -> Iterator[tuple[int, str]]:
-        pieces = self._tokenizer
-        texts = (
-            pieces.ids_to_tokens(list(range(pieces.vocab_size)))
-            if pieces is not None
-            else (self._model.joint if self._streams else self._model.decoder).vocabulary
-        )
-        return enumerate(texts)
+        if self._tokenizer is not None:
+            return enumerate(self._tokenizer.ids_to_tokens(list(range(self._tokenizer.vocab_size))))
+        return enumerate((self._model.joint if self._is_transducer else self._model.decoder).vocabulary)
 
 
 def _settings(phrases: Sequence[str]) -> dict[str, Any]:
@@ -133,7 +129,7 @@ def _settings(phrases: Sequence[str]) -> dict[str, Any]:
 
 
 def prepare(model: Any) -> None:
-    """Have it take keywords, without CUDA graphs: they break `torch.load` for the process and crash on some GPUs."""
+    """Configure the model's decoding for keywords, without CUDA graphs: they break `torch.load` and crash some GPUs."""
     decoding = model.cfg.get("decoding", {})
     greedy = decoding.get("greedy")
     if greedy is None or str(decoding.get("strategy")).startswith("beam"):

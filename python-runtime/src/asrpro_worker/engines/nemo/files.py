@@ -1,4 +1,4 @@
-"""A `.nemo` file: a tar with configuration, weights and tokenizer. What must be in it, and what its errors mean."""
+"""Checks a `.nemo` file, a tar with configuration, weights and tokenizer, and explains load errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from asrpro_worker.engines.model_files import broken, require_file
-from asrpro_worker.errors import WorkerError, as_worker_error
+from asrpro_worker.errors import WorkerError, known_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _CONFIG = "model_config.yaml"
 _WEIGHTS = "model_weights.ckpt"
-# Speech recognition with a text decoder that has times. `target` is the class that saved the file.
+# `target` is the class that saved the file. Only speech recognition with CTC, RNNT or TDT is supported.
 _TARGET = re.compile(r"nemo\.collections\.asr\.models\..*\.(EncDec(CTC|RNNT|HybridRNNTCTC)\w*Model\w*)")
-# The configuration names the classes that its parts are made with; other packages have no business in it.
-_TRUSTED_PARTS = ("nemo.", "torch.")
+# NeMo instantiates the classes that the configuration names, so only classes of these packages are allowed.
+_TRUSTED_PACKAGES = ("nemo.", "torch.")
 
 
 def check_checkpoint(path: Path) -> Path:
-    """The checkpoint: `path` itself, or the only one in that directory. Raises `model_broken`.
+    """The checked checkpoint: `path` itself, or the only one in that directory. Raises `model_broken`.
 
-    Reads the headers and the configuration only: a file of 2.4 GB takes milliseconds.
+    Only headers and configuration are read, which takes milliseconds for a file of 2.4 GB.
     """
     file = _find(path)
     require_file(file.parent, file.name)
@@ -38,7 +38,7 @@ def check_checkpoint(path: Path) -> Path:
             _check_config(file, archive)
             _check_weights(file, archive)
     except (tarfile.TarError, EOFError, zipfile.BadZipFile) as error:
-        raise broken(f"{file.name} is not a NeMo checkpoint, or only a part of one") from error
+        raise broken(f"{file.name} is not a complete NeMo checkpoint") from error
     return file
 
 
@@ -54,7 +54,7 @@ def _find(path: Path) -> Path:
 
 
 def _check_members(file: Path, archive: tarfile.TarFile) -> None:
-    """A compressed checkpoint is not looked through: that would unpack all of it."""
+    """Check that no member ends after the end of the file. Compressed files are skipped: they would be unpacked."""
     if not archive.fileobj or getattr(archive.fileobj, "name", None) is None or _is_compressed(file):
         return
     size = file.stat().st_size
@@ -76,16 +76,16 @@ def _check_config(file: Path, archive: tarfile.TarFile) -> None:
         raise broken(f"{_CONFIG} in {file.name} is not valid YAML") from error
     target = config.get("target") if isinstance(config, dict) else None
     if not isinstance(target, str):
-        raise broken(f"{_CONFIG} in {file.name} does not say what kind of model it is")
+        raise broken(f"{_CONFIG} in {file.name} does not name the class of the model")
     if not _TARGET.fullmatch(target):
         kind = target.rpartition(".")[2]
         raise broken(f"{file.name} holds a model of the kind {kind}", "Choose a model for speech recognition.")
-    if part := next((name for name in _parts(config) if not name.startswith(_TRUSTED_PARTS)), None):
-        raise broken(f"{_CONFIG} in {file.name} wants to run code that is not NeMo's ({part})")
+    if part := next((name for name in _parts(config) if not name.startswith(_TRUSTED_PACKAGES)), None):
+        raise broken(f"{_CONFIG} in {file.name} names a class outside of NeMo and PyTorch ({part})")
 
 
 def _check_weights(file: Path, archive: tarfile.TarFile) -> None:
-    """The weights are a zip archive with its table of contents at the end; in the old format they are a pickle."""
+    """Check that the weights are a zip archive, whose table of contents is at its end."""
     content = archive.extractfile(_member(file, archive, _WEIGHTS))
     if content is None or _is_compressed(file):
         return
@@ -99,7 +99,7 @@ def _member(file: Path, archive: tarfile.TarFile, name: str) -> tarfile.TarInfo:
             return archive.getmember(spelled)
         except KeyError:
             continue
-    raise broken(f"{_WEIGHTS if name == _WEIGHTS else _CONFIG} is missing in {file.name}")
+    raise broken(f"{name} is missing in {file.name}")
 
 
 def _parts(config: Any) -> Iterator[str]:
@@ -113,13 +113,12 @@ def _parts(config: Any) -> Iterator[str]:
 
 
 def load_error(error: Exception, file: Path) -> WorkerError:
-    """What NeMo or PyTorch raised for a file that looked right."""
-    known = as_worker_error(error)
-    if known.code != "internal_error":
+    """The answer for an error of NeMo or PyTorch, for a file that passed the checks."""
+    if known := known_error(error):
         return known
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        need = file.stat().st_size / 1e9
-        message = f"The model is unpacked to the temporary directory, which has no room for {need:.1f} GB."
+        size = file.stat().st_size / 1e9
+        message = f"The temporary directory has no space to unpack the model ({size:.1f} GB)."
         return WorkerError("disk_full", message)
     text = str(error)
     if "CUDA" in text or "MPS" in text:

@@ -1,1 +1,1 @@
-"""Parakeet and Whisper as ONNX, the engine `onnx-asr`."""
+"""The engine `onnx-asr`: Parakeet, Canary, GigaAM and Whisper as ONNX."""

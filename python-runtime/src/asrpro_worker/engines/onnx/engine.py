@@ -1,4 +1,4 @@
-"""Parakeet, Canary, GigaAM and Whisper as ONNX, run by onnx-asr."""
+"""The engine `onnx-asr`: loads Parakeet, Canary, GigaAM and Whisper as ONNX."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asrpro_worker.engines.onnx.timed import Timed
 from asrpro_worker.engines.onnx.whisper import OnnxWhisper
 from asrpro_worker.engines.protocol import Facts
 from asrpro_worker.errors import WorkerError
-from asrpro_worker.machine import few_pieces, thread_count
+from asrpro_worker.machine import cuda_batch_size, thread_count
 from asrpro_worker.messages import Capabilities
 from asrpro_worker.pcm import RATE
 
@@ -25,18 +25,19 @@ if TYPE_CHECKING:
     from asrpro_worker.messages import Load, ProbedDevice
     from asrpro_worker.piece import Outcome, Piece
 
-# Numbers of other exports are scaled over all pieces of a call: beside others, three of four pieces had another text.
-_INDEPENDENT = (None, "fp16")
+# Only these exports give each piece the same text in any batch. The others scale their numbers over all pieces of a
+# call, which changed the text of three out of four pieces.
+_BATCHABLE = (None, "fp16")
 
 
 class OnnxAsr:
-    """The engine `onnx-asr`. Whisper exports hear no more than a piece, and Parakeet exports break at 400 s."""
+    """Runs ONNX exports. Whisper exports accept at most the 30 s of a piece, and Parakeet exports fail beyond 400 s."""
 
     def __init__(self) -> None:
         self._reader: Timed | OnnxWhisper | Canary | None = None
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
-        """See Engine.load. The compute type is that of the files."""
+        """See Engine.load. The files determine the compute type."""
         quantization = request.model.quantization
         directory = check_directory(request.model.path, quantization)
         device = devices.resolve(request.device)
@@ -44,8 +45,8 @@ class OnnxAsr:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # Pieces differ in length. The library would remember a plan of memory for each length, and its arena would grow
-        # with them: a quarter more memory after 12 minutes, for no gain in time.
+        # With these options the library would keep a memory plan for each length of a piece and a growing arena: a
+        # quarter more memory after 12 minutes, and no gain in time.
         options.enable_mem_pattern = options.enable_cpu_mem_arena = False
         phase("weights")
         try:
@@ -60,7 +61,7 @@ class OnnxAsr:
             devices.check_in_force(sessions, device)
             _check_features(sessions, directory)
             phase("warm-up")
-            model.recognize(np.zeros(RATE, np.float32), **_options(next(iter(directory.languages), None)))
+            model.recognize(np.zeros(RATE, np.float32), language=next(iter(directory.languages), None))
         except WorkerError:
             raise
         except Exception as error:
@@ -70,7 +71,7 @@ class OnnxAsr:
             device=device,
             compute_type=quantization or "float32",
             threads=threads,
-            batch=few_pieces(request.concurrency, device) if quantization in _INDEPENDENT else 1,
+            batch=cuda_batch_size(request.concurrency, device) if quantization in _BATCHABLE else 1,
             languages=_languages(directory, request.model.languages),
             capabilities=_capabilities(directory),
         )
@@ -84,9 +85,7 @@ class OnnxAsr:
         return devices.probe(device)
 
 
-def create() -> OnnxAsr:
-    """The engine, without a model."""
-    return OnnxAsr()
+create = OnnxAsr
 
 
 def _reader(asr: Any, directory: OnnxDirectory) -> Timed | OnnxWhisper | Canary:
@@ -95,17 +94,12 @@ def _reader(asr: Any, directory: OnnxDirectory) -> Timed | OnnxWhisper | Canary:
     return Canary(asr) if directory.is_canary else Timed(asr)
 
 
-def _options(language: str | None) -> dict[str, str]:
-    """English-only Whisper exports must get no language: with one, the error rate goes from 12 to 80 %."""
-    return {"language": language} if language else {}
-
-
 def _check_features(sessions: list[onnxruntime.InferenceSession], directory: OnnxDirectory) -> None:
     for graph_input in (graph_input for session in sessions for graph_input in session.get_inputs()):
         if graph_input.name not in ("audio_signal", "input_features"):
             continue
-        wanted = graph_input.shape[1]
-        if isinstance(wanted, int) and directory.features is not None and wanted != directory.features:
+        mels = graph_input.shape[1]
+        if isinstance(mels, int) and directory.features is not None and mels != directory.features:
             raise load_error(ValueError("dimension of the features"))
 
 
@@ -113,7 +107,7 @@ def _languages(directory: OnnxDirectory, stated: list[str] | None) -> list[str]:
     if directory.is_whisper or directory.is_canary:
         known = directory.languages or ["en"]
         return [code for code in known if stated is None or code in stated] or known
-    # The exports of Parakeet do not say what they know.
+    # Exports of Parakeet do not list their languages.
     return stated or []
 
 

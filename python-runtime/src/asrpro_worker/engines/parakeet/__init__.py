@@ -1,1 +1,1 @@
-"""The engine `parakeet-mlx`."""
+"""The engine `parakeet-mlx`: Parakeet in MLX format."""

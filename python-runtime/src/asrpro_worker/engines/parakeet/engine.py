@@ -1,4 +1,4 @@
-"""The engine `parakeet-mlx`: Parakeets on the GPU of a Mac."""
+"""The engine `parakeet-mlx`: Parakeet on the GPU of a Mac."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from asrpro_worker.pcm import RATE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asrpro_worker.engines.parakeet.hearing import Parakeet
+    from asrpro_worker.engines.parakeet.model import Parakeet
     from asrpro_worker.messages import Load, ProbedDevice
     from asrpro_worker.piece import Outcome, Piece
 
-# They are decoded in step: one wait for the GPU is for all of them. Not measured on one.
+# The pieces of a batch are decoded in lockstep, so they share each wait for the GPU. Not measured on a Mac yet.
 _PIECES_ON_GPU = 8
 
 
 class ParakeetMlx:
-    """TDT, RNNT and CTC in the form of MLX, with a time for each token."""
+    """TDT, RNNT and CTC models in MLX format, with a time for each token."""
 
     def __init__(self) -> None:
         self._model: Parakeet | None = None
@@ -38,8 +38,8 @@ class ParakeetMlx:
         compute_type = devices.resolve_compute_type(device, request.compute_type)
         phase("weights")
         try:
-            # Installed on Macs alone.
-            from asrpro_worker.engines.parakeet.hearing import Parakeet
+            # MLX is installed on Macs only.
+            from asrpro_worker.engines.parakeet.model import Parakeet
 
             model = Parakeet(directory, compute_type)
             phase("warm-up")
@@ -52,7 +52,7 @@ class ParakeetMlx:
             compute_type=compute_type,
             threads=thread_count(request.threads),
             batch=request.concurrency or (_PIECES_ON_GPU if device == "mps" else 1),
-            # The files do not say what it knows.
+            # The files do not list the languages.
             languages=request.model.languages or [],
             capabilities=Capabilities(
                 tasks=["transcribe"],
@@ -77,6 +77,4 @@ class ParakeetMlx:
         return devices.probe(device)
 
 
-def create() -> ParakeetMlx:
-    """The engine, without a model."""
-    return ParakeetMlx()
+create = ParakeetMlx

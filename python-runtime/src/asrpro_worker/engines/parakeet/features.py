@@ -1,4 +1,4 @@
-"""NeMo's log-mel features, by the settings in a model's configuration."""
+"""NeMo's log-mel features with the settings of a model's configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asrpro_worker.engines.mel import mel_filters
+from asrpro_worker.engines.mel import mel_filters, power_spectrum
 from asrpro_worker.pcm import RATE
 
 if TYPE_CHECKING:
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Added to a power before its logarithm, and to a deviation that is divided by: NeMo's own.
-_GUARD = 2.0**-24
-_DEVIATION = 1e-5
+# NeMo adds these to a power before taking its logarithm, and to a standard deviation before dividing by it.
+_LOG_GUARD = 2.0**-24
+_DEVIATION_GUARD = 1e-5
 
 
 class LogMel:
-    """From samples to an array of shape (frames, mels), float32."""
+    """Computes features of shape (frames, mels), float32."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         width = int(settings["window_size"] * RATE)
@@ -31,19 +31,16 @@ class LogMel:
         self._filters = mel_filters(int(settings["features"]), self._fft)
         before = (self._fft - width) // 2
         self._window = np.pad(np.hanning(width), (before, self._fft - width - before)).astype(np.float32)
-        self.seconds: float = settings["window_stride"]
+        self.frame_seconds: float = settings["window_stride"]
 
     def __call__(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Each band has the mean 0 and the deviation 1 over the piece."""
+        """The features of a piece; each mel band has mean 0 and standard deviation 1."""
         sound = samples.copy()
         sound[1:] -= self._preemphasis * samples[:-1]
         sound = np.pad(sound, self._fft // 2)
         frames = max(1, len(samples) // self._hop)
-        sound = np.pad(sound, (0, max(0, (frames - 1) * self._hop + self._fft - len(sound))))
-        windows = np.lib.stride_tricks.sliding_window_view(sound, self._fft)[:: self._hop][:frames]
-        spectrum = np.fft.rfft(windows * self._window, axis=1)
-        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-        logarithm = np.log(power @ self._filters.T + np.float32(_GUARD))
+        power = power_spectrum(sound, self._window, self._hop, frames)
+        logarithm = np.log(power @ self._filters.T + np.float32(_LOG_GUARD))
         deviation = logarithm.std(axis=0, ddof=1) if frames > 1 else np.zeros(logarithm.shape[1], np.float32)
-        normal: NDArray[np.float32] = (logarithm - logarithm.mean(axis=0)) / (deviation + np.float32(_DEVIATION))
+        normal: NDArray[np.float32] = (logarithm - logarithm.mean(axis=0)) / (deviation + np.float32(_DEVIATION_GUARD))
         return normal

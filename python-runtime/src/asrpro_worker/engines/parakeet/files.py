@@ -1,4 +1,4 @@
-"""A directory with a Parakeet in MLX form: NeMo's configuration as `config.json`, and `model.safetensors`."""
+"""Checks a directory with Parakeet in MLX format: NeMo's configuration as `config.json`, and `model.safetensors`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from asrpro_worker.engines.model_files import broken, require_directory, require_file, require_object
-from asrpro_worker.errors import WorkerError, as_worker_error
+from asrpro_worker.errors import WorkerError, known_error
 from asrpro_worker.pcm import RATE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_OTHER = "This engine runs FastConformers with TDT, RNNT or CTC, whose weights are not quantized."
-# Where the configuration sets no limit of its own.
-_TOKENS_IN_A_FRAME = 10
-# Key in the configuration, and what this engine can compute. What is missing there is the first.
+_SUPPORTED = "This engine runs FastConformer models with TDT, RNNT or CTC and without quantization."
+# The default if the configuration sets no limit.
+_MAX_TOKENS_PER_FRAME = 10
+# Keys in the configuration with the supported values; the first value is the default.
 _ENCODER = {
     "self_attention_model": ("rel_pos",),
     "subsampling": ("dw_striding",),
@@ -35,8 +35,7 @@ _PREPROCESSOR = {
 class ParakeetDirectory:
     """A complete directory.
 
-    `durations`: frames that a token of a TDT may last; empty for RNNT. `transducer`: else it is a CTC model.
-    `most`: tokens in one frame.
+    `transducer`: False for a CTC model. `durations`: the frames that a TDT token may last; empty for RNNT.
     """
 
     path: Path
@@ -44,41 +43,40 @@ class ParakeetDirectory:
     vocabulary: dict[int, str]
     transducer: bool
     durations: list[int]
-    most: int
+    max_tokens_per_frame: int
 
     @property
     def weights(self) -> Path:
-        """The file that MLX reads."""
+        """The file of weights."""
         return self.path / "model.safetensors"
 
 
 def check_directory(path: str) -> ParakeetDirectory:
-    """Check the files and what the configuration asks for. Raises `model_broken`."""
+    """Check the files and the configuration. Raises `model_broken`."""
     directory = require_directory(path)
     config = require_object(require_file(directory, "config.json"))
     require_file(directory, "model.safetensors")
     if "quantization" in config:
-        raise broken("config.json says that its weights are quantized", _OTHER)
+        raise broken("config.json says that the weights are quantized", _SUPPORTED)
     for part, known in (("encoder", _ENCODER), ("preprocessor", _PREPROCESSOR)):
         settings = _object(config, part)
         for key, values in known.items():
             if settings.get(key, values[0]) not in values:
-                raise broken(f"config.json has a {key} of {settings[key]!r}", _OTHER)
+                raise broken(f"config.json sets {key} to {settings[key]!r}", _SUPPORTED)
     transducer = "joint" in config
     tokens = _object(config, "joint" if transducer else "decoder").get("vocabulary")
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise broken("config.json has no vocabulary")
     decoding = _object(config, "decoding") if transducer else {}
     durations = decoding.get("durations") or []
-    most = (decoding.get("greedy") or {}).get("max_symbols") or _TOKENS_IN_A_FRAME
+    max_tokens = (decoding.get("greedy") or {}).get("max_symbols") or _MAX_TOKENS_PER_FRAME
     vocabulary = {index: token.replace("\u2581", " ") for index, token in enumerate(tokens)}
-    return ParakeetDirectory(directory, config, vocabulary, transducer, durations, most)
+    return ParakeetDirectory(directory, config, vocabulary, transducer, durations, max_tokens)
 
 
 def load_error(error: Exception) -> WorkerError:
-    """What MLX raised for a directory whose files all looked right."""
-    known = as_worker_error(error)
-    if known.code != "internal_error":
+    """The answer for an error of MLX, for a directory that passed the checks."""
+    if known := known_error(error):
         return known
     text = str(error)
     if "[metal" in text.lower():

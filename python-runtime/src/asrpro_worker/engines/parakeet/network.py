@@ -1,6 +1,6 @@
-"""A FastConformer with its decoders in MLX, over the weights of `model.safetensors`.
+"""A FastConformer and its decoders in MLX, with the weights of `model.safetensors`.
 
-Written here and not imported: parakeet-mlx wants librosa with numba and scipy, hundreds of megabytes, for mel filters.
+The package parakeet-mlx is not used because it depends on librosa, numba and scipy, hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _EPSILON = 1e-5
 _ACTIVATIONS: dict[str, Any] = {"relu": lambda x: mx.maximum(x, 0.0), "sigmoid": mx.sigmoid, "tanh": mx.tanh}
 
 State = list[tuple[Any, Any]]
-"""Output and cell of each LSTM layer, a row for each piece."""
+"""Output and cell of each LSTM layer, with a row for each piece."""
 
 
 class Network:
-    """The encoder computes in the given type; what decodes, which is small, in float32."""
+    """The encoder computes in `dtype`, the small decoder in float32."""
 
     def __init__(self, directory: ParakeetDirectory, dtype: Any) -> None:
         config = directory.config
@@ -45,18 +45,18 @@ class Network:
             self._fold_batch_norm(f"encoder.layers.{at}.conv", weights)
         if directory.transducer:
             table = self._get("decoder.prediction.embed.weight")[: self._blank]
-            # What stands before the first token counts as nothing.
+            # The row for the blank, which precedes the first token, is zero.
             self._embeddings = mx.concatenate([table, mx.zeros((1, table.shape[1]))])
             prediction = config["decoder"]["prednet"]
             self._recurrent = int(prediction["pred_rnn_layers"])
             self._width = int(prediction.get("rnn_hidden_size") or prediction["pred_hidden"])
-            # A model that was trained without dropout has no place for it.
+            # Without dropout in training, the output layer has the index 1.
             self._out = "joint.joint_net.1" if "joint.joint_net.1.weight" in weights else "joint.joint_net.2"
             self._activation = _ACTIVATIONS[config["joint"]["jointnet"]["activation"].lower()]
         mx.eval(self._weights)
 
     def encode(self, features: NDArray[np.float32]) -> Any:
-        """One piece, (frames, mels), to (fewer frames, width). Alone it needs no masks, and fills a GPU."""
+        """Encode one piece, (frames, mels), to (fewer frames, width). A single piece needs no masks and fills a GPU."""
         x = self._subsampled(mx.array(features)[None, :, :, None].astype(self._dtype)) * self._scale
         positions = self._positions(x.shape[1], x.shape[2])
         for at in range(self._layers):
@@ -69,35 +69,35 @@ class Network:
         return x[0].astype(mx.float32)
 
     def ctc(self, encoded: Any) -> NDArray[np.float32]:
-        """Log-probabilities of the tokens in each frame, the blank last."""
+        """Log-probabilities of shape (frames, vocabulary + 1), the blank last."""
         weight = self._get("decoder.decoder_layers.0.weight")[:, 0]
         scores = encoded @ weight.T + self._get("decoder.decoder_layers.0.bias")
         return np.array(scores - mx.logsumexp(scores, axis=-1, keepdims=True))
 
     def joined(self, encoded: Any) -> Any:
-        """The encoder's half of the joint network, for all frames of a piece."""
+        """The joint network's projection of all frames of a piece."""
         return self._linear(encoded, "joint.enc")
 
     def start(self, rows: int) -> State:
-        """Before anything was said."""
+        """The state before the first token."""
         return [(mx.zeros((rows, self._width)), mx.zeros((rows, self._width))) for _ in range(self._recurrent)]
 
     def predict(self, tokens: Sequence[int], state: State) -> tuple[Any, State]:
-        """The other half of the joint network behind the last token of each row, and the state with it."""
+        """The joint network's projection of the prediction after the last token of each row, and the new state."""
         x = self._embeddings[mx.array(list(tokens))]
         following = []
         for at, (output, cell) in enumerate(state):
             name = f"decoder.prediction.dec_rnn.lstm.{at}"
             gates = x @ self._get(f"{name}.Wx").T + output @ self._get(f"{name}.Wh").T + self._get(f"{name}.bias")
-            enter, forget, fresh, leave = mx.split(gates, 4, axis=-1)
-            cell = mx.sigmoid(forget) * cell + mx.sigmoid(enter) * mx.tanh(fresh)  # noqa: PLW2901 - the next one
-            x = mx.sigmoid(leave) * mx.tanh(cell)
+            input_gate, forget_gate, candidate, output_gate = mx.split(gates, 4, axis=-1)
+            cell = mx.sigmoid(forget_gate) * cell + mx.sigmoid(input_gate) * mx.tanh(candidate)  # noqa: PLW2901
+            x = mx.sigmoid(output_gate) * mx.tanh(cell)
             following.append((x, cell))
         return self._linear(x, "joint.pred"), following
 
-    def joint(self, heard: Any, said: Any) -> NDArray[np.float32]:
-        """Scores of tokens, blank and durations, a row for each piece."""
-        return np.array(self._linear(self._activation(heard + said), self._out))
+    def joint(self, encoded: Any, predicted: Any) -> NDArray[np.float32]:
+        """Scores of tokens, blank and durations, with a row for each piece."""
+        return np.array(self._linear(self._activation(encoded + predicted), self._out))
 
     def _subsampled(self, x: Any) -> Any:
         name = "encoder.pre_encode.conv"
@@ -112,7 +112,7 @@ class Network:
         return self._linear(x.reshape(1, x.shape[1], -1), "encoder.pre_encode.out")
 
     def _positions(self, frames: int, width: int) -> Any:
-        """Sines and cosines of the distances between two frames, the largest first."""
+        """Sines and cosines of the distances between two frames, the largest distance first."""
         distances = np.arange(frames - 1, -frames, -1, dtype=np.float32)[:, None]
         rates = np.exp(np.arange(0, width, 2, dtype=np.float32) * -(math.log(10000.0) / width))
         table = np.empty((len(distances), width), np.float32)
@@ -140,7 +140,7 @@ class Network:
         return self._pointwise(x * mx.sigmoid(x), f"{name}.pointwise_conv2")
 
     def _fold_batch_norm(self, name: str, weights: dict[str, Any]) -> None:
-        """Into the convolution before it, in float32."""
+        """Fold the batch norm into the convolution before it, in float32."""
         get = {key: weights[f"{name}.{key}"].astype(mx.float32) for key in _norm_of_convolution()}
         scale = get["batch_norm.weight"] * mx.rsqrt(get["batch_norm.running_var"] + _EPSILON)
         before = weights.get(f"{name}.depthwise_conv.bias", mx.zeros(scale.shape)).astype(mx.float32)
@@ -181,7 +181,7 @@ def _norm_of_convolution() -> list[str]:
 
 
 def _by_distance(scores: Any) -> Any:
-    """From columns for distances (1, heads, frames, 2 * frames - 1) to columns for frames: each row is a step on."""
+    """Shift scores by distance, (1, heads, frames, 2 * frames - 1), to scores by frame, (1, heads, frames, frames)."""
     _, heads, frames, distances = scores.shape
     padded = mx.pad(scores, [(0, 0), (0, 0), (0, 0), (1, 0)]).reshape(1, heads, distances + 1, frames)
     return padded[:, :, 1:].reshape(1, heads, frames, distances)[..., :frames]

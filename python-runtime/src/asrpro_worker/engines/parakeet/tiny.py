@@ -1,4 +1,4 @@
-"""A Parakeet of random weights in the form of MLX, 0.3 MB: enough to try a device with."""
+"""Writes a Parakeet model of random weights in MLX format, 0.3 MB, to test a device with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _VOCABULARY = [f"{'▁' if index % 3 == 0 else ''}{chr(97 + index % 26)}" for in
 
 
 def write_tiny_parakeet(directory: Path) -> Path:
-    """A TDT: `config.json` and `model.safetensors`, the same bytes every time. Returns the directory."""
+    """Write a TDT model, `config.json` and `model.safetensors`, the same bytes every time. Returns the directory."""
     directory.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
 
@@ -68,7 +68,7 @@ def write_tiny_parakeet(directory: Path) -> Path:
 
 
 def write_safetensors(file: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-    """Float32 only; MLX itself, which could write it, is not everywhere where this is called."""
+    """Write float32 arrays. MLX could do this too, but is not installed everywhere where models are made."""
     header, end = {}, 0
     for name, array in arrays.items():
         begin, end = end, end + array.nbytes

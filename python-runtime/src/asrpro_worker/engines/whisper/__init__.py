@@ -1,1 +1,1 @@
-"""Whisper in CTranslate2 form, the engine `faster-whisper`."""
+"""The engine `faster-whisper`: Whisper in CTranslate2 format."""

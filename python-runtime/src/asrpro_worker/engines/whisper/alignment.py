@@ -1,4 +1,4 @@
-"""Words and sentences with their times, from the alignment of a piece's tokens."""
+"""Computes the times of words and sentences from the alignment of a piece's tokens."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
-from asrpro_worker.engines.measures import ends_sentence
+from asrpro_worker.engines.measures import ends_sentence, split_after
+from asrpro_worker.engines.whisper.backend import FRAME_SECONDS
 from asrpro_worker.messages import Word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from asrpro_worker.engines.whisper.backend import Aligned
     from asrpro_worker.engines.whisper.tokens import Tokens
     from asrpro_worker.piece import Piece
 
-_FRAME = 0.02
-# Alignment gives pauses to the words beside them. No word is longer than this in seconds, or than twice the usual one.
-_LONGEST_WORD = 0.8
-# A sentence ends where nobody speaks for so many seconds, too.
-_SILENCE = 1.0
+# Alignment adds pauses to the words beside them. Longer words than this, in seconds, and than twice the median are cut.
+_MAX_WORD = 0.8
+# A pause of more seconds than this also ends a sentence.
+_PAUSE = 1.0
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """A word as it stands in the text, its tokens and its time in the file."""
+    """A word as written in the text, its tokens, and its time in the file."""
 
     text: str
     tokens: list[int]
@@ -33,23 +33,23 @@ class Spoken:
 
 
 def spoken_words(tokens: Tokens, ids: list[int], aligned: Aligned, language: str | None, piece: Piece) -> list[Spoken]:
-    """The words of a piece, in order and inside of it."""
+    """The words of a piece, in order; their times lie within the piece."""
     groups = [(text, part) for text, part in tokens.words(ids, language) if part]
     spans: list[tuple[float, float]] = []
     at = 0
     for _, part in groups:
-        spans.append((aligned.starts[at] * _FRAME, aligned.starts[at + len(part)] * _FRAME))
+        spans.append((aligned.starts[at] * FRAME_SECONDS, aligned.starts[at + len(part)] * FRAME_SECONDS))
         at += len(part)
     lengths = [end - start for start, end in spans if end > start]
-    longest = max(_LONGEST_WORD, 2 * median(lengths)) if lengths else 0.0
+    longest = max(_MAX_WORD, 2 * median(lengths)) if lengths else 0.0
     found: list[Spoken] = []
     last, at = piece.start, 0
     for index, ((text, part), (start, end)) in enumerate(zip(groups, spans, strict=True)):
         if end - start > longest:
-            # a pause is heard as part of the word before it, except where a sentence begins
+            # A pause counts as part of the word before it, except at the beginning of a sentence.
             begins = index == 0 or ends_sentence(groups[index - 1][0])
             start, end = (end - longest, end) if begins else (start, start + longest)  # noqa: PLW2901
-        first, stop = piece.stretch(start, end)
+        first, stop = piece.file_times(start, end)
         first, last = max(last, first), max(last, first, stop)
         probability = fmean(aligned.probabilities[at : at + len(part)])
         at += len(part)
@@ -57,11 +57,9 @@ def spoken_words(tokens: Tokens, ids: list[int], aligned: Aligned, language: str
     return found
 
 
-def sentences(words: list[Spoken]) -> Iterator[list[Spoken]]:
-    """The words, cut behind the ends of sentences and at silences."""
-    begin = 0
-    for index, spoken in enumerate(words):
-        following = words[index + 1] if index + 1 < len(words) else None
-        if following is None or ends_sentence(spoken.text) or following.word.start - spoken.word.end > _SILENCE:
-            yield words[begin : index + 1]
-            begin = index + 1
+def sentences(words: Sequence[Spoken]) -> Iterator[Sequence[Spoken]]:
+    """The words of each sentence; a sentence ends at its punctuation or at a pause."""
+    return split_after(
+        words,
+        lambda at: ends_sentence(words[at].text) or words[at + 1].word.start - words[at].word.end > _PAUSE,
+    )

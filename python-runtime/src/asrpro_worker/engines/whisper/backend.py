@@ -1,4 +1,4 @@
-"""What decodes Whisper: five calls, of which CTranslate2 is one implementation."""
+"""The interface of five calls to Whisper's weights, which CTranslate2 and MLX implement."""
 
 from __future__ import annotations
 
@@ -9,47 +9,56 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MOST_TOKENS = 448
-"""What the decoder of every Whisper holds, prompt and text together."""
+MAX_TOKENS = 448
+"""Whisper's decoder holds this many tokens, prompt and text together."""
 
-MOST_SAID = MOST_TOKENS // 2
-"""Of the text alone: CTranslate2 stops there without a word, and no Whisper was trained on more."""
+MAX_TEXT_TOKENS = MAX_TOKENS // 2
+"""Limit of the text alone: CTranslate2 silently stops there, and Whisper was not trained on longer texts."""
+
+FRAME_SECONDS = 0.02
+"""Length of one frame of the encoder's output."""
+
+CANDIDATES = 5
+"""At a temperature above 0 so many texts are sampled, and the most probable is used: faster-whisper's number."""
+
+SEED = 0
 
 Encoded = Any
-"""One piece behind the encoder: an array of the backend's own, of shape (1, frames of 20 ms, width), or a part."""
+"""The encoder's output for one piece: the backend's own array type, shape (1, frames of 20 ms, width), or a slice."""
 
 
 @dataclass(frozen=True)
 class BackendFacts:
-    """What is in force. `together` pieces are best encoded in one call, and `calls` may run at a time.
+    """The settings in use. `encoder_batch`: the best number of pieces for one call of `encode`.
 
-    `any_length`: the encoder takes windows shorter than 30 s, at less cost.
+    `calls`: how many calls may run at the same time. `any_length`: the encoder accepts windows shorter than 30 s, which
+    cost less.
     """
 
     multilingual: bool
     mels: int
     compute_type: str
-    together: int
+    encoder_batch: int
     calls: int = 1
     any_length: bool = False
 
 
 @dataclass(frozen=True)
 class Options:
-    """Of one `generate`, for all pieces in it. A temperature above 0 draws at random, the best of several texts.
+    """Options of one call of `generate`. A temperature above 0 samples CANDIDATES texts and returns the best.
 
-    `most_tokens` counts prompt and text. `silenced` tokens are not said, nor those that the model says itself.
+    `max_tokens` counts prompt and text. `suppressed` tokens are not generated, nor those of the model's configuration.
     """
 
     beam_size: int
     temperature: float
-    most_tokens: int = MOST_TOKENS
-    silenced: range = range(0)
+    max_tokens: int = MAX_TOKENS
+    suppressed: range = range(0)
 
 
 @dataclass(frozen=True)
 class Generated:
-    """Tokens with what the decoder thought of them; `logprob` is the mean of the tokens and the end."""
+    """The tokens of a text, their mean log-probability (the end token included) and the no-speech probability."""
 
     tokens: list[int]
     logprob: float
@@ -58,33 +67,33 @@ class Generated:
 
 @dataclass(frozen=True)
 class Aligned:
-    """For each text token its probability, and when it begins: the frame of 20 ms; one more for the end of the last."""
+    """`starts`: the first frame (20 ms) of each text token, and the end of the last. `probabilities`: one per token."""
 
     starts: list[int]
     probabilities: list[float]
 
 
 class Backend(Protocol):
-    """Whisper's weights. The results of a piece do not depend on the others in its call."""
+    """Whisper's weights. The result of a piece must not depend on the other pieces in a call."""
 
     def facts(self) -> BackendFacts:
-        """See BackendFacts."""
+        """The settings in use."""
         ...
 
     def encode(self, features: list[NDArray[np.float32]]) -> list[Encoded]:
-        """Features of shape (mels, 3000) each, or of fewer frames, the same number each, where any length is taken."""
+        """Encode features of shape (mels, 3000) each; with `any_length` also of fewer frames, equal for all."""
         ...
 
     def generate(self, encoded: list[Encoded], prompts: list[list[int]], options: Options) -> list[Generated]:
-        """Texts that go on from the prompts, which are of one length with their commands in the same places."""
+        """Texts that continue the prompts. All prompts have the same length and the same positions of commands."""
         ...
 
     def align(
         self, encoded: list[Encoded], start: list[int], texts: list[list[int]], frames: list[int]
     ) -> list[Aligned | None]:
-        """Where tokens are spoken, in pieces of so many frames of 10 ms; None where that cannot be found."""
+        """The times of the tokens in pieces of `frames` (10 ms) each; None where alignment fails."""
         ...
 
     def detect_language(self, encoded: list[Encoded]) -> list[dict[str, float]]:
-        """The probability of each language, the most probable first, for each piece."""
+        """The probability of each language for each piece, the most probable first."""
         ...

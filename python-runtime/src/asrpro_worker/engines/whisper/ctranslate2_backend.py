@@ -1,4 +1,4 @@
-"""Whisper by CTranslate2, on the CPU or an NVIDIA GPU."""
+"""Runs Whisper with CTranslate2, on the CPU or an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ctranslate2
 import numpy as np
 
 from asrpro_worker.engines.measures import finite
-from asrpro_worker.engines.whisper.backend import Aligned, BackendFacts, Generated
+from asrpro_worker.engines.whisper.backend import CANDIDATES, SEED, Aligned, BackendFacts, Generated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,27 +17,24 @@ if TYPE_CHECKING:
 
     from asrpro_worker.engines.whisper.backend import Encoded, Options
 
-# Texts that are drawn for a temperature, of which the most probable is taken: faster-whisper's number.
-_DRAWN = 5
-# More threads than this in one call wait for each other.
+# With more threads per call, the threads wait for each other.
 _THREADS_PER_CALL = 4
-# Calls at a time on a CPU with more than one thread, at least. Beam search keeps two threads busy for 1.4 of two
-# seconds, and a second batch fills the gaps: on two cores, whisper-base takes 0.74 to 0.79 of the time that one batch
-# of twice the size takes.
-_LEAST_CALLS = 2
-_SEED = 0
+# The least number of parallel calls on a CPU with more than one thread. Beam search uses two threads for 1.4 of two
+# CPU seconds, and a second batch fills the gaps: on two cores, whisper-base takes 0.74 to 0.79 of the time of one batch
+# of twice the size.
+_MIN_CALLS = 2
 
 
 class CTranslate2Backend:
-    """A model directory. The encoder's output lies in the machine's memory as an array of shape (1, 1500, width)."""
+    """Reads a model directory. The encoder's output is a NumPy array of shape (1, up to 1500, width)."""
 
     def __init__(self, path: Path, device: str, compute_type: str, threads: int) -> None:
         kind, _, index = device.partition(":")
         self._on_cpu = kind == "cpu"
         full = max(1, threads // _THREADS_PER_CALL)
-        self._calls = max(full, min(threads, _LEAST_CALLS)) if self._on_cpu else 1
-        # Counts for threads that have not drawn yet, and these are made with the model.
-        ctranslate2.set_random_seed(_SEED)
+        self._calls = max(full, min(threads, _MIN_CALLS)) if self._on_cpu else 1
+        # Before the model, which creates its threads: each thread reads the seed only at its first sampling.
+        ctranslate2.set_random_seed(SEED)
         self._model = ctranslate2.models.Whisper(
             str(path),
             device=kind,
@@ -48,15 +45,12 @@ class CTranslate2Backend:
         )
 
     def facts(self) -> BackendFacts:
-        """See Backend.
-
-        On the CPU the encoder gains nothing from a batch, and its attention takes 70 MB a piece.
-        """
+        """See Backend. On the CPU the encoder gains nothing from a batch, and attention needs 70 MB per piece."""
         return BackendFacts(
             multilingual=self._model.is_multilingual,
             mels=self._model.n_mels,
             compute_type=self._model.compute_type,
-            together=1 if self._on_cpu else 8,
+            encoder_batch=1 if self._on_cpu else 8,
             calls=self._calls,
             any_length=True,
         )
@@ -65,7 +59,7 @@ class CTranslate2Backend:
         """See Backend."""
         output = self._model.encode(ctranslate2.StorageView.from_array(np.stack(features)), to_cpu=True)
         if "bfloat16" in self._model.compute_type:
-            # numpy has no such numbers; CTranslate2 takes float32 and converts it
+            # NumPy has no bfloat16. CTranslate2 converts float32 input itself.
             output = output.to(ctranslate2.DataType.float32)
         whole = np.asarray(output)
         return [whole[at : at + 1].copy() for at in range(len(features))]
@@ -74,16 +68,16 @@ class CTranslate2Backend:
         """See Backend."""
         search: dict[str, Any] = {"beam_size": options.beam_size}
         if options.temperature > 0:
-            search = {"beam_size": 1, "num_hypotheses": _DRAWN, "sampling_topk": 0}
+            search = {"beam_size": 1, "num_hypotheses": CANDIDATES, "sampling_topk": 0}
             search["sampling_temperature"] = options.temperature
 
         results = self._model.generate(
             _joined(encoded),
             prompts,
-            max_length=options.most_tokens,
+            max_length=options.max_tokens,
             return_scores=True,
             return_no_speech_prob=True,
-            suppress_tokens=[-1, *options.silenced],
+            suppress_tokens=[-1, *options.suppressed],
             **search,
         )
         return [_generated(result) for result in results]
@@ -107,16 +101,16 @@ def _joined(encoded: list[Encoded]) -> Any:
 
 def _generated(result: Any) -> Generated:
     tokens = [int(token) for token in result.sequences_ids[0]]
-    # The score is the mean of the tokens alone.
+    # The score is the mean over the tokens without the end token.
     logprob = float(result.scores[0]) * len(tokens) / (len(tokens) + 1)
     return Generated(tokens, finite(logprob, -100.0), finite(result.no_speech_prob))
 
 
 def _aligned(result: Any, count: int) -> Aligned | None:
-    """Dynamic time warping as pairs of token and frame; a token begins where it is first named."""
+    """The result of dynamic time warping, pairs of token and frame. A token begins at its first pair."""
     pairs = np.asarray(result.alignments, int).reshape(-1, 2)
-    named, first = np.unique(pairs[:, 0], return_index=True)
-    if len(named) < count + 1:
+    tokens, first = np.unique(pairs[:, 0], return_index=True)
+    if len(tokens) < count + 1:
         return None
     starts = pairs[first, 1].tolist()
     return Aligned(starts[: count + 1], [finite(probability) for probability in result.text_token_probs])

@@ -1,27 +1,26 @@
-"""What is asked of a Whisper backend for a batch of pieces, and what is believed of its answers."""
+"""Whisper's decoding of a batch of pieces: languages, fallback temperatures, keywords, omissions and times."""
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from asrpro_worker.engines.measures import compression_ratio
+from asrpro_worker.engines.measures import compression_ratio, is_repetitive
 from asrpro_worker.engines.whisper.alignment import sentences, spoken_words
-from asrpro_worker.engines.whisper.backend import MOST_SAID, MOST_TOKENS, Generated, Options
-from asrpro_worker.engines.whisper.features import FRAMES, HOP, LogMel, frames_needed
-from asrpro_worker.engines.whisper.keywords import names_more
-from asrpro_worker.engines.whisper.languages import by_language
-from asrpro_worker.engines.whisper.omissions import at_hole, at_unsaid, is_sparse
+from asrpro_worker.engines.whisper.backend import FRAME_SECONDS, MAX_TEXT_TOKENS, MAX_TOKENS, Generated, Options
+from asrpro_worker.engines.whisper.features import FRAMES, HOP, LogMel, window_frames
+from asrpro_worker.engines.whisper.keywords import adds_keywords
+from asrpro_worker.engines.whisper.languages import split_by_language
+from asrpro_worker.engines.whisper.omissions import is_sparse, split_at_gap, split_at_missing_utterance
 from asrpro_worker.engines.whisper.prompt import context
 from asrpro_worker.messages import Segment
 from asrpro_worker.pcm import RATE
-from asrpro_worker.piece import Heard
+from asrpro_worker.piece import Heard, grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from asrpro_worker.engines.whisper.alignment import Spoken
     from asrpro_worker.engines.whisper.backend import Aligned, Backend, Encoded
@@ -29,46 +28,51 @@ if TYPE_CHECKING:
     from asrpro_worker.piece import Outcome, Piece
 
 _BEAM_SIZE = 5
-# Whisper's own temperatures: the next is tried when the text is repetitive or improbable.
-_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-# Whisper's own limits for that, and for silence.
-_MOST_REPETITIVE = 2.4
-_LEAST_PROBABLE = -1.0
+# Whisper's own fallback temperatures. The next one is tried if the text is repetitive or improbable.
+_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+# Whisper's own limits for an improbable text and for silence.
+_MIN_LOGPROB = -1.0
 _NO_SPEECH = 0.6
-# An improbable text is not delivered from here on.
-_DOUBTFUL = 0.3
-# A language other than that of the job is believed from here on where the text has failed, and where it has not.
-_SURE = 0.5
-_SURELY = 0.8
-# Seconds of speech that tell a language.
-_LONG_ENOUGH = 1.5
-# Seconds in one frame of an alignment.
-_ALIGNED = 0.02
-# Samples in one frame of `seek`, 10 ms, and the shortest piece that is cut in two.
-_SEEK = RATE // 100
-_DIVISIBLE = 2 * RATE
+# An improbable text with a higher no-speech probability than this is dropped as invented.
+_DOUBTFUL_NO_SPEECH = 0.3
+# A piece gets another language than its job from this probability on: if its text failed or if it is a part of a split
+# piece, and in all other cases.
+_MIN_LANGUAGE = 0.5
+_MIN_OTHER_LANGUAGE = 0.8
+# Seconds of speech needed to detect another language.
+_MIN_LANGUAGE_SECONDS = 1.5
+# The shortest piece that is split in two, in samples.
+_MIN_DIVISIBLE = 2 * RATE
+
+
+_Accepted = tuple["Piece", Generated, float]
+"""A piece with its text and the temperature of the text."""
 
 
 @dataclass
 class _Attempt:
-    """What is known of a piece: its encoder output and language, the temperatures left, and the texts so far."""
+    """The state of a piece: its encoder output and language, the temperatures left, and the texts so far.
+
+    `window`: frames of 10 ms that are encoded. `detected`: its language was detected before its first text.
+    `redetected`: it was detected again after a text failed.
+    """
 
     window: int
     language: str | None
     context: list[int]
-    ladder: list[float]
+    temperatures: list[float]
     encoded: Encoded = None
     probability: float | None = None
     texts: list[tuple[Generated, float]] = field(default_factory=list)
-    found: bool = False
-    asked: bool = False
+    detected: bool = False
+    redetected: bool = False
 
 
 class Decoder:
-    """Decodes batches over a backend.
+    """Decodes batches of pieces with a backend.
 
-    Pieces are decoded without time marks: in batches the model leaves out what it has not marked (word error rate 12
-    instead of 2.7 %), and the text would depend on whether times are asked for. They come from alignment.
+    Pieces are decoded without timestamp tokens: with them, batches lose the speech after the last timestamp (word error
+    rate 12 instead of 2.7 %), and the text would depend on whether times are requested. Times come from alignment.
     """
 
     def __init__(self, backend: Backend, tokens: Tokens) -> None:
@@ -78,98 +82,104 @@ class Decoder:
         self._features = LogMel(self._facts.mels)
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> list[Outcome]:
-        """See Engine.decode. A piece whose text fails comes back, to be tried with the next temperature."""
+        """See Engine.decode. A piece whose text fails is returned as its own outcome, for the next temperature."""
         for piece in pieces:
             piece.attempt = piece.attempt or self._begin(piece)
         new = [piece for piece in pieces if _encoded(piece) is None]
         self._encode(new, alive)
-        unknown = [piece for piece in new if not piece.attempt.found]
-        outcomes: dict[Piece, Outcome] = dict(self._find_languages(unknown, alive))
+        unknown = [piece for piece in new if not piece.attempt.detected]
+        outcomes: dict[Piece, Outcome] = dict(self._detect_languages(unknown, alive))
         whole = [piece for piece in pieces if piece not in outcomes]
-        accepted: list[tuple[Piece, Generated, float]] = []
+        accepted: list[_Accepted] = []
         failed: list[Piece] = []
         for piece, generated in self._generate(whole, alive):
             attempt: _Attempt = piece.attempt
-            temperature = attempt.ladder.pop(0)
+            temperature = attempt.temperatures.pop(0)
             attempt.texts.append((generated, temperature))
-            if not self._holds(generated) and (attempt.ladder or attempt.window < FRAMES):
+            plausible = self._is_plausible(generated)
+            if not plausible and (attempt.temperatures or attempt.window < FRAMES):
                 outcomes[piece] = [piece]
                 failed.append(piece)
                 continue
-            if not self._holds(generated):
-                generated, temperature = self._best(attempt)  # noqa: PLW2901 - instead of the last
-            if self._is_full(piece, generated) and len(piece.samples) >= _DIVISIBLE:
+            if not plausible:
+                generated, temperature = self._best(attempt)  # noqa: PLW2901
+            if self._is_full(piece, generated) and len(piece.samples) >= _MIN_DIVISIBLE:
                 outcomes[piece] = piece.halves()
             else:
                 accepted.append((piece, generated, temperature))
-        self._ask_again(failed, alive)
+        self._redetect_languages(failed, alive)
         for piece in failed:
-            self._widen(piece)
-        outcomes.update(self._believed(list(self._with_keywords(accepted, alive)), alive))
+            self._use_full_window(piece)
+        outcomes.update(self._outcomes(list(self._with_keywords(accepted, alive)), alive))
         return [outcomes[piece] for piece in pieces]
 
     def _begin(self, piece: Piece) -> _Attempt:
         request = piece.job.request
-        frames = frames_needed(len(piece.samples)) if self._facts.any_length else FRAMES
-        before = context(self._tokens, request, keywords=False)
-        return _Attempt(frames, piece.language, before, temperatures(request.temperature))
+        window = window_frames(len(piece.samples)) if self._facts.any_length else FRAMES
+        prompt = context(self._tokens, request, keywords=False)
+        return _Attempt(window, piece.language, prompt, temperatures(request.temperature))
 
     def _encode(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
-        """In one call what is as long, and what fits into it."""
-        for group in _alike(pieces, _window):
-            for start in range(0, len(group), self._facts.together):
-                part = group[start : start + self._facts.together]
+        """Encode pieces of equal windows together, as many as suit the backend."""
+        for group in grouped(pieces, _window):
+            for start in range(0, len(group), self._facts.encoder_batch):
+                part = group[start : start + self._facts.encoder_batch]
                 alive()
                 encoded = self._backend.encode([self._features(piece.samples, _window(piece)) for piece in part])
                 for piece, output in zip(part, encoded, strict=True):
                     piece.attempt.encoded = output
 
-    def _find_languages(self, pieces: list[Piece], alive: Callable[[], None]) -> Iterator[tuple[Piece, list[Piece]]]:
-        """A piece is in the language of its file, unless it is surely in another; those of several come in parts."""
+    def _detect_languages(self, pieces: list[Piece], alive: Callable[[], None]) -> Iterator[tuple[Piece, list[Piece]]]:
+        """Set the languages of the pieces; yields the parts of pieces that hold several languages.
+
+        A piece keeps the language of its job unless it is clearly in another.
+        """
         for piece, (language, probability) in self._detected(pieces, alive):
             attempt: _Attempt = piece.attempt
-            attempt.found = True
-            sure = (_SURE if piece.cuts else _SURELY) < probability and piece.spoken() > _LONG_ENOUGH
-            if attempt.language is None or (sure and language != attempt.language):
+            attempt.detected = True
+            limit = _MIN_LANGUAGE if piece.cuts else _MIN_OTHER_LANGUAGE
+            clear = probability > limit and piece.spoken() > _MIN_LANGUAGE_SECONDS
+            if attempt.language is None or (clear and language != attempt.language):
                 attempt.language, attempt.probability = language, probability
-            parts = by_language(piece, functools.partial(self._likely, piece))
+            parts = split_by_language(piece, functools.partial(self._language_probabilities, piece))
             if len(parts) > 1:
                 yield piece, parts
 
-    def _ask_again(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
-        """A text may fail because its piece is in another language than the beginning of the file."""
-        for piece, (language, probability) in self._detected([one for one in pieces if not one.attempt.asked], alive):
+    def _redetect_languages(self, pieces: list[Piece], alive: Callable[[], None]) -> None:
+        """Detect the language of failed pieces: they may be in another language than the beginning of the file."""
+        unknown = [piece for piece in pieces if not piece.attempt.redetected]
+        for piece, (language, probability) in self._detected(unknown, alive):
             attempt: _Attempt = piece.attempt
-            attempt.asked = True
-            if language != attempt.language and probability > _SURE:
+            attempt.redetected = True
+            if language != attempt.language and probability > _MIN_LANGUAGE:
                 attempt.language, attempt.probability, attempt.texts = language, probability, []
-                attempt.ladder = temperatures(piece.job.request.temperature)
+                attempt.temperatures = temperatures(piece.job.request.temperature)
 
     def _detected(self, pieces: list[Piece], alive: Callable[[], None]) -> Iterator[tuple[Piece, tuple[str, float]]]:
-        """The most probable language of pieces whose job was not given one."""
+        """The most probable language of each piece whose request has none."""
         if not self._facts.multilingual:
             return
         for piece in pieces:
             if piece.job.request.language is None:
                 alive()
-                likely = self._likely(piece, slice(None))
+                likely = self._language_probabilities(piece, slice(None))
                 language = max(likely, key=likely.__getitem__)
                 yield piece, (language, likely[language])
 
-    def _likely(self, piece: Piece, frames: slice) -> dict[str, float]:
-        """The probabilities of the languages that the request allows, in a part of the encoder's output."""
-        [found] = self._backend.detect_language([_encoded(piece)[:, frames]])
-        allowed = piece.job.request.languages or found
-        among = {language: found[language] for language in found if language in allowed} or found
-        total = sum(among.values()) or 1.0
-        return {language: probability / total for language, probability in among.items()}
+    def _language_probabilities(self, piece: Piece, frames: slice) -> dict[str, float]:
+        """The probabilities of the languages that the request allows, from some frames of the encoder's output."""
+        [likely] = self._backend.detect_language([_encoded(piece)[:, frames]])
+        allowed = piece.job.request.languages or likely
+        candidates = {language: likely[language] for language in likely if language in allowed} or likely
+        total = sum(candidates.values()) or 1.0
+        return {language: probability / total for language, probability in candidates.items()}
 
-    def _widen(self, piece: Piece) -> None:
-        """Little silence behind a piece may be what confuses the model: it is heard again in a whole window."""
+    def _use_full_window(self, piece: Piece) -> None:
+        """Decode the piece again in a window of 30 s, because the text may have failed for lack of silence after it."""
         attempt: _Attempt = piece.attempt
         if attempt.window < FRAMES:
-            ladder = temperatures(piece.job.request.temperature)
-            piece.attempt = replace(attempt, window=FRAMES, encoded=None, ladder=ladder, texts=[])
+            again = temperatures(piece.job.request.temperature)
+            piece.attempt = replace(attempt, window=FRAMES, encoded=None, temperatures=again, texts=[])
 
     def _start(self, piece: Piece) -> list[int]:
         return self._tokens.start(piece.attempt.language, piece.job.request.task)
@@ -179,62 +189,58 @@ class Decoder:
         return [*before, *self._start(piece), self._tokens.untimed]
 
     def _generate(self, pieces: list[Piece], alive: Callable[[], None]) -> Iterator[tuple[Piece, Generated]]:
-        """In one call what fits together: the commands of all prompts stand in the same places."""
+        """Generate texts. Pieces of one call have the same window, options and positions of commands."""
 
         def options(piece: Piece) -> Options:
             beam_size = piece.job.request.beam_size or _BEAM_SIZE
-            return Options(beam_size, piece.attempt.ladder[0], silenced=self._tokens.commands)
+            return Options(beam_size, piece.attempt.temperatures[0], suppressed=self._tokens.commands)
 
-        for group in _alike(pieces, lambda piece: (_window(piece), len(self._prompt(piece)), options(piece))):
+        for group in grouped(pieces, lambda piece: (_window(piece), len(self._prompt(piece)), options(piece))):
             alive()
             prompts = [self._prompt(piece) for piece in group]
-            made = self._backend.generate([_encoded(piece) for piece in group], prompts, options(group[0]))
-            yield from zip(group, made, strict=True)
+            texts = self._backend.generate([_encoded(piece) for piece in group], prompts, options(group[0]))
+            yield from zip(group, texts, strict=True)
 
-    def _with_keywords(
-        self, accepted: list[tuple[Piece, Generated, float]], alive: Callable[[], None]
-    ) -> Iterator[tuple[Piece, Generated, float]]:
-        """Decoded once more with the keywords before it; the text is taken where it is better."""
-        asked = [piece for piece, made, _ in accepted if piece.job.request.hotwords and not _invented(made)]
-        for piece in asked:
+    def _with_keywords(self, accepted: list[_Accepted], alive: Callable[[], None]) -> Iterator[_Accepted]:
+        """Decode pieces with keywords again, with the keywords in the prompt; the better of the two texts is used."""
+        pieces = [piece for piece, plain, _ in accepted if piece.job.request.hotwords and not _is_invented(plain)]
+        for piece in pieces:
             request = piece.job.request
             piece.attempt.context = context(self._tokens, request)
-            piece.attempt.ladder = temperatures(request.temperature)[:1]
-        named = dict(self._generate(asked, alive))
-        for piece, made, temperature in accepted:
-            text = named.get(piece, made)
-            if text.tokens == made.tokens:
-                yield piece, text, temperature
+            piece.attempt.temperatures = temperatures(request.temperature)[:1]
+        prompted = dict(self._generate(pieces, alive))
+        for piece, plain, temperature in accepted:
+            named = prompted.get(piece, plain)
+            if named.tokens == plain.tokens:
+                yield piece, named, temperature
                 continue
-            said, plain = (self._tokens.decode(one.tokens) for one in (text, made))
-            gain, keywords = text.logprob - made.logprob, piece.job.request.hotwords
-            believed = self._holds(text) and not self._is_full(piece, text)
-            better = believed and names_more(said, plain, keywords, gain)
-            yield (piece, text, piece.attempt.ladder[0]) if better else (piece, made, temperature)
+            named_text, plain_text = (self._tokens.decode(generated.tokens) for generated in (named, plain))
+            gain = named.logprob - plain.logprob
+            usable = self._is_plausible(named) and not self._is_full(piece, named)
+            better = usable and adds_keywords(named_text, plain_text, piece.job.request.hotwords, gain)
+            yield (piece, named, piece.attempt.temperatures[0]) if better else (piece, plain, temperature)
 
     def _is_full(self, piece: Piece, generated: Generated) -> bool:
-        """Is there no room for more? The text may have been cut."""
-        return len(generated.tokens) >= min(MOST_SAID, MOST_TOKENS - len(self._prompt(piece)))
+        """True if the decoder had no room for more tokens, so that the text may be cut off."""
+        return len(generated.tokens) >= min(MAX_TEXT_TOKENS, MAX_TOKENS - len(self._prompt(piece)))
 
     def _repeats(self, generated: Generated) -> bool:
-        return compression_ratio(self._tokens.decode(generated.tokens).strip()) > _MOST_REPETITIVE
+        return is_repetitive(self._tokens.decode(generated.tokens).strip())
 
-    def _holds(self, generated: Generated) -> bool:
-        """Is it a text to be believed? An improbable one of a piece without speech is: it is empty."""
-        if is_silence(generated):
-            return True
-        return generated.logprob >= _LEAST_PROBABLE and not self._repeats(generated)
+    def _is_plausible(self, generated: Generated) -> bool:
+        """False if another temperature should be tried. Silence needs no other try: its text will be dropped."""
+        return is_silence(generated) or (generated.logprob >= _MIN_LOGPROB and not self._repeats(generated))
 
     def _best(self, attempt: _Attempt) -> tuple[Generated, float]:
         varied = [text for text in attempt.texts if not self._repeats(text[0])]
         return max(varied or attempt.texts, key=lambda text: text[0].logprob)
 
-    def _believed(
-        self, accepted: list[tuple[Piece, Generated, float]], alive: Callable[[], None]
-    ) -> Iterator[tuple[Piece, Outcome]]:
-        """What was heard in each piece, or its parts where the text has left something out."""
+    def _outcomes(self, accepted: list[_Accepted], alive: Callable[[], None]) -> Iterator[tuple[Piece, Outcome]]:
+        """The text of each piece, or its parts if the text omits some of the speech."""
         texts = {
-            piece: self._without_loops(self._text_tokens(made)) for piece, made, _ in accepted if not _invented(made)
+            piece: self._without_loops(self._text_tokens(generated))
+            for piece, generated, _ in accepted
+            if not _is_invented(generated)
         }
         sparse = [piece for piece, text in texts.items() if is_sparse(piece, self._tokens.decode(text))]
         timed = [piece for piece, text in texts.items() if text and (piece in sparse or piece.job.request.wants_times)]
@@ -247,37 +253,38 @@ class Decoder:
                 continue
             segments: list[Segment] = []
             if piece in texts:
-                said = replace(generated, tokens=texts[piece])
-                segments = self._segments(piece, said, temperature, aligned.get(piece))
+                generated = replace(generated, tokens=texts[piece])  # noqa: PLW2901
+                segments = self._segments(piece, generated, temperature, aligned.get(piece))
             yield piece, Heard(segments, attempt.language, attempt.probability)
 
     def _without_loops(self, text: list[int]) -> list[int]:
-        """What is said over and over at the end is said once, if that is what makes a text repetitive."""
-        while compression_ratio(self._tokens.decode(text).strip()) > _MOST_REPETITIVE:
-            shorter = once(text)
+        """Remove the longest loops from a repetitive text."""
+        while is_repetitive(self._tokens.decode(text).strip()):
+            shorter = without_longest_loop(text)
             if len(shorter) == len(text):
                 break
             text = shorter
         return text
 
     def _parts(self, piece: Piece, text: list[int], aligned: Aligned | None) -> list[Piece]:
-        """Two pieces, cut where the text of the whole leaves something out; none where it leaves out nothing."""
-        moments = [start * _ALIGNED for start in aligned.starts] if aligned else []
+        """The piece split in two where its text omits speech; empty if it omits none."""
+        starts = [start * FRAME_SECONDS for start in aligned.starts] if aligned else []
         words = [
-            moment
-            for token, moment in zip(text, moments, strict=False)
+            start
+            for token, start in zip(text, starts, strict=False)
             if any(map(str.isalnum, self._tokens.decode([token])))
         ]
-        return at_hole(piece, moments) or at_unsaid(piece, words)
+        return split_at_gap(piece, starts) or split_at_missing_utterance(piece, words)
 
     def _align(self, texts: dict[Piece, list[int]], alive: Callable[[], None]) -> dict[Piece, Aligned | None]:
-        """In one call what has the same commands."""
+        """Align texts. Pieces of one call have the same window and commands."""
         found: dict[Piece, Aligned | None] = {}
-        for group in _alike(list(texts), lambda piece: (_window(piece), *self._start(piece))):
+        for group in grouped(texts, lambda piece: (_window(piece), *self._start(piece))):
             alive()
             frames = [min(FRAMES, len(piece.samples) // HOP) for piece in group]
-            said = [texts[piece] for piece in group]
-            results = self._backend.align([_encoded(piece) for piece in group], self._start(group[0]), said, frames)
+            encoded = [_encoded(piece) for piece in group]
+            tokens = [texts[piece] for piece in group]
+            results = self._backend.align(encoded, self._start(group[0]), tokens, frames)
             found.update(zip(group, results, strict=True))
         return found
 
@@ -287,42 +294,46 @@ class Decoder:
     def _segments(
         self, piece: Piece, generated: Generated, temperature: float, aligned: Aligned | None
     ) -> list[Segment]:
-        """The sentences of a piece where times are known, else all of it as one segment."""
-        ids = self._text_tokens(generated)
+        """One segment per sentence if times are known, else one for the whole piece. The tokens are only text."""
+        ids = generated.tokens
         text = self._tokens.decode(ids)
         if not text.strip():
             return []
         language = piece.attempt.language
         wants_words = piece.job.request.word_timestamps
         words = spoken_words(self._tokens, ids, aligned, language, piece) if aligned else []
-        parts: list[tuple[str, list[int], float, float, list[Spoken]]] = [
-            ("".join(one.text for one in part), [i for one in part for i in one.tokens], *_times(part), part)
+        parts: list[tuple[str, list[int], float, float, Sequence[Spoken]]] = [
+            (
+                "".join(word.text for word in part),
+                [token for word in part for token in word.tokens],
+                part[0].word.start,
+                part[-1].word.end,
+                part,
+            )
             for part in sentences(words)
         ] or [(text, ids, piece.start, piece.end, [])]
-        # A piece that begins within a sentence must not be joined to the word before it.
+        # A piece that begins within a sentence needs a space between it and the previous word.
         if not parts[0][0].startswith(" ") and self._tokens.spaces(language):
             parts[0] = (f" {parts[0][0]}", *parts[0][1:])
         return [
             Segment(
-                id=0,
-                seek=piece.spans[0][0] // _SEEK,
+                seek=piece.seek,
                 start=start,
                 end=end,
-                text=said,
+                text=sentence,
                 tokens=part_ids,
                 temperature=temperature,
                 avg_logprob=generated.logprob,
                 compression_ratio=compression_ratio(text.strip()),
                 no_speech_prob=generated.no_speech,
-                words=[one.word for one in part] if wants_words else None,
-                logprobs=None,
+                words=[word.word for word in part] if wants_words else None,
             )
-            for said, part_ids, start, end, part in parts
+            for sentence, part_ids, start, end, part in parts
         ]
 
 
-def once(text: list[int]) -> list[int]:
-    """Without the repetitions of the longest loop: a part that stands three times or more, one behind the other."""
+def without_longest_loop(text: list[int]) -> list[int]:
+    """Keep one repetition of the longest loop, a sequence that occurs three or more times in a row."""
     best, longest = (0, 0), 0
     for length in range(1, len(text) // 3 + 1):
         same = [one == other for one, other in zip(text, text[length:], strict=False)]
@@ -335,14 +346,6 @@ def once(text: list[int]) -> list[int]:
     return text[: best[0]] + text[best[1] :]
 
 
-def _alike(pieces: list[Piece], key: Callable[[Piece], Hashable]) -> list[list[Piece]]:
-    """The pieces in groups of the same key: those that fit into one call."""
-    groups: defaultdict[Hashable, list[Piece]] = defaultdict(list)
-    for piece in pieces:
-        groups[key(piece)].append(piece)
-    return list(groups.values())
-
-
 def _window(piece: Piece) -> int:
     attempt: _Attempt = piece.attempt
     return attempt.window
@@ -353,23 +356,18 @@ def _encoded(piece: Piece) -> Encoded:
     return attempt.encoded
 
 
-def temperatures(asked: float | None) -> list[float]:
-    """The ladder from the asked temperature upwards; one value alone would switch the fallback off."""
-    if not asked:
-        return list(_LADDER)
-    return [asked, *(step for step in _LADDER if step > asked)]
+def temperatures(requested: float | None) -> list[float]:
+    """The fallback temperatures from the requested one upwards, because a single value would disable the fallback."""
+    if not requested:
+        return list(_TEMPERATURES)
+    return [requested, *(step for step in _TEMPERATURES if step > requested)]
 
 
-def _invented(generated: Generated) -> bool:
-    """Is there no speech, or an improbable text after all temperatures of what is hardly speech?"""
-    doubtful = generated.no_speech > _DOUBTFUL and generated.logprob < _LEAST_PROBABLE
-    return is_silence(generated) or doubtful
+def _is_invented(generated: Generated) -> bool:
+    """True if the text is improbable and the model finds little speech; such a text is dropped."""
+    return generated.no_speech > _DOUBTFUL_NO_SPEECH and generated.logprob < _MIN_LOGPROB
 
 
 def is_silence(generated: Generated) -> bool:
-    """Does the model itself say that nobody speaks, and find its text improbable?"""
-    return generated.no_speech > _NO_SPEECH and generated.logprob < _LEAST_PROBABLE
-
-
-def _times(part: list[Spoken]) -> tuple[float, float]:
-    return part[0].word.start, part[-1].word.end
+    """True if the model reports no speech and finds its text improbable."""
+    return generated.no_speech > _NO_SPEECH and generated.logprob < _MIN_LOGPROB

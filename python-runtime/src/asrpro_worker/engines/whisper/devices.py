@@ -1,26 +1,30 @@
-"""Which devices Whisper can really use here: those of CTranslate2, and through MLX the GPU of a Mac."""
+"""Devices for Whisper on this machine: those of CTranslate2, and a Mac's GPU through MLX."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ctranslate2
 import numpy as np
 
 from asrpro_worker.engines.apple_gpu import require_gpu
+from asrpro_worker.engines.device_probe import cuda_index, first_line, probed
 from asrpro_worker.engines.whisper import mlx_devices
 from asrpro_worker.engines.whisper.tiny import special_tokens, write_tiny_whisper
 from asrpro_worker.errors import WorkerError
-from asrpro_worker.messages import ProbedDevice
 
-# Best first, of those that the device supports.
+if TYPE_CHECKING:
+    from asrpro_worker.messages import ProbedDevice
+
+# Preferred compute types for `auto`, the best first.
 _PREFERRED = {"cpu": ("int8", "int8_float32", "float32"), "cuda": ("float16", "int8_float16", "int8", "float32")}
 
 
 def resolve(device: str) -> str:
-    """The device id in force for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises `device_unavailable`."""
+    """The device to use for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises `device_unavailable`."""
     if device == "auto":
         return next((gpu for gpu in ("cuda:0", "mps") if probe(gpu).usable), "cpu")
     if device == "mps":
@@ -28,54 +32,47 @@ def resolve(device: str) -> str:
         return device
     if device == "cpu":
         return device
-    kind, _, index = device.partition(":")
-    if kind == "cuda" and (index or "0").isdecimal():
-        return f"cuda:{index or 0}"
+    if (index := cuda_index(device)) is not None:
+        return f"cuda:{index}"
     raise WorkerError("device_unavailable", f"Whisper has no device '{device}'; choose 'cpu', 'cuda' or 'mps'.")
 
 
-def resolve_compute_type(device: str, asked: str) -> str:
-    """The compute type for `auto`; anything else is kept, and refused where it cannot be had."""
+def resolve_compute_type(device: str, requested: str) -> str:
+    """The compute type to use. CTranslate2 itself rejects types that the device does not support."""
     if device == "mps":
-        return mlx_devices.resolve_compute_type(asked)
-    if asked != "auto":
-        return asked
+        return mlx_devices.resolve_compute_type(requested)
+    if requested != "auto":
+        return requested
     supported = _compute_types(device)
     return next((kind for kind in _PREFERRED[device.partition(":")[0]] if kind in supported), "float32")
 
 
 def probe(device: str) -> ProbedDevice:
-    """A real inference: a GPU that is seen can still lack cuBLAS, which fails at first use only."""
+    """Run an inference: a missing cuBLAS causes an error at its first use only."""
     if device == "mps":
         return mlx_devices.probe(device)
-    try:
-        compute_types = _compute_types(resolve(device))
-        _encode_something(resolve(device))
-    except WorkerError as error:
-        return ProbedDevice(device, usable=False, compute_types=[], reason=error.message)
-    except Exception as error:  # noqa: BLE001 - whatever the driver raises is the reason
-        return ProbedDevice(device, usable=False, compute_types=[], reason=_reason(error))
-    return ProbedDevice(device, usable=True, compute_types=compute_types, reason=None)
+    return probed(device, lambda: _encode_on(resolve(device)), _reason)
 
 
 def _compute_types(device: str) -> list[str]:
-    kind, _, index = device.partition(":")
-    return sorted(ctranslate2.get_supported_compute_types(kind, int(index or 0)))
+    return sorted(ctranslate2.get_supported_compute_types(device.partition(":")[0], cuda_index(device) or 0))
 
 
-def _encode_something(device: str) -> None:
-    """One second of nothing through a model of random weights."""
-    kind, _, index = device.partition(":")
+def _encode_on(device: str) -> list[str]:
+    """Encode silence with a model of random weights. Returns the compute types of the device."""
+    compute_types = _compute_types(device)
     with tempfile.TemporaryDirectory() as directory:
         write_tiny_whisper(Path(directory), ["", *special_tokens(["en"])], ["en"])
-        model = ctranslate2.models.Whisper(directory, device=kind, device_index=int(index or 0), intra_threads=1)
+        kind, index = device.partition(":")[0], cuda_index(device) or 0
+        model = ctranslate2.models.Whisper(directory, device=kind, device_index=index, intra_threads=1)
         features = ctranslate2.StorageView.from_array(np.zeros((1, model.n_mels, 3000), np.float32))
-        # copied to the CPU: what has been only queued on the GPU has not failed yet
+        # Copying to the CPU waits for the GPU, where errors show up only during execution.
         model.encode(features, to_cpu=True)
+    return compute_types
 
 
 def _reason(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = first_line(error)
     if "cublas" in text.lower():
         if sys.platform == "win32":
             return f"{text}. Install NVIDIA's CUDA 12."

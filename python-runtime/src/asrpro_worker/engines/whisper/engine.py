@@ -1,4 +1,4 @@
-"""The engine `faster-whisper`: a Whisper directory, and what can be asked of it."""
+"""The engine `faster-whisper`: loads a Whisper directory and reports its features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from asrpro_worker.machine import has_fast_avx512
 
-# Read at import. CTranslate2 takes AVX2 on all processors of AMD; with AVX512 the encoder takes 4 to 7 % less time.
+# CTranslate2 reads this at import. It uses AVX2 on all AMD processors; AVX-512 makes the encoder 4 to 7 % faster.
 if has_fast_avx512():
     os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 
 class Whisper:
-    """Whisper in CTranslate2 form, decoded by CTranslate2 or, on the GPU of a Mac, by MLX."""
+    """Whisper in CTranslate2 format, run by CTranslate2 or, on the GPU of a Mac, by MLX."""
 
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
-        """See Engine.load. `compute_type` auto is int8 on the CPU: the published float16 would become float32 there."""
+        """See Engine.load. On the CPU, `compute_type` auto is int8; float16 would become float32 there."""
         directory = check_directory(request.model.path)
         device = devices.resolve(request.device)
         threads = thread_count(request.threads)
@@ -59,7 +59,7 @@ class Whisper:
             raise load_error(error) from error
         self._decoder = Decoder(backend, tokens)
         languages = _languages(tokens, request.model.languages) if facts.multilingual else ["en"]
-        # Turbo and distilled models answer a translation in the language of the speech.
+        # Turbo and distilled models transcribe when they should translate.
         translates = facts.multilingual and not directory.is_shortened(facts.mels)
         pieces = batch_size(request.concurrency, threads, directory.bytes_per_piece(width))
         calls = min(facts.calls, pieces)
@@ -73,7 +73,7 @@ class Whisper:
             capabilities=Capabilities(
                 tasks=["transcribe", "translate"] if translates else ["transcribe"],
                 word_timestamps=True,
-                # CTranslate2 scores a whole text, not its tokens.
+                # CTranslate2 reports the score of a text, not of its tokens.
                 logprobs=False,
                 prompt=True,
                 temperature=True,
@@ -94,14 +94,12 @@ class Whisper:
         return devices.probe(device)
 
 
-def create() -> Whisper:
-    """The engine, without a model."""
-    return Whisper()
+create = Whisper
 
 
 def _backend(path: Path, device: str, compute_type: str, threads: int) -> Backend:
     if device == "mps":
-        # Installed on Macs alone.
+        # MLX is installed on Macs only.
         from asrpro_worker.engines.whisper.mlx_backend import MlxBackend
 
         return MlxBackend(path, compute_type)
@@ -109,7 +107,7 @@ def _backend(path: Path, device: str, compute_type: str, threads: int) -> Backen
 
 
 def _warm_up(backend: Backend, tokens: Tokens) -> int:
-    """Silence through encoder and decoder: a missing cuBLAS or a wrong file shows here and not in a request.
+    """Run silence through encoder and decoder, so that a missing cuBLAS or a wrong file fails here, not in a request.
 
     Returns the width of the model.
     """
@@ -117,11 +115,11 @@ def _warm_up(backend: Backend, tokens: Tokens) -> int:
     encoded = backend.encode([np.zeros((facts.mels, FRAMES), np.float32)])
     language = tokens.languages()[0] if facts.multilingual else None
     prompt = [*tokens.start(language, "transcribe"), tokens.untimed]
-    backend.generate(encoded, [prompt], Options(beam_size=1, temperature=0.0, most_tokens=len(prompt) + 4))
+    backend.generate(encoded, [prompt], Options(beam_size=1, temperature=0.0, max_tokens=len(prompt) + 4))
     return int(encoded[0].shape[-1])
 
 
 def _languages(tokens: Tokens, stated: list[str] | None) -> list[str]:
-    """The model's languages: older vocabularies lack codes that the catalogue knows."""
+    """The model's languages: those of the catalogue that its vocabulary knows, because older ones lack some."""
     known = sorted(tokens.languages())
     return [code for code in known if stated is None or code in stated] or known

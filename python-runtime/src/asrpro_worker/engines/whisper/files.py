@@ -1,4 +1,4 @@
-"""A directory with Whisper in CTranslate2 form: what must be in it, and what its errors mean."""
+"""Checks a directory with a Whisper model in CTranslate2 format, and explains load errors."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asrpro_worker.engines.model_files import broken, require_directory, require_file, require_json, require_object
-from asrpro_worker.errors import WorkerError, as_worker_error
+from asrpro_worker.errors import WorkerError, known_error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _SPEC = "WhisperSpec"
-# Decoder layers of the shortened models: turbo has 4 with 128 mels, distilled ones 2; tiny has 4 with 80.
+# Decoder layers of shortened models by mel bands: turbo has 4 (128 bands), distilled models 2. Tiny has 4 (80 bands).
 _SHORT_LAYERS = {80: 2, 128: 4}
 
-# The highest decoder layer of Whisper's sizes.
+# Index of the last decoder layer by the width of the model.
 _LAYERS_BY_WIDTH = {384: 3, 512: 5, 768: 11, 1024: 23}
 
-# What CTranslate2 says of a file of weights that is cut short or altered.
-_WEIGHTS_SIGNS = ("model.bin", "incomplete", "binary version", "variable", "payload")
+# Words in CTranslate2's errors for a truncated or modified file of weights.
+_WEIGHTS_ERRORS = ("model.bin", "incomplete", "binary version", "variable", "payload")
 
 
 @dataclass(frozen=True)
 class WhisperDirectory:
-    """A complete directory. `alignment_layers`: decoder layers that word times are read from.
+    """A complete directory. `alignment_layers`: the decoder layers with the alignment heads for word times.
 
-    `mels`: bands of the features, where the directory states them.
+    `mels`: mel bands of the features; None if the directory does not state them.
     """
 
     path: Path
@@ -35,22 +35,22 @@ class WhisperDirectory:
     mels: int | None
 
     def check_mels(self, wanted: int) -> None:
-        """Raise `model_broken` where a file of another model lies beside the weights."""
+        """Raise `model_broken` if preprocessor_config.json belongs to another model than the weights."""
         if self.mels not in (None, wanted):
-            raise broken(f"preprocessor_config.json says {self.mels} mel bands where the model takes {wanted}")
+            raise broken(f"preprocessor_config.json says {self.mels} mel bands, but the model has {wanted}")
 
     def bytes_per_piece(self, width: int) -> int:
-        """What a piece needs in the decoder: keys and values of its sound, and of 200 tokens in each of 5 beams."""
+        """Memory of a piece in the decoder: keys and values of its sound and of 5 beams of 200 tokens, in float32."""
         layers = 1 + max(self.alignment_layers, default=_LAYERS_BY_WIDTH.get(width, 31))
         return 2 * layers * width * 4 * (1500 + 5 * 200)
 
     def is_shortened(self, mels: int) -> bool:
-        """Is this turbo or a distilled model? Told by the highest decoder layer that the configuration names."""
+        """True for turbo and distilled models, recognized by the highest decoder layer in the configuration."""
         return bool(self.alignment_layers) and max(self.alignment_layers) < _SHORT_LAYERS.get(mels, 0)
 
 
 def check_directory(path: str) -> WhisperDirectory:
-    """Check everything that CTranslate2 would find late or fetch from the network. Raises `model_broken`."""
+    """Check what CTranslate2 would notice late or download from the network. Raises `model_broken`."""
     directory = require_directory(path)
     _check_weights(require_file(directory, "model.bin"))
     config = require_object(require_file(directory, "config.json"))
@@ -65,7 +65,7 @@ def check_directory(path: str) -> WhisperDirectory:
 
 
 def _check_weights(file: Path) -> None:
-    """`model.bin` begins with a version and the name of its architecture, as length (16 bit) and text."""
+    """Check the head of `model.bin`: a version (32 bit), and the length (16 bit) and name of the architecture."""
     with file.open("rb") as content:
         head = content.read(256)
     try:
@@ -80,7 +80,7 @@ def _check_weights(file: Path) -> None:
 
 
 def _check_vocabulary(file: Path) -> None:
-    """A short one is loaded without a word, and fails in the middle of a request."""
+    """Check the vocabulary, because CTranslate2 loads a truncated one silently and fails during a request."""
     try:
         tokens = require_json(file) if file.suffix == ".json" else file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
@@ -90,11 +90,10 @@ def _check_vocabulary(file: Path) -> None:
 
 
 def load_error(error: Exception) -> WorkerError:
-    """What CTranslate2 or the tokenizer raised for a directory whose files all looked right."""
-    text = str(error)
-    known = as_worker_error(error)
-    if known.code != "internal_error":
+    """The answer for an error of CTranslate2 or the tokenizer, for a directory that passed the checks."""
+    if known := known_error(error):
         return known
+    text = str(error)
     lowered = text.lower()
     if any(sign in lowered for sign in ("cublas", "cudnn", "cuda", "libcu", "[metal")):
         reason = text.splitlines()[0]
@@ -103,9 +102,9 @@ def load_error(error: Exception) -> WorkerError:
         return WorkerError("device_unavailable", f"{text.splitlines()[0].rstrip('.')}. Choose another one.")
     if "vocabulary" in lowered:
         return broken("the vocabulary file does not fit the weights")
-    if isinstance(error, RuntimeError) and any(sign in lowered for sign in _WEIGHTS_SIGNS):
+    if isinstance(error, RuntimeError) and any(sign in lowered for sign in _WEIGHTS_ERRORS):
         return broken("model.bin is incomplete or of an unknown version")
     if type(error) is Exception:
-        # the tokenizers library raises the bare class
+        # The library `tokenizers` raises plain Exception.
         return broken("tokenizer.json cannot be read")
     return broken("its files do not fit each other")

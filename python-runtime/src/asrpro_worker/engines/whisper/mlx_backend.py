@@ -1,9 +1,8 @@
-"""Whisper by MLX, on the GPU of a Mac with Apple silicon, from the files that CTranslate2 has."""
+"""Runs Whisper with MLX on the GPU of a Mac with Apple silicon, from the same files as CTranslate2."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
@@ -12,6 +11,7 @@ import numpy as np
 from asrpro_worker.engines.measures import finite
 from asrpro_worker.engines.whisper.backend import Aligned, BackendFacts, Generated
 from asrpro_worker.engines.whisper.mlx_model import WhisperModel
+from asrpro_worker.engines.whisper.mlx_search import Search, beam_candidates, sampled_candidates
 from asrpro_worker.engines.whisper.warping import first_frames
 
 if TYPE_CHECKING:
@@ -21,31 +21,20 @@ if TYPE_CHECKING:
 
     from asrpro_worker.engines.whisper.backend import Encoded, Options
     from asrpro_worker.engines.whisper.mlx_model import State
+    from asrpro_worker.engines.whisper.mlx_search import Candidate
 
-# Texts that are drawn for a temperature, of which the most probable is taken: as with CTranslate2.
-_DRAWN = 5
-_SEED = 0
-# Frames over which the attention is smoothed: Whisper's number.
-_SMOOTHED = 7
-_TOGETHER = 8
-# MLX keeps what it frees; without a limit a long file would take all of the memory.
-_KEPT_BYTES = 512 * 1024 * 1024
-
-
-@dataclass
-class _Search:
-    """The texts of one piece that are being written, and those that have ended, with the sums of their scores."""
-
-    texts: list[list[int]]
-    sums: list[float]
-    ended: list[tuple[list[int], float]] = field(default_factory=list)
+# Frames in the median filter over the attention: Whisper's number.
+_MEDIAN_FRAMES = 7
+_ENCODER_BATCH = 8
+# MLX caches freed memory. Without a limit, a long file would use up all memory.
+_CACHE_BYTES = 512 * 1024 * 1024
 
 
 class MlxBackend:
-    """A model directory. The encoder's output of a piece is an array of shape (1, 1500, width)."""
+    """Reads a model directory. The encoder's output of a piece is an MLX array of shape (1, 1500, width)."""
 
     def __init__(self, path: Path, compute_type: str) -> None:
-        mx.set_cache_limit(_KEPT_BYTES)
+        mx.set_cache_limit(_CACHE_BYTES)
         self._compute_type = compute_type
         self._model = WhisperModel(path, {"float16": mx.float16, "float32": mx.float32}[compute_type])
         self._vocabulary = _vocabulary(path)
@@ -57,8 +46,8 @@ class MlxBackend:
 
     def facts(self) -> BackendFacts:
         """See Backend."""
-        # CTranslate2's criterion: the vocabulary of the English models lacks the empty token.
-        return BackendFacts("" in self._vocabulary, self._model.mels, self._compute_type, _TOGETHER)
+        # CTranslate2's criterion: the vocabulary of English-only models lacks the empty token.
+        return BackendFacts("" in self._vocabulary, self._model.mels, self._compute_type, _ENCODER_BATCH)
 
     def encode(self, features: list[NDArray[np.float32]]) -> list[Encoded]:
         """See Backend."""
@@ -68,50 +57,44 @@ class MlxBackend:
         return pieces
 
     def generate(self, encoded: list[Encoded], prompts: list[list[int]], options: Options) -> list[Generated]:
-        """See Backend. Beam search with CTranslate2's rules, or texts drawn at random."""
+        """See Backend. Beam search with CTranslate2's rules, or sampling."""
         if not encoded:
             return []
-        width = _DRAWN if options.temperature > 0 else options.beam_size
         state = self._model.listen(mx.concatenate(encoded))
         output = self._model.decode(np.array(prompts, np.int32), state)
-        silence = self._silence(output, prompts[0])
+        no_speech = self._no_speech(output, prompts[0])
         scores = self._scores(self._model.logits(output[:, -1:])[:, 0], options, first=True)
-        count = len(encoded)
-        # The first step goes on from one text a piece, all others from `width`.
-        searches = [_Search([[]], [0.0]) for _ in range(count)]
-        open_pieces = list(range(count))
-        most = options.most_tokens - len(prompts[0])
-        for step in range(most):
+        searches = [Search() for _ in encoded]
+        unfinished = searches
+        steps = options.max_tokens - len(prompts[0])
+        for step in range(steps):
+            candidates = _candidates(scores, unfinished, options, step)
             rows: list[int] = []
-            going: list[int] = []
+            kept: list[int] = []
             at = 0
-            chosen = self._choose(scores, [searches[piece] for piece in open_pieces], options, step)
-            for place, piece in enumerate(open_pieces):
-                search = searches[piece]
+            for place, (search, found) in enumerate(zip(unfinished, candidates, strict=True)):
                 size = len(search.texts)
-                kept = self._go_on(search, chosen[place], width, last=step + 1 == most, draws=options.temperature > 0)
+                continued = self._advance(search, found, options, last=step + 1 == steps)
                 if search.texts:
-                    going.append(place)
-                    rows += [at + row for row in kept]
+                    kept.append(place)
+                    rows += [at + row for row in continued]
                 at += size
-            open_pieces = [open_pieces[place] for place in going]
-            if not open_pieces:
+            unfinished = [unfinished[place] for place in kept]
+            if not unfinished:
                 break
-            state.rows(going, rows)
-            tokens = np.array([[text[-1]] for piece in open_pieces for text in searches[piece].texts], np.int32)
+            state.rows(kept, rows)
+            tokens = np.array([[text[-1]] for search in unfinished for text in search.texts], np.int32)
             scores = self._scores(self._model.logits(self._model.decode(tokens, state))[:, 0], options, first=False)
-        # Weights that are broken find nothing probable.
-        nothing: list[tuple[list[int], float]] = [([], -np.inf)]
-        found = [max(search.ended or nothing, key=lambda one: one[1] / max(1, len(one[0]))) for search in searches]
+        best = [search.best() for search in searches]
         return [
-            Generated(tokens, finite(total / (len(tokens) + 1), -100.0), finite(no_speech))
-            for (tokens, total), no_speech in zip(found, silence, strict=True)
+            Generated(tokens, finite(total / (len(tokens) + 1), -100.0), finite(probability))
+            for (tokens, total), probability in zip(best, no_speech, strict=True)
         ]
 
     def align(
         self, encoded: list[Encoded], start: list[int], texts: list[list[int]], frames: list[int]
     ) -> list[Aligned | None]:
-        """See Backend. One piece after the other: their texts differ in length."""
+        """See Backend. Pieces are aligned one by one, because their texts differ in length."""
         return [
             self._align(self._model.listen(one), start, text, count // 2)
             for one, text, count in zip(encoded, texts, frames, strict=True)
@@ -126,102 +109,26 @@ class MlxBackend:
         names = [self._vocabulary[token][2:-2] for token in known]
         return [{names[at]: finite(row[at]) for at in np.argsort(-row)} for row in likely]
 
-    def _silence(self, output: Any, prompt: list[int]) -> list[float]:
-        """How probable the model finds it that nobody speaks, asked where the text's commands begin."""
+    def _no_speech(self, output: Any, prompt: list[int]) -> list[float]:
+        """The no-speech probability of each piece, read at the first command of the prompt."""
         if self._silent is None:
             return [0.0] * output.shape[0]
         likely = mx.softmax(self._model.logits(output[:, prompt.index(self._begin)]), axis=-1)
         return [float(one) for one in np.array(likely[:, self._silent])]
 
     def _scores(self, logits: Any, options: Options, *, first: bool) -> Any:
-        silenced = [*self._model.config.get("suppress_ids", []), *options.silenced]
+        suppressed = [*self._model.config.get("suppress_ids", []), *options.suppressed]
         if first:
-            silenced += self._model.config.get("suppress_ids_begin", [])
-        barred = np.zeros(logits.shape[-1], np.float32)
-        barred[[token for token in silenced if token < len(barred)]] = -np.inf
-        masked = logits + mx.array(barred)
+            suppressed += self._model.config.get("suppress_ids_begin", [])
+        mask = np.zeros(logits.shape[-1], np.float32)
+        mask[[token for token in suppressed if token < len(mask)]] = -np.inf
+        masked = logits + mx.array(mask)
         return masked - mx.logsumexp(masked, axis=-1, keepdims=True)
 
-    def _choose(
-        self, scores: Any, searches: list[_Search], options: Options, step: int
-    ) -> list[list[tuple[int, int, float]]]:
-        """For each piece its best candidates: the row of the text it goes on from, the token and the sum of scores."""
-        rows, vocabulary = scores.shape
-        each = rows // len(searches)
-        grouped = scores.reshape(len(searches), each, vocabulary)
+    def _advance(self, search: Search, found: list[Candidate], options: Options, *, last: bool) -> list[int]:
         if options.temperature > 0:
-            # The noise depends on the step and not on the piece, so that a piece draws the same whatever is beside it.
-            key = mx.random.key(_SEED + 1000 * round(1000 * options.temperature) + step)
-            drawn = grouped / options.temperature + mx.random.gumbel((_DRAWN, vocabulary), key=key)
-            tokens = mx.argmax(drawn, axis=-1)
-            taken = mx.take_along_axis(mx.broadcast_to(grouped, drawn.shape), tokens[..., None], axis=-1)[..., 0]
-            mx.eval(tokens, taken)
-            return [
-                [
-                    (row if each > 1 else 0, int(token), search.sums[row if each > 1 else 0] + float(score))
-                    for row, (token, score) in enumerate(zip(*pair, strict=True))
-                ]
-                for search, pair in zip(searches, zip(np.array(tokens), np.array(taken), strict=True), strict=True)
-            ]
-        wanted = 2 * options.beam_size if options.beam_size > 1 else 1
-        sums = mx.array(np.array([search.sums for search in searches], np.float32))
-        flat = (grouped + sums[..., None]).reshape(len(searches), -1)
-        best = (
-            mx.argpartition(-flat, wanted - 1, axis=-1)[:, :wanted]
-            if wanted > 1
-            else mx.argmax(flat, -1, keepdims=True)
-        )
-        totals = np.array(mx.take_along_axis(flat, best, axis=-1))
-        places = np.array(best)
-        chosen = []
-        for found, total in zip(places, totals, strict=True):
-            order = np.argsort(-total, kind="stable")
-            chosen.append(
-                [(int(found[at]) // vocabulary, int(found[at]) % vocabulary, float(total[at])) for at in order]
-            )
-        return chosen
-
-    def _go_on(
-        self, search: _Search, chosen: list[tuple[int, int, float]], width: int, *, last: bool, draws: bool
-    ) -> list[int]:
-        """Write the candidates down; the rows of the texts that go on. A piece has ended where no text is left."""
-        if draws:
-            return self._draw_on(search, chosen, last=last)
-        texts: list[list[int]] = []
-        sums: list[float] = []
-        rows: list[int] = []
-        for place, (row, token, total) in enumerate(chosen):
-            if token == self._end:
-                if place < width:
-                    search.ended.append((search.texts[row], total))
-            elif len(texts) < width and np.isfinite(total):
-                texts.append([*search.texts[row], token])
-                sums.append(total)
-                rows.append(row)
-        if len(search.ended) >= width or last or not texts:
-            search.ended += list(zip(texts, sums, strict=True)) if len(search.ended) < width else []
-            texts, sums, rows = [], [], []
-        search.texts, search.sums = texts, sums
-        return rows
-
-    def _draw_on(self, search: _Search, chosen: list[tuple[int, int, float]], *, last: bool) -> list[int]:
-        """Each text goes on by itself. One that has ended keeps its row until all have ended."""
-        before = search.texts if len(search.texts) == len(chosen) else search.texts * len(chosen)
-        old = search.sums if len(search.sums) == len(chosen) else search.sums * len(chosen)
-        rows = [row for row, _, _ in chosen]
-        texts, sums = [], []
-        for text, total, (_, token, longer) in zip(before, old, chosen, strict=True):
-            done = bool(text) and text[-1] == self._end
-            texts.append(text if done else [*text, token])
-            sums.append(total if done else longer)
-        if last or all(text[-1] == self._end for text in texts):
-            search.ended = [
-                ([token for token in text if token != self._end], total)
-                for text, total in zip(texts, sums, strict=True)
-            ]
-            texts, sums, rows = [], [], []
-        search.texts, search.sums = texts, sums
-        return rows
+            return search.add_samples(found, self._end, last=last)
+        return search.add_beams(found, options.beam_size, self._end, last=last)
 
     def _align(self, state: State, start: list[int], text: list[int], frames: int) -> Aligned | None:
         if not text or frames < 1:
@@ -229,8 +136,8 @@ class MlxBackend:
         tokens = [*start, self._untimed, *text, self._end]
         attention: list[Any] = []
         output = self._model.decode(np.array([tokens], np.int32), state, attention)
-        told = mx.softmax(self._model.logits(output[0, len(start) : -2])[:, : self._end], axis=-1)
-        probabilities = mx.take_along_axis(told, mx.array(text)[:, None], axis=-1)[:, 0]
+        likely = mx.softmax(self._model.logits(output[0, len(start) : -2])[:, : self._end], axis=-1)
+        probabilities = mx.take_along_axis(likely, mx.array(text)[:, None], axis=-1)[:, 0]
         heads = mx.stack([attention[layer][0, head] for layer, head in self._model.alignment_heads])
         weights = mx.softmax(heads[:, :, :frames], axis=-1)
         mean, deviation = weights.mean(axis=1, keepdims=True), mx.sqrt(mx.var(weights, axis=1, keepdims=True))
@@ -239,15 +146,21 @@ class MlxBackend:
         return Aligned(first_frames(cost), [finite(one) for one in np.array(probabilities).tolist()])
 
 
+def _candidates(scores: Any, searches: list[Search], options: Options, step: int) -> list[list[Candidate]]:
+    if options.temperature > 0:
+        return sampled_candidates(scores, searches, options.temperature, step)
+    return beam_candidates(scores, searches, options.beam_size)
+
+
 def _median(x: Any) -> Any:
-    """Over the last axis, mirrored at both ends."""
-    half = _SMOOTHED // 2
+    """Median filter along the last axis, mirrored at both ends."""
+    half = _MEDIAN_FRAMES // 2
     length = x.shape[-1]
     if length <= half:
         return x
-    before, behind = mx.arange(half, 0, -1), mx.arange(length - 2, length - 2 - half, -1)
-    padded = mx.concatenate([x[..., before], x, x[..., behind]], axis=-1)
-    windows = mx.stack([padded[..., at : at + length] for at in range(_SMOOTHED)], axis=-1)
+    before, after = mx.arange(half, 0, -1), mx.arange(length - 2, length - 2 - half, -1)
+    padded = mx.concatenate([x[..., before], x, x[..., after]], axis=-1)
+    windows = mx.stack([padded[..., at : at + length] for at in range(_MEDIAN_FRAMES)], axis=-1)
     return mx.sort(windows, axis=-1)[..., half]
 
 

@@ -1,6 +1,6 @@
-"""Whisper's network in MLX, over the weights of CTranslate2's `model.bin`.
+"""Whisper's network in MLX, with the weights of CTranslate2's `model.bin`.
 
-Written here and not imported: mlx-whisper wants torch, numba and scipy, hundreds of megabytes, for two hundred lines.
+The package mlx-whisper is not used because it depends on torch, numba and scipy, hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _EPSILON = 1e-5
 
 @dataclass
 class State:
-    """Keys and values: of the sound, a row for each piece, and of the text so far, a row for each text."""
+    """Keys and values per layer: `sound` has a row for each piece, `text` has a row for each text so far."""
 
     sound: list[tuple[Any, Any]]
     text: list[tuple[Any, Any]] | None = None
 
     def rows(self, pieces: list[int], texts: list[int]) -> None:
-        """Keep these rows, in this order."""
+        """Keep only these rows, in this order."""
         if pieces != list(range(self.sound[0][0].shape[0])):
             kept = mx.array(pieces)
             self.sound = [(mx.take(key, kept, 0), mx.take(value, kept, 0)) for key, value in self.sound]
@@ -41,7 +41,7 @@ class State:
 
 
 class WhisperModel:
-    """The two halves of the network; arrays in the given type."""
+    """Encoder and decoder, with weights and activations of type `dtype`."""
 
     def __init__(self, path: Path, dtype: Any) -> None:
         variables = read_model_bin(path / "model.bin")
@@ -59,13 +59,8 @@ class WhisperModel:
             for head in range(self._heads)
         ]
 
-    @property
-    def heads(self) -> int:
-        """Of every attention."""
-        return self._heads
-
     def encode(self, features: Any) -> Any:
-        """From (pieces, mels, 3000) to (pieces, 1500, width)."""
+        """Encode features of shape (pieces, mels, 3000) to (pieces, 1500, width)."""
         x = features.astype(self.dtype).transpose(0, 2, 1)
         for name, stride in (("conv1", 1), ("conv2", 2)):
             convolved = mx.conv1d(x, self._get(f"encoder/{name}/weight"), stride=stride, padding=1)
@@ -79,7 +74,7 @@ class WhisperModel:
         return self._norm(x, "encoder/layer_norm")
 
     def listen(self, encoded: Any) -> State:
-        """What the decoder needs of the encoder's output."""
+        """The decoder's state for the encoder's output: the keys and values of the cross-attention."""
         sound = []
         for at in range(self.decoder_layers):
             both = self._linear(encoded, f"decoder/layer_{at}/attention/linear_1")
@@ -88,10 +83,10 @@ class WhisperModel:
         return State(sound)
 
     def decode(self, tokens: NDArray[np.int32], state: State, attention: list[Any] | None = None) -> Any:
-        """The decoder's output behind its last norm, (texts, tokens, width), for tokens that go on from `state`.
+        """Decode tokens that continue `state`; returns the normalized output, shape (texts, tokens, width).
 
-        Each piece has the same number of texts. Scores of the cross-attention, one array of (pieces, heads, tokens,
-        1500) a layer, are appended to `attention` where it is given, for one text a piece.
+        Each piece has the same number of texts. If `attention` is given, which requires one text per piece, the scores
+        of the cross-attention are appended to it: one array of shape (pieces, heads, tokens, 1500) per layer.
         """
         length = tokens.shape[1]
         past = 0 if state.text is None else int(state.text[0][0].shape[2])
@@ -110,18 +105,18 @@ class WhisperModel:
                 value = mx.concatenate([state.text[at][1], value], axis=2)
             kept.append((key, value))
             x = x + self._linear(_merged(self._attend(query, key, value, mask)), f"{layer}/self_attention/linear_1")
-            x = x + self._heard(x, layer, *state.sound[at], attention)
+            x = x + self._cross_attend(x, layer, *state.sound[at], attention)
             x = self._forward(x, layer)
         state.text = kept
         return self._norm(x, "decoder/layer_norm")
 
     def logits(self, output: Any) -> Any:
-        """Of the whole vocabulary, as float32."""
+        """The logits of the whole vocabulary, as float32."""
         projection = self._weights.get("decoder/projection/weight", self._weights["decoder/embeddings/weight"])
         return (output @ projection.T).astype(mx.float32)
 
-    def _heard(self, x: Any, layer: str, key: Any, value: Any, attention: list[Any] | None) -> Any:
-        """Cross-attention. Texts of one piece stand beside each other as queries, so that its sound lies there once."""
+    def _cross_attend(self, x: Any, layer: str, key: Any, value: Any, attention: list[Any] | None) -> Any:
+        """Cross-attention. The texts of a piece are joined along the query axis, which saves copies of its keys."""
         (query,) = self._projected(x, f"{layer}/attention", 0, 1)
         texts, heads, length, width = query.shape
         pieces = key.shape[0]
@@ -158,7 +153,7 @@ class WhisperModel:
         return x.reshape(rows, length, self._heads, width // self._heads).transpose(0, 2, 1, 3)
 
     def _array(self, name: str, array: NDArray[Any]) -> Any:
-        # MLX has the channels of a convolution last
+        # MLX expects the input channels of a convolution in the last axis.
         ordered = array.transpose(0, 2, 1) if "/conv" in name and array.ndim > 1 else array
         return mx.array(np.ascontiguousarray(ordered)).astype(self.dtype)
 

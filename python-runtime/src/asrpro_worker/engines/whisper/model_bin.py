@@ -1,4 +1,4 @@
-"""Reads `model.bin`, CTranslate2's file of weights, for what is not CTranslate2."""
+"""Reads `model.bin`, CTranslate2's file of weights, without CTranslate2."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Numbers as CTranslate2 counts their kinds. numpy has no bfloat16: its 16 bits are the upper half of a float32.
+# CTranslate2's numbers of the data types. NumPy has no bfloat16; its 16 bits are the upper half of a float32.
 _FLOAT32, _INT8, _INT16, _INT32, _FLOAT16, _BFLOAT16 = range(6)
 _KINDS = {_FLOAT32: "<f4", _INT8: "i1", _INT16: "<i2", _INT32: "<i4", _FLOAT16: "<f2", _BFLOAT16: "<u2"}
 
 
 def read_model_bin(file: Path) -> dict[str, NDArray[Any]]:
-    """All variables by name, as floats; those that lie as integers with a scale beside them are scaled back.
+    """All variables by name. Integer variables with a scale are converted to float32.
 
-    Arrays are views of the file, which is read when they are. Raises RuntimeError for a file that is cut short.
+    The other arrays are views of the memory-mapped file. Raises RuntimeError for a truncated file.
     """
     with file.open("rb") as content:
         view = memoryview(mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ))
     try:
-        variables, aliases = _parse(view)
+        variables, aliases = _Reader(view).read()
         variables.update({alias: variables[name] for alias, name in aliases.items()})
     except (struct.error, ValueError, KeyError) as error:
         raise RuntimeError("model.bin is incomplete or of an unknown version") from error
@@ -38,38 +38,40 @@ def read_model_bin(file: Path) -> dict[str, NDArray[Any]]:
     return variables
 
 
-def _parse(view: memoryview) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    at = 0
+class _Reader:
+    """Reads the fields of the file one after another."""
 
-    def take(kinds: str) -> tuple[Any, ...]:
-        nonlocal at
-        found = struct.unpack_from(f"<{kinds}", view, at)
-        at += struct.calcsize(f"<{kinds}")
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._at = 0
+
+    def read(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+        """The variables by name, and the aliases of names."""
+        # The version of the format, the name and the revision of the architecture.
+        self._numbers("I")
+        self._text()
+        _, count = self._numbers("II")
+        variables = dict(self._variable() for _ in range(count))
+        (count,) = self._numbers("I")
+        return variables, {self._text(): self._text() for _ in range(count)}
+
+    def _variable(self) -> tuple[str, NDArray[Any]]:
+        name = self._text()
+        (rank,) = self._numbers("B")
+        shape = self._numbers(f"{rank}I")
+        kind, size = self._numbers("BI")
+        self._at += size
+        return name, _array(self._view[self._at - size : self._at], kind, shape)
+
+    def _numbers(self, kinds: str) -> tuple[Any, ...]:
+        found = struct.unpack_from(f"<{kinds}", self._view, self._at)
+        self._at += struct.calcsize(f"<{kinds}")
         return found
 
-    def text() -> str:
-        nonlocal at
-        (length,) = take("H")
-        at += length
-        return bytes(view[at - length : at]).rstrip(b"\0").decode("ascii")
-
-    take("I")
-    text()
-    _, count = take("II")
-    variables: dict[str, NDArray[Any]] = {}
-    for _ in range(count):
-        name = text()
-        (rank,) = take("B")
-        shape = take(f"{rank}I")
-        kind, size = take("BI")
-        variables[name] = _array(view[at : at + size], kind, shape)
-        at += size
-    (count,) = take("I")
-    aliases = {}
-    for _ in range(count):
-        alias = text()
-        aliases[alias] = text()
-    return variables, aliases
+    def _text(self) -> str:
+        (length,) = self._numbers("H")
+        self._at += length
+        return bytes(self._view[self._at - length : self._at]).rstrip(b"\0").decode("ascii")
 
 
 def _array(data: memoryview, kind: int, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What stands before a piece's text: the user's keywords and prompt, within one budget."""
+"""The prompt before a piece's text: the user's keywords and prompt within one token budget."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from asrpro_worker.messages import Transcribe
 
 BUDGET = 223
-"""Tokens for keywords and prompt together: the other half of what the decoder holds is left for the text."""
+"""Tokens for keywords and prompt together; the other half of the decoder's 448 tokens is left for the text."""
 
 _COMMAND = re.compile(r"<\|.*?\|>")
 
 
 def context(tokens: Tokens, request: Transcribe, *, keywords: bool = True) -> list[int]:
-    """The tokens of keywords and prompt, at most BUDGET, whole words only; none where neither is given.
+    """The tokens of keywords and prompt: at most BUDGET, whole words only, none if neither is given.
 
-    Of keywords the first count, and where there is a prompt too they have half of the budget; of a prompt its end.
+    The first keywords are kept, within half of the budget if there is also a prompt. Of the prompt the end is kept.
     """
     prompt = _plain(request.prompt or "").split()
     words = [word for word in map(_plain, request.hotwords) if word] if keywords else []
@@ -27,7 +27,7 @@ def context(tokens: Tokens, request: Transcribe, *, keywords: bool = True) -> li
 
 
 def _plain(text: str) -> str:
-    """Text without the marks that the tokenizer would read as Whisper's own commands."""
+    """The text without Whisper's commands, which the tokenizer would recognize."""
     return _COMMAND.sub("", text).strip()
 
 
@@ -46,7 +46,7 @@ def _last(tokens: Tokens, words: list[str], budget: int) -> list[int]:
     for word in reversed(words):
         longer = tokens.encode(f" {word}") + found
         if len(longer) > budget:
-            # a language without spaces is one long word
+            # Text in a language without spaces is a single long word.
             return found or longer[-budget:]
         found = longer
     return found

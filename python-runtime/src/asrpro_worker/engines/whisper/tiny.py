@@ -1,4 +1,4 @@
-"""A Whisper of random weights in CTranslate2 form, 0.6 MB: enough to try a device with."""
+"""Writes a Whisper model of random weights in CTranslate2 format, 0.6 MB, to test a device with."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _HEADS = 2
 def write_tiny_whisper(
     directory: Path, vocabulary: list[str], languages: list[str], mels: int = 80, quantization: str | None = None
 ) -> None:
-    """Write `model.bin`, `config.json` and the vocabulary file; the same bytes every time.
+    """Write `model.bin`, `config.json` and the vocabulary file, with the same bytes every time.
 
-    `vocabulary` holds Whisper's special tokens. CTranslate2 calls a model multilingual when it holds the empty token.
+    `vocabulary` must contain Whisper's special tokens. With the empty token in it, CTranslate2 treats the model as
+    multilingual.
     """
     random = np.random.default_rng(0)
 
@@ -70,7 +71,7 @@ def write_tiny_whisper(
 
 
 def special_tokens(languages: list[str]) -> list[str]:
-    """Whisper's commands and its 1501 time marks, in the order of its vocabulary."""
+    """Whisper's commands and its 1501 timestamp tokens in the order of its vocabulary."""
     commands = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
     times = [f"{step * 0.02:.2f}" for step in range(1501)]
     return [f"<|{name}|>" for name in ("endoftext", "startoftranscript", *languages, *commands, *times)]

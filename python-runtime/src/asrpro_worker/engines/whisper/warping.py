@@ -1,4 +1,4 @@
-"""Dynamic time warping, as Whisper's word times want it: the cheapest way through tokens and frames."""
+"""Dynamic time warping for Whisper's word times: the cheapest path through tokens and frames."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def first_frames(cost: NDArray[np.float32]) -> list[int]:
-    """The frame at which each row of `cost` (tokens, frames) is entered."""
+    """The first frame of each token on the cheapest path through `cost`, shape (tokens, frames)."""
     rows, columns = cost.shape
-    # By diagonals, each of which depends on the two before it alone: thousands of steps instead of millions.
+    # A diagonal depends only on the two before it, so each is computed at once: thousands of steps instead of millions.
     total = np.full((rows + 1, columns + 1), np.inf)
     total[0, 0] = 0.0
     came = np.zeros((rows + 1, columns + 1), np.int8)
@@ -31,6 +31,6 @@ def first_frames(cost: NDArray[np.float32]) -> list[int]:
         if row_at > 0:
             first[row_at - 1] = max(column_at - 1, 0)
         step_at = came[row_at, column_at]
-        row_at -= int(step_at != 2)  # noqa: PLR2004 - 2: along the row
+        row_at -= int(step_at != 2)  # noqa: PLR2004 - 2: same token, next frame
         column_at -= int(step_at != 1)
     return first

@@ -1,8 +1,7 @@
-"""What a transducer or CTC model says next: its most probable token, with a say in what is chosen."""
+"""Chooses the next token of a greedy decoder, with a bonus for keywords and without letters of other languages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,23 +16,10 @@ if TYPE_CHECKING:
     from asrpro_worker.piece import Piece
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A token, the seconds at which it starts and ends, and the logarithm of its probability as the model sees it.
-
-    `end` is None where the model does not say.
-    """
-
-    text: str
-    start: float
-    end: float | None
-    logprob: float
-
-
 class Choice:
-    """What is chosen in one piece: the most probable token, `foreign` ones left out, those of `phrases` preferred.
+    """Chooses the tokens of one piece: the most probable one, without `foreign` tokens, with a bonus for `phrases`.
 
-    Where blank is the most probable it stays so, because words that nobody said would come of anything else.
+    If `blank` is the most probable token it is always chosen: anything else would invent words.
     """
 
     def __init__(self, phrases: Phrases | None, foreign: NDArray[np.int64], blank: int) -> None:
@@ -43,9 +29,9 @@ class Choice:
         self._places: Places = phrases.start if phrases else frozenset()
 
     def token(self, scores: NDArray[np.float32], repeated: tuple[int, float] | None = None) -> tuple[int, float]:
-        """The token for `scores` (vocabulary) and the bonus that it had.
+        """The token for `scores`, shape (vocabulary,), and the bonus it got.
 
-        `repeated`: a CTC model's token of the frame before and its bonus, which it keeps while it lasts.
+        `repeated`: the previous frame's token of a CTC model and its bonus, which it keeps while it repeats.
         """
         allowed = scores
         if len(self._foreign):
@@ -54,7 +40,7 @@ class Choice:
         best, bonus = int(allowed.argmax()), 0.0
         if best == self._blank or self._phrases is None:
             return best, bonus
-        # A token of a phrase may have letters of another language.
+        # Tokens of a phrase may have letters of other languages.
         tokens, worth = self._phrases.bonuses(self._places)
         if len(tokens):
             boosted = scores[tokens] + worth
@@ -65,44 +51,44 @@ class Choice:
             return repeated
         return best, bonus
 
-    def said(self, token: int) -> None:
-        """The token became text."""
+    def advance(self, token: int) -> None:
+        """Record that the token became text."""
         if self._phrases is not None:
             self._places = self._phrases.after(self._places, token)
 
 
 class Choices:
-    """Makes the choice of each piece. `vocabulary` holds the texts by id, with a space before a word."""
+    """Creates the `Choice` of each piece. `vocabulary` maps ids to texts, with a space at the start of a word."""
 
     def __init__(self, vocabulary: dict[int, str], blank: int) -> None:
         self._vocabulary = vocabulary
         self._blank = blank
-        # Of the last request only: one file has many pieces.
+        # Caches for the last request only: the many pieces of a file share them.
         self._phrases: dict[tuple[str, ...], Phrases] = {}
         self._foreign: dict[tuple[str, ...], NDArray[np.int64]] = {}
 
     def plain(self) -> Choice:
-        """Of what nobody asked anything for."""
+        """A choice without keywords and languages."""
         return Choice(None, np.array([], np.int64), self._blank)
 
     def of(self, piece: Piece) -> Choice:
-        """The keywords and languages that its request asks for."""
+        """A choice with the keywords and languages of the piece's request."""
         request = piece.job.request
-        wanted = tuple(request.hotwords)
-        if wanted and wanted not in self._phrases:
-            self._phrases = {wanted: Phrases(wanted, self._vocabulary)}
-        languages = tuple([piece.language] if piece.language else request.languages or [])
+        keywords = tuple(request.hotwords)
+        if keywords and keywords not in self._phrases:
+            self._phrases = {keywords: Phrases(keywords, self._vocabulary)}
+        languages = piece.allowed_languages
         if languages not in self._foreign:
             self._foreign = {languages: np.array(foreign(self._vocabulary.items(), languages), np.int64)}
-        return Choice(self._phrases.get(wanted), self._foreign[languages], self._blank)
+        return Choice(self._phrases.get(keywords), self._foreign[languages], self._blank)
 
 
 Found = list[tuple[int, int, int | None, float]]
-"""Tokens with the frames of their start and end, and their log-probabilities."""
+"""Token, first frame, end frame (None if unknown) and log-probability of each token."""
 
 
 def collapse(frames: NDArray[np.float32], choice: Choice, blank: int) -> Found:
-    """The tokens of a CTC model's log-probabilities (frames, vocabulary)."""
+    """Greedy CTC decoding of log-probabilities of shape (frames, vocabulary)."""
     found: Found = []
     last: tuple[int, float] | None = None
     for at, scores in enumerate(frames):
@@ -115,12 +101,12 @@ def collapse(frames: NDArray[np.float32], choice: Choice, blank: int) -> Found:
             found[-1] = (token, found[-1][1], None, found[-1][3] + logprob)
             continue
         found.append((token, at, None, logprob))
-        choice.said(token)
+        choice.advance(token)
         last = (token, bonus)
     return found
 
 
 def log_probability(scores: NDArray[np.float32], token: int) -> float:
-    """Of one token among all of them."""
+    """The log-probability of one token, from the scores of all tokens."""
     below = scores - scores.max()
     return float(below[token] - np.log(np.exp(below).sum()))
