@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from asrpro_worker.engines.protocol import one_at_a_time
 from asrpro_worker.errors import ClusterError, JobCancelledError
+from asrpro_worker.memory import return_unused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,9 @@ _MAX_SECONDS_SHARED = 5.0
 _SHARED_SECONDS = 30.0
 # How long a batch waits for the first pieces of jobs that have just arrived, so that those need not wait for its end.
 _FIRST_PIECE_TIMEOUT = 0.1
+# After so many batches of one job the unused memory is returned, because holes between allocations grow: whisper-base
+# peaked at 633 MB without this in 12 minutes, and at 603 MB with it.
+_RETURN_MEMORY_EVERY = 4
 # Upper limits for batches in flight and for pieces that a job cuts ahead, which are 0.5 GB of samples.
 _MAX_IN_FLIGHT = 256
 _MAX_AHEAD = 256
@@ -111,7 +115,10 @@ class Batcher:
             if len(self._running) >= self._in_flight() or not (batch := self._take()):
                 return
             self._running.append(batch)
-            first = all(self._queues[piece.job].batches == 1 for piece in batch)
+            counts = [self._queues[piece.job].batches for piece in batch]
+        first = all(count == 1 for count in counts)
+        if any(count % _RETURN_MEMORY_EVERY == 0 for count in counts):
+            return_unused()
         if self._in_flight() == 1:
             self._work_on(batch, first=first)
         else:
