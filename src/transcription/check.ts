@@ -34,7 +34,7 @@ export function checkRequest(request: TranscriptionRequest, model: Model): void 
  * Drops those of the request's `languages` that the model does not know. If one is left, it becomes `language`; an explicit
  * `language` overrides them all. Throws `unsupported_language` if the model knows none of them.
  */
-export function withKnownLanguages(request: TranscriptionRequest, model: Model): TranscriptionRequest {
+export function narrowed(request: TranscriptionRequest, model: Model): TranscriptionRequest {
   const requested = request.language === null ? [...new Set(request.languages ?? [])] : [];
   const known = requested.filter((code) => model.languages === null || model.languages.includes(code));
   if (requested.length > 0 && known.length === 0) {

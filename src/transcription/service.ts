@@ -5,7 +5,7 @@ import type { Model, ModelLibrary } from '../models/model.ts';
 import { modelNotFound } from '../models/not-found.ts';
 import type { JobOrder } from '../residency/job.ts';
 import type { Jobs } from '../residency/types.ts';
-import { checkRequest, withKnownLanguages } from './check.ts';
+import { checkRequest, narrowed } from './check.ts';
 import type { TranscriptionRequest, TranscriptionService } from './types.ts';
 
 export interface TranscriptionOptions {
@@ -38,12 +38,12 @@ export function createTranscriptionService({ config, library, jobs }: Transcript
         async start(request, signal) {
           const order = async (selected: string | null): Promise<JobOrder> => {
             const model = await chooseModel(request.model, selected);
-            const spelling = request.language ?? config.models.settings[model.id]?.language ?? null;
-            const language = spelling === null ? null : (languageCode(spelling) ?? spelling);
+            const asked = request.language ?? config.models.settings[model.id]?.language ?? null;
+            const language = asked === null ? null : (languageCode(asked) ?? asked);
             const inForce = jobs.inForce(model);
-            const resolved = withKnownLanguages({ ...request, language }, inForce);
-            checkRequest(resolved, inForce);
-            return orderOf(resolved, model, config);
+            const wanted = narrowed({ ...request, language }, inForce);
+            checkRequest(wanted, inForce);
+            return orderOf(wanted, model, config);
           };
           return await place.start({ named: request.model !== null, order }, signal);
         },
