@@ -16,7 +16,7 @@ const FAILS_AT_STEP = 4;
 const TOTAL_BYTES = 64 * 1024 * 1024;
 const FILE = 'model.bin';
 
-/** Downloads that transfer nothing, but report the same states and numbers as real ones for half a second. */
+/** Downloads that move no byte: the same task, the same numbers, half a second long. */
 export function createMockDownloads(library: MockLibrary, log: Log): Downloads {
   const stopped = { bytesPerSecond: null, secondsLeft: null, file: null };
   const jobs = new Jobs<DownloadStatus>({ log, stopped, failure: 'download_failed' });
