@@ -41,10 +41,9 @@ export interface Services {
   readonly residency: Residency;
   readonly transcription: TranscriptionService;
   /**
-   * Ends jobs, workers, downloads and installations, running or waiting, within `server.drainSeconds` + 1 s. Then removes
-   * the temporary files. A part that does not end in time does not keep the process alive.
-   *
-   * @param served resolves when the HTTP server has closed, which uses the temporary files until then.
+   * Ends jobs, workers, downloads and installations, running or waiting, within `server.drainSeconds` + 1 s. Waits for `served`
+   * (the HTTP server has closed), then removes the temporary files. A part that does not end in time does not keep the
+   * process alive.
    */
   close(served?: Promise<unknown>): Promise<void>;
 }

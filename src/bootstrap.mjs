@@ -1,8 +1,7 @@
 /**
- * Runs a TypeScript program of this checkout: `node src/bootstrap.mjs src/main.ts serve`. It is plain JavaScript without
- * dependencies. It installs the Node packages if package-lock.json has changed since the last installation, then starts the
- * program with the Node from these packages, because the machine's Node may be too old to run TypeScript.
- * A later start compares one hash and runs no installer. All output of this file goes to stderr; stdout is the program's.
+ * Runs a TypeScript program of this checkout: `node src/bootstrap.mjs src/main.ts serve`. It first installs the Node packages if
+ * package-lock.json has changed, then starts the program with the Node from these packages, because the machine's Node may be
+ * too old to run TypeScript. Without dependencies, for any Node from 20. It writes to stderr; stdout is the program's.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -19,9 +19,7 @@ type FirstLine =
 
 /**
  * Starts a sidecar on a free port and resolves when it accepts requests. The sidecar ends when this process ends for any
- * reason.
- *
- * Throws SidecarError: `spawn_failed`, `aborted`, `exited`, or the sidecar's own code for the reason why it cannot start.
+ * reason. Throws SidecarError: `spawn_failed`, `aborted`, `exited`, or the sidecar's own code if it cannot start.
  */
 export async function launch(options: LaunchOptions = {}): Promise<Sidecar> {
   const { file, args, env } = sidecarCommand(options);

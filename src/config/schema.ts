@@ -62,7 +62,7 @@ export const configSchema = z.strictObject({
   server: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
-      port: z.number().int().min(0).max(65535).default(8277).describe('Port to listen on; 0 takes any free one.'),
+      port: z.number().int().min(0).max(65535).default(8277).describe('Port to listen on; 0: any free port.'),
       apiKey: z.string().min(1).nullable().default(null).describe('If set, all calls but /health need it.'),
       allowedHosts: z.array(z.string()).default([]).describe('Host names accepted besides loopback.'),
       allowedOrigins: z.array(z.string()).default([]).describe('Origins of web pages that may call the API.'),

@@ -19,10 +19,9 @@ const readers = new WeakMap<IncomingMessage, (reason: string) => void>();
 const broken = new WeakSet<IncomingMessage>();
 
 /**
- * Passes each chunk of the request body to `take`, and pauses while a promise that `take` returned is pending. Resolves at
- * the end of the body. Rejects with what `take` throws, the signal's reason, a `broken` error or `client_closed`.
- * It settles however the body ends: a request that waited for an event that never came kept its place in the queue.
- * It does not destroy the request, because the answer is sent on the same socket.
+ * Passes each chunk of the body to `take`, and waits for the promise that `take` may return. Rejects with what `take` throws,
+ * the signal's reason, a `broken` error or `client_closed`. It settles however the body ends, because a request that waited for
+ * an event that never came kept its place in the queue. The request is not destroyed: its socket must send the answer.
  */
 export function readBody(
   request: IncomingMessage,

@@ -11,10 +11,8 @@ const READ_LIMIT_MS = 1_000;
 const answered = new WeakSet<Socket>();
 
 /**
- * Answers bytes that Node could not parse, or a request that timed out. If the last request is still being answered, that
- * answer is sent and the connection then closes, so that a request never gets two answers.
- *
- * @param response the response to the last request on this connection, if there was one.
+ * Answers bytes that Node could not parse, or a request that timed out. If the last request is still being answered
+ * (`response`), that answer is sent and the connection then closes, so that a request never gets two answers.
  */
 export function answerBrokenRequest(
   error: NodeJS.ErrnoException,

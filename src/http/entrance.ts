@@ -21,10 +21,9 @@ export interface Entry {
 }
 
 /**
- * The returned function is called before a body is read. Throws `queue_full`, `shutting_down`.
- * On loopback an upload takes its place in the queue before its body is read, so that a full queue costs no upload.
- * On other addresses clients may be slow or hostile: 33 connections that sent nothing made every other request fail with
- * `queue_full`. There an upload takes its place after its body, and a body must keep a minimum rate.
+ * The returned function throws `queue_full`, `shutting_down`. On loopback it takes the place in the queue before the body is
+ * read, so that a full queue costs no upload. On other addresses 33 connections that sent nothing made every other request
+ * fail with `queue_full`. There the upload takes its place after its body, and the body must keep a minimum rate.
  */
 export function createEntrance({
   transcription,

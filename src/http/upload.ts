@@ -40,10 +40,9 @@ export interface UploadLimits {
 }
 
 /**
- * Reads a multipart body, with its parts in any order: text fields into memory, the part `file` into a private file.
- * Calls `onAccepted` when the headers are valid, before it reads the body. Throws each error as soon as it is known, and
- * leaves nothing on disk then: `unsupported_content_type`, `invalid_multipart`, `file_too_large`, `invalid_value` (two
- * files), `client_closed`, `disk_full`, `spool_failed`.
+ * Reads text fields into memory and the part `file` into a private file. Calls `onAccepted` when the headers are valid, before
+ * it reads the body. Throws as soon as possible, and then leaves nothing on disk: `unsupported_content_type`, `disk_full`,
+ * `invalid_multipart`, `file_too_large`, `invalid_value` (two files), `client_closed`, `spool_failed`.
  */
 export async function receiveUpload(
   request: IncomingMessage,

@@ -5,9 +5,7 @@ import type { TranscriptionRequest } from './types.ts';
 
 /**
  * Refuses options that the model does not support. The advisory ones (prompt, temperature, hotwords) are ignored instead,
- * because clients send them to every server.
- *
- * Throws `unsupported_value`, `invalid_language_format`, `unsupported_language`.
+ * because clients send them to every server. Throws `unsupported_value`, `invalid_language_format`, `unsupported_language`.
  */
 export function checkRequest(request: TranscriptionRequest, model: Model): void {
   const { capabilities } = model;
