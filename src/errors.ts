@@ -131,9 +131,7 @@ export const errorKinds = {
   // The worker
   queue_full: busy('`server.maxQueue` requests are already waiting.'),
   queue_timeout: busy('The request waited for `server.queueSeconds` without being started.'),
-  model_busy: busy(
-    'A model is being loaded or unloaded, or the files of this model are being downloaded or repaired.',
-  ),
+  model_busy: busy('A model is being loaded or unloaded, or the files of this model are being downloaded or repaired.'),
   shutting_down: busy('The server is stopping.'),
   model_unloaded: {
     ...busy('The model was unloaded on request, and this job had not finished within the drain limit.'),

@@ -68,7 +68,9 @@ export const configSchema = z.strictObject({
       allowedOrigins: z.array(z.string()).default([]).describe('Origins of web pages that may call the API.'),
       maxUploadBytes: bytes.default(1073741824).describe('Largest upload in bytes.'),
       maxQueue: z.number().int().min(1).max(10000).default(32).describe('Maximum number of waiting requests.'),
-      queueSeconds: seconds.default(120).describe('Maximum time that a request waits before it starts, loads included.'),
+      queueSeconds: seconds
+        .default(120)
+        .describe('Maximum time that a request waits before it starts, loads included.'),
       drainSeconds: z.number().nonnegative().default(20).describe('Time for running requests to finish after a stop.'),
     })
     .prefault({}),
@@ -119,10 +121,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   worker: z
     .strictObject({
-      python: place
-        .nullable()
-        .default(null)
-        .describe('Python interpreter for engine environments; null: find one.'),
+      python: place.nullable().default(null).describe('Python interpreter for engine environments; null: find one.'),
       loadTimeoutSeconds: seconds.default(300).describe('A load that makes no progress for this long is ended.'),
       stopSeconds: seconds.default(5).describe('Time for the worker to exit before it is killed.'),
     })

@@ -139,7 +139,8 @@ async function sendEvents(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const onError = (error: unknown): void => {
-    if (!reply.raw.destroyed) log.warn({ err: error, request: reply.request.id }, 'the transcription failed while streaming');
+    if (!reply.raw.destroyed)
+      log.warn({ err: error, request: reply.request.id }, 'the transcription failed while streaming');
   };
   const frames = await eventFrames(transcriptEvents(run, options.logprobs), STREAM_TIMES, onError);
   const body = Readable.from(frames, { objectMode: false });

@@ -23,10 +23,7 @@ const health = z
         .int()
         .describe('Number of the worker process, or of the last one if none runs. Each start increases it by one.'),
       restarts: z.int(),
-      memory_bytes: z
-        .int()
-        .nullable()
-        .describe('Memory that its exit would return; null on systems without /proc.'),
+      memory_bytes: z.int().nullable().describe('Memory that its exit would return; null on systems without /proc.'),
       last_error: z.string().nullable(),
     }),
     queue: z.object({ running: z.int(), waiting: z.int(), limit: z.int() }),

@@ -62,7 +62,8 @@ export function settingsRoutes({ library, residency }: Pick<HttpServerDeps, 'lib
       method: 'POST',
       path,
       summary: 'Load a model',
-      description: 'Answers when the model is loaded and warmed up. If the load fails, the previous model is loaded again.',
+      description:
+        'Answers when the model is loaded and warmed up. If the load fails, the previous model is loaded again.',
       body: { contentType: 'application/json', schema: choice },
       answers: [json(loaded, 'The model is loaded.')],
       errors: [400, 404, 503],
