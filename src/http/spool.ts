@@ -4,10 +4,12 @@ import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { finished } from 'node:stream/promises';
 import { AsrproError } from '../errors.ts';
+import { freeMemory } from '../network/free-memory.ts';
 
 /** An upload that is written to a private file. The file has a random name; the client's file name is never used. */
 export interface SpooledFile {
   readonly path: string;
+  /** Takes over the chunk: its memory is freed once it is written. */
   write(chunk: Buffer): void;
   /** Resolves when the buffer has room again or the file is closed; undefined when it has room now. */
   drained(): Promise<void> | undefined;
@@ -32,7 +34,11 @@ export function spool(directory: string, onFailure: (error: AsrproError) => void
   writer.on('error', (error) => onFailure(spoolError(error)));
   return {
     path: file,
-    write: (chunk) => void writer.write(chunk),
+    write(chunk) {
+      writer.write(chunk, (error) => {
+        if (!error) freeMemory(chunk);
+      });
+    },
     drained() {
       if (!writer.writableNeedDrain) return undefined;
       return new Promise((resolve) => {
