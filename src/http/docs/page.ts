@@ -35,7 +35,7 @@ export const docsPage = `<!doctype html>
 <fieldset>
 <label>Model <select id="model"><option value="">selected or default</option></select></label>
 <label>Task <select id="task"><option value="transcriptions">transcribe</option><option value="translations">translate into English</option></select></label>
-<label>Answer <select id="format"><option value="text">text, streamed</option><option value="words">words with timestamps</option><option value="json">json</option><option value="verbose_json">verbose_json</option></select></label>
+<label>Answer <select id="format"><option value="text">text, streamed</option><option value="words">words with their times</option><option value="json">json</option><option value="verbose_json">verbose_json</option></select></label>
 <label>Language <input id="language" size="5" placeholder="auto"></label>
 </fieldset>
 <div class="run">
