@@ -89,14 +89,22 @@ test('however many ask to test the devices again, they are tested once at a time
   const tested = new Promise<typeof known>((resolve) => {
     finish = () => resolve(known);
   });
-  const report = vi.spyOn(devices, 'report').mockReturnValue(tested);
+  // On a busy machine some requests arrive only after `finish`, and start another probe after the first.
+  let [running, most] = [0, 0];
+  const report = vi.spyOn(devices, 'report').mockImplementation(async () => {
+    running += 1;
+    most = Math.max(most, running);
+    return await tested.finally(() => (running -= 1));
+  });
   const asked = Array.from({ length: 20 }, () => call(gateway.url, '/v1/devices?refresh=true'));
   await vi.waitFor(() => expect(report).toHaveBeenCalled());
+  await call(gateway.url, '/health');
   finish();
   for (const answer of await Promise.all(asked)) expect(answer.status).toBe(200);
-  expect(report).toHaveBeenCalledTimes(1);
+  expect(most).toBe(1);
+  const before = report.mock.calls.length;
   await call(gateway.url, '/v1/devices?refresh=true');
-  expect(report).toHaveBeenCalledTimes(2);
+  expect(report).toHaveBeenCalledTimes(before + 1);
 });
 
 test('97: a preflight of an allowed page is granted the headers that it asks for', async () => {
@@ -132,7 +140,7 @@ test('84, 85: a full queue is 503 with a Retry-After, and never 429', { timeout:
   const pending = [slow(), slow()];
   await vi.waitFor(async () => {
     expect((await call(gateway.url, '/health')).json.queue).toEqual({ running: 1, waiting: 1, limit: 1 });
-  });
+  }, 20_000);
   expectError(await ask(gateway.url, ['model=mock-slow']), 503, null, 'queue_full');
   leave.abort();
   await Promise.all(pending);
