@@ -1,7 +1,7 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { usage, usageSchema } from '../transcription/answer.ts';
 import type { JobResult, TokenLogprob, TranscriptionRun } from '../transcription/types.ts';
+import { within } from '../worker/within.ts';
 import { envelope, requestError } from './error-reply.ts';
 
 const logprobs = z.array(z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.int()) })).optional();
@@ -58,12 +58,12 @@ export async function eventFrames(
   onError: (error: unknown) => void,
 ): Promise<AsyncGenerator<string>> {
   let next = events.next();
-  await settledWithin(next, times.holdMs);
+  await within(next, times.holdMs / 1000);
 
   async function* frames(): AsyncGenerator<string> {
     try {
       for (;;) {
-        if (!(await settledWithin(next, times.keepAliveMs))) {
+        if ((await within(next, times.keepAliveMs / 1000)) === null) {
           yield KEEP_ALIVE;
           continue;
         }
@@ -82,15 +82,4 @@ export async function eventFrames(
     }
   }
   return frames();
-}
-
-/** Whether it settled; throws its error. */
-async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  const timer = new AbortController();
-  const late = pause(ms, false, { signal: timer.signal }).catch(() => false);
-  try {
-    return await Promise.race([promise.then(() => true), late]);
-  } finally {
-    timer.abort();
-  }
 }
