@@ -22,43 +22,41 @@ import { createRunDirectory, type RunDirectory, sweepRunDirectories } from './wi
 import type { StartWorker } from './worker/handle.ts';
 import type { Timeouts } from './worker/worker.ts';
 
-/** The end of an application on a cluster takes so long at the most: its processes are waited for. */
+/** Longest time that a cluster application needs to stop its processes. */
 const CLUSTER_STOP_SECONDS = 15;
 
-/** The rooms of the program. `app.ts` builds and wires them; nothing else does. */
+/** The parts of the program. Only `app.ts` builds and connects them. */
 export interface Services {
   readonly config: Config;
   readonly paths: Paths;
   readonly log: Log;
-  /** This process's private folder; removed by `close`. */
+  /** Private folder of this process; `close` removes it. */
   readonly run: RunDirectory;
   readonly library: ModelLibrary;
   readonly downloads: Downloads;
   readonly engines: Engines;
   readonly devices: Devices;
-  /** The one that models run on; null: they run on this machine. */
+  /** The cluster that runs the models; null: they run on this machine. */
   readonly cluster: Cluster | null;
   readonly residency: Residency;
   readonly transcription: TranscriptionService;
   /**
-   * Ends everything within `server.drainSeconds` and one more: running jobs, workers, downloads and installations, also
-   * those that wait for something. Then removes what is temporary. A room that does not end by then does not keep the
-   * process either.
-   *
-   * @param served the end of what still uses temporary files, within the same limit: the HTTP server's.
+   * Ends jobs, workers, downloads and installations, running or waiting, within `server.drainSeconds` + 1 s. Waits for `served`
+   * (the HTTP server has closed), then removes the temporary files. A part that does not end in time does not keep the
+   * process alive.
    */
   close(served?: Promise<unknown>): Promise<void>;
 }
 
 export type ServiceParts = Pick<Services, 'config' | 'paths' | 'log'> & {
   environment: NodeJS.ProcessEnv;
-  /** The fake worker and its models instead of the real ones. */
+  /** Use the mock worker and its models. */
   mock?: boolean;
   /** Seconds between two segments of `mock-slow`. */
   mockPace?: number;
 };
 
-/** What differs between the real program and the mock. */
+/** The parts that differ between the real program and the mock. */
 interface Backend {
   library: ModelLibrary;
   downloads: Downloads;
@@ -80,12 +78,12 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
   const backend = parts.mock ? await buildMock(config, log, parts.mockPace) : await buildReal(parts, run);
   const { engines, devices, library, downloads, cluster } = backend;
   const selected = selectedModel(paths);
-  // One after the other, so that the last word stays; awaited at the end, so that nothing is written after that.
-  let remembered = Promise.resolve();
-  const remember = (what: string, write: () => Promise<void>): void => {
-    remembered = remembered
+  // Writes to state.json run in sequence, so that the last one wins. `close` waits for them.
+  let stateWritten = Promise.resolve();
+  const writeState = (what: string, write: () => Promise<void>): void => {
+    stateWritten = stateWritten
       .then(write)
-      .catch((error: unknown) => log.warn({ err: error }, `${what} is not remembered`));
+      .catch((error: unknown) => log.warn({ err: error }, `could not store ${what} in state.json`));
   };
   const residency = createResidency({
     log,
@@ -104,8 +102,8 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
     onCluster: (report) => cluster?.heard(report),
     onLoaded: (model) => library.noteLoad(model, null),
     onLoadFailed: (model, failure) => library.noteLoad(model, failure),
-    onSelected: (model) => remember('the selected model', () => selected.set(model)),
-    onCrash: (words) => remember('the crash', () => lastCrash(paths).set({ at: new Date().toISOString(), words })),
+    onSelected: (model) => writeState('the selected model', () => selected.set(model)),
+    onCrash: (words) => writeState('the crash', () => lastCrash(paths).set({ at: new Date().toISOString(), words })),
   });
 
   const closeAll = async (served?: Promise<unknown>): Promise<void> => {
@@ -115,14 +113,14 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
       { name: 'residency', closed: residency.close(drainSeconds), seconds },
       { name: 'downloads', closed: downloads.close(), seconds },
       { name: 'engines', closed: engines.close(), seconds },
-      // It keeps the same limit itself, and has its sockets to close after it.
+      // The server has the same limit for its requests, and then needs time to close its sockets.
       { name: 'the HTTP server', closed: served ?? Promise.resolve(), seconds: seconds + CLOSE_GRACE_SECONDS },
     ];
     const inTime = await allClosed(rooms, log);
-    const written = { name: 'what is remembered', closed: remembered, seconds: CLOSE_GRACE_SECONDS };
-    const all = (await allClosed([written], log)) && inTime;
+    const written = { name: 'state.json', closed: stateWritten, seconds: CLOSE_GRACE_SECONDS };
+    const allInTime = (await allClosed([written], log)) && inTime;
     run.remove();
-    if (!all) endProcessLater(CLOSE_GRACE_SECONDS);
+    if (!allInTime) endProcessLater(CLOSE_GRACE_SECONDS);
     process.removeListener('exit', removeRun);
   };
   let closed: Promise<void> | null = null;
@@ -175,27 +173,27 @@ async function buildReal(parts: ServiceParts, run: RunDirectory): Promise<Backen
     nvidia: mayHaveCuda(environment),
   });
   const library = createModelLibrary({ config, paths, log, environment, engineStatus: (id) => engines.status(id) });
-  const elsewhere = await buildCluster(parts, engines, runtimeRoot);
+  const clusterParts = await buildCluster(parts, engines, runtimeRoot);
   const start = process.createProcessStarter({
     log,
     run,
     async command(engine) {
       if (!isEngineId(engine)) throw new Error(`no process runs the engine '${engine}'`);
-      const runner = workerEngine(engine, elsewhere !== null);
+      const runner = workerEngine(engine, clusterParts !== null);
       const { python, env } = await engines.interpreter(runner.environment);
-      // A head that is gone costs a connection and no process.
-      await elsewhere?.cluster.requireHead();
-      const more = elsewhere === null ? env : { ...env, ...rayEnvironment(config, paths) };
-      return { ...pythonWorker(python, more, runtimeRoot, environment), engine: runner.id };
+      // Checks with one connection that the head answers, before a worker process is started in vain.
+      await clusterParts?.cluster.requireHead();
+      const workerEnv = clusterParts === null ? env : { ...env, ...rayEnvironment(config, paths) };
+      return { ...pythonWorker(python, workerEnv, runtimeRoot, environment), engine: runner.id };
     },
   });
   return {
     engines,
     library,
     start,
-    cluster: elsewhere?.cluster ?? null,
+    cluster: clusterParts?.cluster ?? null,
     devices:
-      elsewhere?.devices ??
+      clusterParts?.devices ??
       createDevices({
         ...{ config, log, engines, environment, runtimeRoot },
         cache: createOutcomeCache(path.join(paths.cache, 'devices.json')),
@@ -205,7 +203,7 @@ async function buildReal(parts: ServiceParts, run: RunDirectory): Promise<Backen
   };
 }
 
-/** Nothing of it is loaded where models run on this machine. */
+/** null if models run on this machine; the cluster's code is then not even loaded. */
 async function buildCluster(parts: ServiceParts, engines: Engines, runtimeRoot: string) {
   const { config } = parts;
   const { address } = config.cluster;
@@ -249,9 +247,9 @@ async function loadSettings(model: Model, config: Config, devices: Devices) {
 }
 
 /**
- * How long the engine may be silent. One window of Whisper (30 s of audio) can take six temperatures times five beams;
- * large-v3 on two old cores needs minutes for that, so a job gets five minutes a window and less where the audio is
- * shorter than one.
+ * Time limits of a worker, in seconds. Whisper may decode one window (30 s of audio) at six temperatures with five beams,
+ * for which large-v3 needs minutes on two old cores. So a job may be silent for five minutes, or less if its audio is
+ * shorter than one window.
  */
 function timeouts(config: Config): Timeouts {
   return {
@@ -259,7 +257,7 @@ function timeouts(config: Config): Timeouts {
     load: config.worker.loadTimeoutSeconds,
     job: (audioSeconds) => 60 + 8 * Math.min(audioSeconds ?? 30, 30),
     cancel: 2,
-    // The kernel needs two seconds to give back 20 GB; what takes longer hangs in a driver or on a network drive.
+    // The kernel needs two seconds to free 20 GB. A process that takes longer hangs in a driver or on a network drive.
     kill: 10,
   };
 }

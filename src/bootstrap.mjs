@@ -1,9 +1,7 @@
 /**
- * Runs a TypeScript program of this checkout: `node src/bootstrap.mjs src/main.ts serve`. Plain JavaScript that needs
- * nothing installed: it installs the Node packages when package-lock.json is not the one they were installed from, then
- * hands over to the Node that is among them (the machine's own may be too old to run TypeScript).
- *
- * A second start compares one hash and runs no installer. stdout belongs to the program; everything here goes to stderr.
+ * Runs a TypeScript program of this checkout: `node src/bootstrap.mjs src/main.ts serve`. It first installs the Node packages if
+ * package-lock.json has changed, then starts the program with the Node from these packages, because the machine's Node may be
+ * too old to run TypeScript. Without dependencies, for any Node from 20. It writes to stderr; stdout is the program's.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -13,13 +11,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const packages = path.join(root, 'node_modules');
-/** Written last, when what was installed works: an installation that failed or was killed has none. */
+/** Written at the end of a successful installation, so that one that failed or was killed is repeated. */
 const receipt = path.join(packages, '.installed-from');
 const packagedNode = path.join(packages, 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
 
 /**
- * Everything the program needs, whatever the person's npm settings and NODE_ENV leave out elsewhere: its own Node, its addon
- * and its tools come with install scripts and as optional and development packages.
+ * These flags override npm settings and NODE_ENV, which may exclude packages that the program needs: its Node, its addon
+ * and its tools are optional and development packages with install scripts.
  */
 const complete = ['--include=dev', '--include=optional', '--ignore-scripts=false', '--dry-run=false', '--global=false'];
 
@@ -30,7 +28,7 @@ const wanted = createHash('sha256')
 
 if (!installed()) await install();
 const [program, ...args] = process.argv.slice(2);
-// The channel tells the program when this process is gone, however it died.
+// The program notices the death of this process by the end of the IPC channel.
 const ended = await run(interpreter(), [path.join(root, program), ...args], ['inherit', 'inherit', 'inherit', 'ipc']);
 if (ended.signal) process.kill(process.pid, ended.signal);
 process.exitCode = ended.code ?? 1;
@@ -39,16 +37,16 @@ function installed() {
   return existsSync(packagedNode) && existsSync(receipt) && readFileSync(receipt, 'utf8') === wanted;
 }
 
-/** One installer at a time; what one that was killed left is installed anew. */
+/** Only one process installs at a time. An installation that was killed is repeated. */
 async function install() {
   const { take } = await import('./claims/claim.mjs');
   const claim = await take(path.join(root, '.installing'), {
-    onWait: () => console.error('asrpro: waiting for another start that installs Node packages ...'),
+    onWait: () => console.error('asrpro: waiting for another process that is installing the Node packages ...'),
   });
   const ended = await runInstaller().finally(() => claim.release());
   if (ended.signal) process.kill(process.pid, ended.signal);
   if (ended.code === 0) return;
-  console.error('asrpro: the Node packages could not be installed; npm says above why. Then start again.');
+  console.error('asrpro: npm could not install the Node packages; its error is above. Fix it, then start again.');
   process.exit(1);
 }
 
@@ -66,7 +64,7 @@ async function runInstaller() {
   return ended;
 }
 
-/** Install scripts have brought the Node and the addon that the program needs. */
+/** Whether the install scripts have installed Node and a native addon that loads. */
 async function works() {
   if (!existsSync(packagedNode)) return false;
   if (!existsSync(path.join(packages, 'zeromq'))) return true;
@@ -74,22 +72,22 @@ async function works() {
   return (await run(packagedNode, ['-e', load], 'ignore').catch(() => ({ code: 1 }))).code === 0;
 }
 
-/** The npm that started us, else the one on PATH, which is a .cmd file on Windows and needs a shell there. */
+/** The npm that started this process, else the npm on PATH. On Windows that is a .cmd file, which needs a shell. */
 function npmCommand() {
   const cli = process.env.npm_execpath;
   if (cli?.endsWith('npm-cli.js')) return { file: process.execPath, args: [cli], shell: false };
   return { file: 'npm', args: [], shell: process.platform === 'win32' };
 }
 
-/** The packaged Node; our own where no install script has brought it and it can run TypeScript itself. */
+/** The packaged Node; without it, the current Node if it can run TypeScript. */
 function interpreter() {
   if (existsSync(packagedNode)) return packagedNode;
   if (process.features.typescript) return process.execPath;
-  console.error('asrpro: node_modules/node holds no program. Let npm run its install scripts, then start again.');
+  console.error('asrpro: node_modules/node has no executable. Allow npm to run install scripts, then start again.');
   process.exit(1);
 }
 
-/** Runs to the end and passes signals on. The child stays in our process group, as a terminal expects. */
+/** Runs a program to its end and forwards signals to it. The child stays in this process group, as a terminal expects. */
 function run(file, commandArgs, stdio, shell = false) {
   return new Promise((resolve, reject) => {
     const child = spawn(file, commandArgs, { stdio, shell });
@@ -107,11 +105,11 @@ function run(file, commandArgs, stdio, shell = false) {
 }
 
 /**
- * A signal to npm ends the shell between npm and us, which passes nothing on: that we have another parent now is all that
- * can be seen of it. (Windows keeps the number of the first.)
+ * A signal to npm ends the shell between npm and this process, and the shell forwards nothing. The only sign of it is that
+ * this process gets another parent. (On Windows the parent's number does not change.)
  */
-function watchShell(gone) {
+function watchShell(onExit) {
   const shell = process.ppid;
-  const look = () => process.ppid === shell || gone();
-  return process.env.npm_lifecycle_event ? setInterval(look, 500).unref() : undefined;
+  const check = () => process.ppid === shell || onExit();
+  return process.env.npm_lifecycle_event ? setInterval(check, 500).unref() : undefined;
 }

@@ -4,8 +4,8 @@ import type { Config } from './config/schema.ts';
 export type Log = pino.Logger;
 
 /**
- * The program's log, on stderr: stdout belongs to results. Lines are written at once, so that the last one before a
- * crash is there.
+ * The program's log on stderr, because stdout is for results. Lines are written synchronously, so that the last ones before
+ * a crash are not lost.
  */
 export function createLog(settings: Config['log']): Log {
   const text = settings.format === 'text' || (settings.format === 'auto' && process.stderr.isTTY);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The program's entry: `asrpro COMMAND`. */
+/** Entry point of the program: `asrpro COMMAND`. */
 import { mkdirSync } from 'node:fs';
 import module from 'node:module';
 import path from 'node:path';
@@ -12,13 +12,13 @@ import('./cli/run.ts').then(async ({ runCommandLine }) => {
 });
 
 /**
- * Compiled code kept from the last start halves the time to ready. Node 20 has no such cache. Without a folder for it the
- * program starts all the same: whether it needs one, the command says.
+ * Node's cache of compiled code halves the time until the gateway is ready; Node 20 does not have it. Without a writable
+ * folder the program starts without the cache, and the command reports the folder if it needs it.
  */
 function keepCompiledCode(): void {
   try {
     const folder = process.env.NODE_COMPILE_CACHE ?? path.join(resolvePaths().cache, 'compiled');
-    // Node would make the folders above it, ASRPRO_HOME perhaps, readable by everybody.
+    // Node would create parent folders, such as ASRPRO_HOME, readable by every user.
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     module.enableCompileCache?.(folder);
   } catch {}

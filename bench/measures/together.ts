@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { audio } from '../../test/setup/checkout.ts';
 import { startInProcess } from '../contenders/in-process.ts';
 import { startProduct } from '../contenders/over-http.ts';
 import type { Measured, Surroundings } from '../row.ts';
 import { quantile, ratio, spread } from '../statistics.ts';
+import { startHealthWatch } from './health-watch.ts';
 
 const MODEL = 'whisper-base';
 const JOBS = 8;
@@ -20,13 +20,11 @@ export async function together(around: Surroundings): Promise<Measured> {
       for (const file of files) await direct.transcribe(file, 'en');
       const serial = (performance.now() - begin) / 1000;
 
-      const watching = new AbortController();
-      const watched = watchHealth(product.gateway.url, watching.signal);
+      const watch = await startHealthWatch(product.gateway.url);
       begin = performance.now();
       await Promise.all(files.map((file) => product.transcribe(file, 'en')));
       const parallel = (performance.now() - begin) / 1000;
-      watching.abort();
-      const answers = await watched;
+      const answers = await watch.stop();
       // The first round warms up.
       if (round < 0) continue;
       theirs.push(serial);
@@ -62,16 +60,4 @@ export async function together(around: Surroundings): Promise<Measured> {
     await direct.stop();
     await product.stop();
   }
-}
-
-/** Milliseconds of each call, one every 50 ms. */
-async function watchHealth(url: string, signal: AbortSignal): Promise<number[]> {
-  const times: number[] = [];
-  while (!signal.aborted) {
-    const begin = performance.now();
-    await (await fetch(`${url}/health`)).arrayBuffer();
-    times.push(performance.now() - begin);
-    await sleep(50);
-  }
-  return times;
 }

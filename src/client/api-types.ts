@@ -2,19 +2,19 @@
 
 export type ErrorAnswer = {
   error: {
-    /** What is wrong and what to do, for people. */
+    /** For people: what is wrong and what to do. */
     message: string;
     type: 'invalid_request_error' | 'service_unavailable_error' | 'server_error';
-    /** The field that is at fault. */
+    /** The invalid field. */
     param: string | null;
-    /** For programs; all codes are in docs/errors.md. */
+    /** For programs; docs/errors.md lists all codes. */
     code: string | null;
   };
 };
 
 export type VerboseTranscript = {
   task: 'transcribe' | 'translate';
-  /** Lower-case English name; `unknown` where neither request nor model says. */
+  /** Lower-case English name; `unknown` if neither the request nor the model gives it. */
   language: string;
   /** Seconds. */
   duration: number;
@@ -34,7 +34,7 @@ export type Word = {
   end: number;
 };
 
-/** Numbers that an engine does not have are 0 (docs/openai.md). */
+/** A number that the engine does not provide is 0 (docs/openai.md). */
 export type Segment = {
   id: number;
   /** Start of the decoded window, in frames of 10 ms. */
@@ -65,7 +65,7 @@ export type Transcript = {
   };
 };
 
-/** Joined, the deltas are the text of `done`. */
+/** The deltas, joined, are the text of `done`. */
 export type StreamEvent = {
   type: 'transcript.text.delta';
   delta: string;
@@ -142,7 +142,7 @@ export type JobFailure = {
 export type LoadedModel = {
   model: string | null;
   status: 'loaded' | 'loading' | 'unloading' | 'none';
-  /** The one in force. */
+  /** Device that the model runs on. */
   device: string | null;
   compute_type: string | null;
   memory_bytes: number | null;
@@ -152,7 +152,7 @@ export type LoadedModel = {
 export type LoadReport = {
   status: 'success';
   model: string;
-  /** The one in force. */
+  /** Device that the model runs on. */
   device: string | null;
   compute_type: string | null;
   memory_bytes: number | null;
@@ -165,13 +165,13 @@ export type UnloadReport = {
   model: null;
   unloaded: string | null;
   memory: {
-    /** Memory that the end of the worker, and of what it had started, gives back: pages that they have written, not those of files. Where there is no /proc: its resident size after the load. */
+    /** Memory that the worker and its child processes held before the unload: pages that they have written, without pages of files. Without /proc: the resident size of the worker after the load. */
     before_bytes: number;
-    /** The part of it that none of those processes holds any more. */
+    /** The part of it that none of these processes holds any more. */
     returned_bytes: number;
     worker_exited: true;
     exit_seconds: number;
-    /** What the machine can give to programs; Linux only. */
+    /** Memory that the machine has available; Linux only. */
     system_available_before_bytes: number | null;
     system_available_after_bytes: number | null;
     gpu_free_before_bytes: number | null;
@@ -184,10 +184,10 @@ export type EngineList = {
     id: 'core' | 'nemo' | 'cluster';
     installed: boolean;
     python: string | null;
-    /** Version by package. */
+    /** Versions by package name. */
     packages: Record<string, string>;
     size_bytes: number;
-    /** Why it cannot be used, with the remedy. */
+    /** Why it cannot be used, and what to do. */
     reason: string | null;
   }[];
 };
@@ -209,32 +209,32 @@ export type DeviceReport = {
     memory_bytes: number | null;
     usable: boolean;
     reason: string | null;
-    /** Outcome of a real inference, by engine. */
+    /** Result of a test inference, by engine. */
     engines: Record<string, {
       usable: boolean;
       compute_types: string[];
       reason: string | null;
     }>;
   }[];
-  /** Device that a load takes, by engine: the best usable one that `device.prefer` allows, else the CPU. */
+  /** Device that a load uses, by engine: the best usable one that `device.prefer` allows, else the CPU. */
   selected: Record<string, string>;
 };
 
 export type Health = {
-  /** degraded: the last worker crashed or does not end, no model can be loaded, or the cluster is out of reach. */
+  /** degraded: the last worker crashed or cannot be ended, no model can be loaded, or the cluster is unreachable. */
   status: 'healthy' | 'degraded';
   current_model: string | null;
-  /** In force; without a loaded model the one chosen last, at first the CPU. */
+  /** Device of the loaded model; without one, the device of the last load, or the CPU before any load. */
   device: 'cuda' | 'mps' | 'cpu';
   version: string;
   uptime_seconds: number;
   worker: {
     state: 'stopped' | 'starting' | 'ready' | 'stopping' | 'crashed' | 'failed';
     pid: number | null;
-    /** Number of this worker, of the last one where none lives; each start counts one up. */
+    /** Number of the worker process, or of the last one if none runs. Each start increases it by one. */
     generation: number;
     restarts: number;
-    /** What its end would give back; resident size where there is no /proc. */
+    /** Memory that its exit would return; null on systems without /proc. */
     memory_bytes: number | null;
     last_error: string | null;
   };
@@ -247,11 +247,11 @@ export type Health = {
   cluster: {
     /** null: not known yet. */
     reachable: boolean | null;
-    /** Why it is out of reach. */
+    /** Why it is unreachable. */
     reason: string | null;
-    /** Machines that live; null while nothing is loaded. */
+    /** Running machines; null while no model is loaded. */
     nodes: number | null;
-    /** Copies of models that run on them; null while nothing is loaded. */
+    /** Running copies of the model; null while no model is loaded. */
     replicas: number | null;
   } | null;
 };

@@ -7,7 +7,7 @@ export interface Command {
   env: NodeJS.ProcessEnv;
 }
 
-/** The command line and environment of a sidecar that listens on a free port and dies with this process. */
+/** The command line and environment of a sidecar that listens on a free port and ends when this process ends. */
 export function sidecarCommand(options: LaunchOptions): Command {
   const { binary, model, mock, home, apiKey, args = [], environment = process.env } = options;
   const env: NodeJS.ProcessEnv = {
@@ -25,12 +25,12 @@ export function sidecarCommand(options: LaunchOptions): Command {
     ...args,
   ];
   if (binary !== undefined) return { file: binary, args: flags, env };
-  // Electron's program is a browser until it is told to be a Node.
+  // With this variable, Electron's executable runs as plain Node.
   if (process.versions.electron !== undefined) env.ELECTRON_RUN_AS_NODE = '1';
   return { file: process.execPath, args: [packagedProgram(), ...flags], env };
 }
 
-/** Beside this file in the package, and in `src` of a checkout. */
+/** The program is next to this file in the package, and in `src` in a checkout. */
 function packagedProgram(): string {
   const program = import.meta.url.endsWith('.ts') ? '../main.ts' : './asrpro.cjs';
   return fileURLToPath(new URL(program, import.meta.url));

@@ -6,7 +6,7 @@ import { SidecarError } from './sidecar-error.ts';
 export interface Following {
   /** Cancels the job. */
   signal?: AbortSignal;
-  /** Time between two looks, in milliseconds; 200 when absent. */
+  /** Polling interval in milliseconds; default 200. */
   everyMs?: number;
 }
 
@@ -16,8 +16,8 @@ interface Job {
 }
 
 /**
- * Starts a job and yields its state until it has ended, the last one included. Throws the job's error; ends quietly when
- * it was cancelled. A loop that is left early leaves the job running.
+ * Starts a job and yields its states, up to and including the last one. Throws the job's error. Returns normally after a
+ * cancellation. Leaving the loop early does not cancel the job.
  */
 export async function* follow<T extends Job>(
   target: Target,

@@ -8,14 +8,14 @@ export interface Target {
 }
 
 export interface CallOptions {
-  /** Sent as JSON; a form is sent as multipart. */
+  /** A form is sent as multipart, any other object as JSON. */
   body?: object | FormData;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * One call of the API. No time limit of its own: loading a model or a long transcription may take minutes in which
- * nothing is sent, where `fetch` gives up after five. Throws SidecarError.
+ * Calls the API, without a time limit: a load or a long transcription may send nothing for minutes, and `fetch` gives up
+ * after five. Throws SidecarError.
  */
 export async function call<T>(
   { url, apiKey }: Target,
@@ -44,9 +44,24 @@ export async function call<T>(
     sent.once('error', failed);
     sent.end(content);
   });
-  if (status >= 200 && status < 300) return JSON.parse(text) as T;
-  const { error } = JSON.parse(text) as ErrorAnswer;
+  const answer = parsed(text);
+  if (status >= 200 && status < 300 && answer !== undefined) return answer as T;
+  const { error } = (answer ?? {}) as Partial<ErrorAnswer>;
+  if (typeof error?.message !== 'string') {
+    throw new SidecarError('unreachable', `The answer at ${url} does not come from asrpro (HTTP status ${status}).`, {
+      status,
+    });
+  }
   throw new SidecarError(error.code ?? error.type, error.message, { status });
+}
+
+/** undefined if it is not JSON, for example the page of a proxy. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 async function encode(body: CallOptions['body']): Promise<{ content: Buffer; type: string | null }> {

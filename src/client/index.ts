@@ -1,6 +1,6 @@
 /**
- * `asrpro/client`: starts asrpro beside an app and talks to it. For Node 20 or newer and for Electron's main process;
- * no native module, nothing of the gateway. docs/embedding.md tells the rest.
+ * `asrpro/client`: starts asrpro as a sidecar of an app and calls its API. For Node 20 or newer and Electron's main process.
+ * It needs no native module and imports no code of the gateway. See docs/embedding.md.
  */
 export type * from './api-types.ts';
 export type { Exit } from './exit.ts';

@@ -9,29 +9,28 @@ import { SidecarError } from './sidecar-error.ts';
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
-/** How much of the log is kept for the report of its end, in characters. */
+/** How many characters at the end of the log are kept for `Exit`. */
 const LAST_WORDS = 8192;
 
-/** The one line on stdout. */
+/** The only line that the sidecar writes to stdout. */
 type FirstLine =
   | { event: 'ready'; url: string; host: string; port: number; pid: number; version: string; instance: string }
   | { event: 'error'; code: string; message: string; hint: string | null };
 
 /**
- * Starts a sidecar on a free port and resolves when it accepts requests. It ends with this process, however that ends.
- *
- * Throws SidecarError: `spawn_failed`, `aborted`, `exited`, or the code with which the sidecar says why it cannot start.
+ * Starts a sidecar on a free port and resolves when it accepts requests. The sidecar ends when this process ends for any
+ * reason. Throws SidecarError: `spawn_failed`, `aborted`, `exited`, or the sidecar's own code if it cannot start.
  */
 export async function launch(options: LaunchOptions = {}): Promise<Sidecar> {
   const { file, args, env } = sidecarCommand(options);
-  // Its death pipe is our end of stdin: the system closes it when this process is gone.
+  // The sidecar ends with its stdin, which the system closes when this process has ended.
   const child: Child = spawn(file, args, { env, stdio: ['pipe', 'pipe', 'pipe'], windowsHide: true });
-  // A write that meets its end is told by `exit`.
+  // A write after the sidecar has ended fails, but `exit` reports that already.
   child.stdin.on('error', () => undefined);
   const log = keepLog(child, options.onLog);
-  let asked = false;
+  let stopRequested = false;
   const exited = new Promise<Exit>((resolve) => {
-    child.once('exit', (code, signal) => resolve(describeExit(code, signal, log(), asked)));
+    child.once('exit', (code, signal) => resolve(describeExit(code, signal, log(), stopRequested)));
   });
   const abort = (): void => void child.kill('SIGKILL');
   options.signal?.addEventListener('abort', abort, { once: true });
@@ -39,7 +38,7 @@ export async function launch(options: LaunchOptions = {}): Promise<Sidecar> {
   try {
     const line = await Promise.race([firstLine(child), failedToSpawn(child, file)]);
     if (line === null) {
-      // It has ended, or is no use without a stdout.
+      // The sidecar has ended, or it has closed its stdout and will never announce its address.
       child.kill('SIGKILL');
       const { message, lastWords } = await exited;
       if (options.signal?.aborted) throw new SidecarError('aborted', 'The start of asrpro was aborted.');
@@ -55,7 +54,7 @@ export async function launch(options: LaunchOptions = {}): Promise<Sidecar> {
       apiKey: options.apiKey ?? null,
       exited,
       end: () => {
-        asked = true;
+        stopRequested = true;
         child.stdin.end();
       },
       kill: () => void child.kill('SIGKILL'),
@@ -68,7 +67,7 @@ export async function launch(options: LaunchOptions = {}): Promise<Sidecar> {
   }
 }
 
-/** Rejects where the system cannot run the file; then there is no `exit` either. */
+/** Rejects if the system cannot run the file. `exit` is not emitted then. */
 async function failedToSpawn(child: Child, file: string): Promise<never> {
   return await new Promise((_, reject) => {
     child.once('error', (cause: NodeJS.ErrnoException) => {
@@ -79,22 +78,30 @@ async function failedToSpawn(child: Child, file: string): Promise<never> {
   });
 }
 
-/** null when stdout ends without one. */
+/** null if stdout ends without a line. */
 async function firstLine(child: Child): Promise<FirstLine | null> {
   return await new Promise((resolve, reject) => {
     const lines = createInterface({ input: child.stdout });
     lines.once('close', () => resolve(null));
     lines.once('line', (text) => {
-      try {
-        resolve(JSON.parse(text) as FirstLine);
-      } catch {
-        reject(new SidecarError('spawn_failed', 'The program that was started is not asrpro.', { hint: text }));
-      }
+      const line = parsedLine(text);
+      if (line !== null) resolve(line);
+      else reject(new SidecarError('spawn_failed', 'The program that was started is not asrpro.', { hint: text }));
     });
   });
 }
 
-/** Reads the log all the time, so that its pipe never fills, and returns the end of it on demand. */
+/** null for any line that asrpro does not write. */
+function parsedLine(text: string): FirstLine | null {
+  try {
+    const line = JSON.parse(text) as FirstLine | null;
+    return line?.event === 'ready' || line?.event === 'error' ? line : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Reads the log continuously, so that its pipe never fills. Returns a function for the end of the log. */
 function keepLog(child: Child, onLog: LaunchOptions['onLog']): () => string {
   let tail = '';
   createInterface({ input: child.stderr }).on('line', (line) => {

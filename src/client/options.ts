@@ -1,24 +1,24 @@
 import type { Exit } from './exit.ts';
 
 export interface LaunchOptions {
-  /** Path of the executable. Absent: the program of the installed package, on the Node (or Electron) that runs the app. */
+  /** Path of the executable. Absent: the program of the installed package, run by the app's own Node or Electron. */
   binary?: string;
-  /** Model to load before `launch` resolves; `last` is the one that was selected last. */
+  /** Model to load before `launch` resolves; `last` loads the last selected model. */
   model?: string;
-  /** The built-in fake instead of engines and models: for the app's tests. */
+  /** Uses the built-in mock instead of engines and models, for the app's tests. */
   mock?: boolean;
-  /** Where configuration, engines and models live (ASRPRO_HOME). Absent: the platform's usual directories. */
+  /** Folder of the configuration, engines and models (ASRPRO_HOME). Absent: the platform's usual directories. */
   home?: string;
-  /** Everything but /health then needs it; this launcher sends it by itself. */
+  /** API key that all calls but /health need. `Sidecar` sends it automatically. */
   apiKey?: string;
-  /** Further flags of `serve`. */
+  /** Additional flags of `serve`. */
   args?: readonly string[];
-  /** Environment of the sidecar; absent: that of the app. */
+  /** Environment of the sidecar; absent: the app's environment. */
   environment?: NodeJS.ProcessEnv;
-  /** Ends the sidecar while it starts; `launch` then rejects with `aborted`. */
+  /** Kills the sidecar during its start; `launch` then rejects with `aborted`. */
   signal?: AbortSignal;
-  /** Every line of its log. */
+  /** Called with every line of its log. */
   onLog?(line: string): void;
-  /** Once, when it is gone, for whatever reason, if it had been ready before. Starting another is the app's decision. */
+  /** Called once when a sidecar that was ready has ended, for any reason. The app decides whether to start another. */
   onExit?(exit: Exit): void;
 }

@@ -1,13 +1,13 @@
 /**
- * What the sidecar said was wrong, or why it could not be asked. `code` is one of docs/errors.md, or `spawn_failed` (the
- * program cannot be started), `exited` (it is gone), `unreachable` (no answer) or `aborted` (by the app's own signal).
+ * An error of the sidecar, or of the connection to it. `code` is one of docs/errors.md, or `spawn_failed` (the program cannot
+ * be started), `exited` (it has ended), `unreachable` (asrpro does not answer) or `aborted` (by the app's own signal).
  */
 export class SidecarError extends Error {
   override readonly name = 'SidecarError';
   readonly code: string;
-  /** HTTP status of the answer; null where there was none. */
+  /** HTTP status of the answer; null without an answer. */
   readonly status: number | null;
-  /** What the person can do, as one sentence. */
+  /** What the user can do, as one sentence. */
   readonly hint: string | null;
 
   constructor(

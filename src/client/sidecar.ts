@@ -17,7 +17,7 @@ import { type CallOptions, call, type Target } from './http.ts';
 
 export type { Following } from './follow.ts';
 
-/** What `launch` knows of the process. */
+/** The process that `launch` has started. */
 export interface SidecarProcess {
   url: string;
   pid: number;
@@ -25,18 +25,18 @@ export interface SidecarProcess {
   instance: string;
   apiKey: string | null;
   exited: Promise<Exit>;
-  /** Asks it to drain and end; works on every platform, where signals do not. */
+  /** Asks the sidecar to finish its requests and end. It works on every platform, unlike signals. */
   end(): void;
   kill(): void;
 }
 
 export interface TranscribeOptions {
-  /** Absent: the loaded model, else the configured default. */
+  /** Absent: the selected model, else the configured default. */
   model?: string;
-  /** ISO-639-1 code; absent: the model finds out. */
+  /** ISO-639-1 code; absent: the model detects it. */
   language?: string;
   prompt?: string;
-  /** Shown in errors, and a hint at the format. */
+  /** The server ignores it. */
   filename?: string;
   signal?: AbortSignal;
 }
@@ -49,9 +49,9 @@ export class Sidecar {
   readonly baseURL: string;
   readonly pid: number;
   readonly version: string;
-  /** New with every start. */
+  /** A UUID that is new for every start. */
   readonly instance: string;
-  /** Resolves when it is gone. */
+  /** Resolves when the process has ended. */
   readonly exited: Promise<Exit>;
   readonly #process: SidecarProcess;
   readonly #target: Target;
@@ -85,14 +85,15 @@ export class Sidecar {
   }
 
   /**
-   * Downloads a model, or joins the download that runs: `for await (const { bytes_done } of sidecar.download(id))`.
-   * Ends with the state `installed`; throws the download's error. Aborting cancels it for everybody and keeps the part.
+   * Downloads a model, or joins a running download: `for await (const { bytes_done } of sidecar.download(id))`.
+   * The last state is `installed`. Throws the download's error. Aborting cancels the download for all clients and keeps the
+   * partial files.
    */
   download(id: string, following: Following = {}): AsyncGenerator<Download, void> {
     return follow(this.#target, `${modelPath(id)}/download`, following);
   }
 
-  /** @param keep a later download goes on from what is there. */
+  /** @param keep keeps the partial files, so that a later download continues from them. */
   async cancelDownload(id: string, { keep = true } = {}): Promise<Download> {
     return await this.#call('DELETE', `${modelPath(id)}/download?keep=${keep}`);
   }
@@ -101,7 +102,7 @@ export class Sidecar {
     return (await this.#call<EngineList>('GET', '/v1/engines')).engines;
   }
 
-  /** Installs an engine environment, or joins the installation that runs; see `download`. */
+  /** Installs an engine environment, or joins a running installation; see `download`. */
   installEngine(id: Installation['engine'], following: Following = {}): AsyncGenerator<Installation, void> {
     return follow(this.#target, `/v1/engines/${id}/install`, following);
   }
@@ -118,17 +119,17 @@ export class Sidecar {
     return await this.#call('GET', '/v1/settings/model');
   }
 
-  /** Resolves when it is loaded and warmed up; on failure the model before is loaded again. */
+  /** Resolves when the model is loaded and warmed up. If the load fails, the previous model is loaded again. */
   async load(id: string, options: Pick<CallOptions, 'signal'> = {}): Promise<LoadReport> {
     return await this.#call('POST', '/v1/settings/model', { ...options, body: { model_id: id } });
   }
 
-  /** Resolves when its process is gone and all its memory given back. */
+  /** Resolves when the worker process has ended and its memory is free. */
   async unload(): Promise<UnloadReport> {
     return await this.#call('DELETE', '/v1/settings/model');
   }
 
-  /** The text of a recording in memory; for streams, timestamps and large files use OpenAI's SDK with `baseURL`. */
+  /** Transcribes audio in memory. For streams, timestamps and large files use OpenAI's SDK with `baseURL`. */
   async transcribe(audio: Blob, options: TranscribeOptions = {}): Promise<Transcript> {
     const { filename = 'audio', signal, ...fields } = options;
     const form = new FormData();
@@ -138,14 +139,14 @@ export class Sidecar {
   }
 
   /**
-   * Lets running requests finish (`server.drainSeconds`), then ends it. After `seconds` it is killed, and takes its
-   * worker along.
+   * Ends the sidecar when its running requests are finished, or after `server.drainSeconds`. After `seconds` it is killed,
+   * and its worker ends with it.
    */
   async stop({ seconds = 30 } = {}): Promise<Exit> {
     this.#process.end();
-    const late = setTimeout(() => this.#process.kill(), seconds * 1000);
+    const timer = setTimeout(() => this.#process.kill(), seconds * 1000);
     const exit = await this.exited;
-    clearTimeout(late);
+    clearTimeout(timer);
     return exit;
   }
 
@@ -154,7 +155,7 @@ export class Sidecar {
   }
 }
 
-/** Hub names have a slash. */
+/** Encodes the slash of a hub name. */
 function modelPath(id: string): string {
   return `/v1/models/${encodeURIComponent(id)}`;
 }

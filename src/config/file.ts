@@ -7,8 +7,8 @@ import { withoutMark } from './foreign-file.ts';
 export type Sections = Record<string, Record<string, unknown>>;
 
 /**
- * Reads the file and checks no more than its outer shape; empty when there is none and it is not `required`.
- * Throws `invalid_config`.
+ * Reads the file and checks only that it is a JSON object of objects. A missing file is an empty configuration, unless it is
+ * `required`. Throws `invalid_config`.
  */
 export function readConfigFile(file: string, required = false): Sections {
   let bytes: Buffer;
@@ -21,11 +21,11 @@ export function readConfigFile(file: string, required = false): Sections {
       cause,
     });
   }
-  // The ASCII letters of UTF-16 have zeros between them; a file of nothing but zeros is what a power loss leaves.
+  // In UTF-16, every ASCII letter has a zero byte. A file with only zeros is not UTF-16: it was left by a power loss.
   const start = bytes.subarray(0, 4);
   if (start.includes(0) && start.some((byte) => byte !== 0)) {
-    throw new AsrproError('invalid_config', `${file} is UTF-16 and not UTF-8.`, {
-      hint: 'Save it as UTF-8; it was not changed.',
+    throw new AsrproError('invalid_config', `${file} is UTF-16 instead of UTF-8.`, {
+      hint: 'Save it as UTF-8. asrpro did not change it.',
     });
   }
   let content: unknown;
@@ -34,13 +34,13 @@ export function readConfigFile(file: string, required = false): Sections {
   } catch (cause) {
     throw new AsrproError('invalid_config', `${file} is not valid JSON: ${(cause as Error).message}.`, {
       cause,
-      hint: 'Correct or remove the file; it was not changed.',
+      hint: 'Correct or remove the file. asrpro did not change it.',
     });
   }
   if (!isObject(content)) {
-    throw new AsrproError('invalid_config', `${file} holds no JSON object.`, { hint: 'An empty one is {}.' });
+    throw new AsrproError('invalid_config', `${file} is not a JSON object.`, { hint: 'An empty configuration is {}.' });
   }
-  // Editors read `$schema`; it configures nothing.
+  // `$schema` is for editors only.
   const { $schema: _, ...sections } = content;
   for (const [section, values] of Object.entries(sections)) {
     if (isObject(values)) continue;
@@ -51,9 +51,9 @@ export function readConfigFile(file: string, required = false): Sections {
   return sections as Sections;
 }
 
-/** One that the user named may be a pipe, as in `--config <(…)`; at the usual place one would only block the start. */
-function readBytes(file: string, named: boolean): Buffer {
-  if (!named && statSync(file).isFIFO()) throw new Error('it is a pipe');
+/** A pipe is allowed with `--config <(…)` only; a pipe at the default path would block the start for ever. */
+function readBytes(file: string, isFromFlag: boolean): Buffer {
+  if (!isFromFlag && statSync(file).isFIFO()) throw new Error('it is a pipe');
   return readFileSync(file);
 }
 

@@ -1,6 +1,6 @@
 /**
- * Looks at what somebody else may have put on the disk: links that lead nowhere, pipes, folders of other users, names
- * that are no text. Nothing here throws or waits: opening a pipe would block the only thread for ever.
+ * Reads entries that other programs may have created: broken links, pipes, folders of other users, names that are not
+ * text. Nothing here throws or blocks: opening a pipe would block the gateway's only thread for ever.
  */
 import {
   closeSync,
@@ -15,10 +15,10 @@ import {
 } from 'node:fs';
 import { errnoWords } from '../disk-error.ts';
 
-/** More than any text that is read whole; what is larger is not what it claims to be. */
-const LARGEST_TEXT = 4 * 1024 * 1024;
+/** Larger than any text file that asrpro reads whole. */
+const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 
-/** Of what a link leads to; null when there is nothing or it cannot be reached. */
+/** Follows links; null if the entry does not exist or cannot be reached. */
 export function statOf(place: string): Stats | null {
   try {
     return statSync(place, { throwIfNoEntry: false }) ?? null;
@@ -27,10 +27,10 @@ export function statOf(place: string): Stats | null {
   }
 }
 
-/** Text of a regular file without its byte order mark; null when it cannot be read. */
+/** Text of a regular file without its byte order mark; null if it cannot be read. */
 export function readText(file: string): string | null {
   const stat = statOf(file);
-  if (!stat?.isFile() || stat.size > LARGEST_TEXT) return null;
+  if (!stat?.isFile() || stat.size > MAX_TEXT_BYTES) return null;
   try {
     const handle = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
@@ -43,7 +43,7 @@ export function readText(file: string): string | null {
   }
 }
 
-/** null for what is missing, no JSON, or no object. */
+/** null if the file is missing, is not JSON or is not an object. */
 export function readJsonObject(file: string): Record<string, unknown> | null {
   const text = readText(file);
   if (text === null) return null;
@@ -55,12 +55,12 @@ export function readJsonObject(file: string): Record<string, unknown> | null {
   }
 }
 
-/** Editors on Windows put a byte order mark before UTF-8, which JSON.parse refuses. */
+/** Editors on Windows begin UTF-8 files with a byte order mark, which JSON.parse refuses. */
 export function withoutMark(text: string): string {
   return text.startsWith('\uFEFF') ? text.slice(1) : text;
 }
 
-/** Why a file cannot be read, or a folder not be listed, for people; null when it can. */
+/** Why a file cannot be read or a folder cannot be listed, for error messages; null if it can. */
 export function whyUnreadable(place: string, wanted: 'file' | 'folder'): string | null {
   try {
     const stat = statSync(place);
@@ -77,7 +77,7 @@ export function whyUnreadable(place: string, wanted: 'file' | 'folder'): string 
   }
 }
 
-/** Whether something of this name is there, a link that leads nowhere included. */
+/** Whether an entry with this name exists. A broken link counts. */
 export function entryExists(place: string): boolean {
   try {
     return lstatSync(place, { throwIfNoEntry: false }) !== undefined;

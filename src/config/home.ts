@@ -3,8 +3,8 @@ import path from 'node:path';
 import { AsrproError } from '../errors.ts';
 
 /**
- * The user's home directory, looked up when it is needed; null where neither the environment nor the user database knows
- * one: a container that runs under any uid has no entry there, and `os.homedir()` throws.
+ * The user's home directory; null if neither the environment nor the user database has one. A container that runs with an
+ * arbitrary uid has no entry in the user database, and `os.homedir()` throws there.
  */
 export function findHome(environment: NodeJS.ProcessEnv): string | null {
   const given = process.platform === 'win32' ? environment.USERPROFILE : environment.HOME;
@@ -17,7 +17,7 @@ export function findHome(environment: NodeJS.ProcessEnv): string | null {
   }
 }
 
-/** Throws `folder_unusable` where there is none. */
+/** Throws `folder_unusable` if the user has no home directory. */
 export function requireHome(environment: NodeJS.ProcessEnv): string {
   const home = findHome(environment);
   if (home !== null) return home;
@@ -28,21 +28,21 @@ export function requireHome(environment: NodeJS.ProcessEnv): string {
   );
 }
 
-/** `~` and `~/…` are the home directory; any other path stays as it is. */
+/** Replaces `~` at the start of a path with the home directory. */
 export function expandHome(given: string, environment: NodeJS.ProcessEnv): string {
   return /^~(?=$|[/\\])/.test(given) ? path.join(requireHome(environment), given.slice(1)) : given;
 }
 
 export const ONLY_OWN_HOME = '~ stands for your own home directory only, as in ~/models';
 
-/** `~bob/models`: a shell would take it for the home of bob, a program for a folder of that name. */
+/** Whether a path begins like `~bob/models`: a shell reads that as bob's home, a program as a folder named `~bob`. */
 export function namesOtherHome(given: string): boolean {
   return /^~[^/\\]/.test(given);
 }
 
 /**
- * Gives a process without a home one, which what it starts inherits: uv, pip and the engines look for one, and so does
- * `conf` while it is imported.
+ * Sets the home directory of a process without one. uv, pip and the engines inherit it and need it, and `conf` reads it when
+ * it is imported.
  */
 export function lendHome(environment: NodeJS.ProcessEnv, folder: string): void {
   if (findHome(environment) === null) environment[process.platform === 'win32' ? 'USERPROFILE' : 'HOME'] = folder;

@@ -5,34 +5,34 @@ import { nearest } from './nearest.ts';
 import { type Config, configSchema } from './schema.ts';
 import { allowedValues, findSetting, jsonTypes, type Setting, sections, settings } from './settings.ts';
 
-/** A value that a flag or the environment gives, as text. */
+/** A setting from a flag or from the environment, as text. */
 export interface Override {
   /** `server.port` */
   key: string;
   value: string | boolean;
-  /** Where it came from, for messages: `flag --port`. */
+  /** Its origin for error messages, for example `flag --port`. */
   source: string;
 }
 
 export interface LoadedConfig {
   config: Config;
-  /** By key (`server.port`): `flag --port`, `environment ASRPRO_SERVER_PORT`, the path of the file, or `default`. */
+  /** Origin of each key: `flag --port`, `environment ASRPRO_SERVER_PORT`, the path of the file, or `default`. */
   sources: Record<string, string>;
 }
 
 export interface ConfigOrigin {
   file: string;
-  /** The file was named by the user and has to exist. */
+  /** The user named the file, so it must exist. */
   fileRequired?: boolean;
   environment: NodeJS.ProcessEnv;
   flags: Override[];
-  /** Ids of the catalogue, which no model of the user's own may take. */
+  /** Ids of the catalogue, which models of `models.custom` must not use. */
   catalogueIds?: readonly string[];
 }
 
 /**
- * The configuration in force: flags over environment over file over defaults.
- * Throws `invalid_config` that names the key, where its value came from and what is allowed. Writes nothing.
+ * The effective configuration. Precedence: flags, environment, file, defaults. Throws `invalid_config`, whose message names
+ * the key, the origin of its value and the allowed values. Writes nothing.
  */
 export function loadConfig(origin: ConfigOrigin): LoadedConfig {
   const merged = readConfigFile(origin.file, origin.fileRequired);
@@ -49,10 +49,10 @@ export function loadConfig(origin: ConfigOrigin): LoadedConfig {
   return { config: withHome(config, origin.environment), sources };
 }
 
-/** `sources` says where the values came from; what it does not name came from the file. */
+/** `sources` has the origins of values; a key that it does not contain comes from the file. */
 type Validation = Pick<ConfigOrigin, 'file' | 'catalogueIds'> & { sources: Record<string, string> };
 
-/** Checks a whole configuration. Throws `invalid_config` for the first mistake. */
+/** Validates a whole configuration. Throws `invalid_config` for the first issue. */
 export function validateConfig(content: Sections, { file, sources, catalogueIds = [] }: Validation): Config {
   const parsed = configSchema.safeParse(content);
   if (parsed.success) {
@@ -75,24 +75,24 @@ export function validateConfig(content: Sections, { file, sources, catalogueIds 
   );
 }
 
-/** Two models of one name: only one of them could ever be reached. */
+/** Refuses custom models with the id of another model: only one of the two could be used. */
 function requireOwnIds({ models }: Config, catalogueIds: readonly string[], source: string): void {
   const taken = new Set(catalogueIds);
   for (const [index, { id }] of models.custom.entries()) {
     const key = `models.custom.${index}.id`;
     const owner = catalogueIds.includes(id) ? 'the catalogue has' : 'the list has';
     if (taken.has(id)) {
-      const message = `${key} (${source}): "${id}" is not allowed: ${owner} another model of this id.`;
+      const message = `${key} (${source}): "${id}" is not allowed: ${owner} another model with this id.`;
       throw new AsrproError('invalid_config', message, { param: key, hint: 'Give the model another id.' });
     }
     taken.add(id);
   }
 }
 
-/** The settings that are paths, with `~` replaced. */
+/** Replaces `~` in all settings that are paths. */
 function withHome(config: Config, environment: NodeJS.ProcessEnv): Config {
-  const expanded = (given: string): string => expandHome(given, environment);
-  const orNull = (given: string | null): string | null => (given === null ? null : expanded(given));
+  const expanded = (value: string): string => expandHome(value, environment);
+  const orNull = (value: string | null): string | null => (value === null ? null : expanded(value));
   const { models, worker, cluster } = config;
   return {
     ...config,
@@ -109,7 +109,7 @@ function withHome(config: Config, environment: NodeJS.ProcessEnv): Config {
   };
 }
 
-/** A value given as text (flag, environment, `config set`), as the JSON value that the key takes. */
+/** Converts text (from a flag, the environment or `config set`) to the JSON type of the key. */
 export function parseSetting(setting: Setting, value: string | boolean): unknown {
   if (typeof value === 'boolean') return value;
   const types = jsonTypes(setting);
@@ -124,7 +124,7 @@ export function parseSetting(setting: Setting, value: string | boolean): unknown
   return value;
 }
 
-/** JSON where it is JSON, else the text itself. */
+/** Parses the text as JSON, or returns it if it is not JSON. */
 export function jsonOrText(value: string): unknown {
   try {
     return JSON.parse(value);
@@ -141,7 +141,7 @@ function environmentOverrides(environment: NodeJS.ProcessEnv): Override[] {
     const setting = settings.find((candidate) => candidate.environment === name);
     if (!setting) {
       const names = settings.filter((candidate) => candidate.section === section).map(({ environment }) => environment);
-      throw unknownName(`The environment variable ${name} sets nothing`, name, names);
+      throw unknownName(`The environment variable ${name} is not a setting`, name, names);
     }
     overrides.push({ key: setting.key, value, source: `environment ${name}` });
   }

@@ -1,13 +1,13 @@
-/** The candidate that was probably meant, for "did you mean"; undefined when none is close. */
-export function nearest(wrong: string, candidates: readonly string[]): string | undefined {
+/** The candidate with the most similar spelling, for "did you mean"; undefined if none is similar. */
+export function nearest(text: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
-    .map((candidate) => ({ candidate, distance: editDistance(wrong.toLowerCase(), candidate.toLowerCase()) }))
+    .map((candidate) => ({ candidate, distance: editDistance(text.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ candidate, distance }) => distance <= Math.max(2, candidate.length / 3))
     .sort((a, b) => a.distance - b.distance);
   return ranked[0]?.candidate;
 }
 
-/** Insertions, deletions and replacements of one letter that turn `from` into `to`. */
+/** Levenshtein distance. */
 function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (const [i, letter] of [...from].entries()) {

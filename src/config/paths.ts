@@ -3,23 +3,23 @@ import { AsrproError } from '../errors.ts';
 import { expandHome, namesOtherHome, ONLY_OWN_HOME, requireHome } from './home.ts';
 import type { Config } from './schema.ts';
 
-/** Where things live. All under ASRPRO_HOME when that is set, else in the platform's usual directories. */
+/** The directories of asrpro: all under ASRPRO_HOME if it is set, else the platform's usual directories. */
 export interface Paths {
   configFile: string;
-  /** What must survive: `state.json`. */
+  /** Persistent files, such as `state.json`. */
   data: string;
   models: string;
   engines: string;
   logs: string;
-  /** What may be deleted at any time. */
+  /** May be deleted at any time. */
   cache: string;
-  /** One private folder for each running gateway: sockets, spooled uploads. */
+  /** Has one private folder for each running gateway, with its sockets and spooled uploads. */
   run: string;
 }
 
 type Base = { config: string; data: string; cache: string; logs: string };
 
-/** Throws `folder_unusable` where the directories would be below a home that nobody knows. */
+/** Throws `folder_unusable` if the directories are below the home directory and the user has none. */
 export function resolvePaths(environment: NodeJS.ProcessEnv = process.env): Paths {
   const { config, data, cache, logs } = environment.ASRPRO_HOME
     ? oneFolder(path.resolve(givenPath(environment.ASRPRO_HOME, 'ASRPRO_HOME', environment)))
@@ -33,12 +33,12 @@ export function resolvePaths(environment: NodeJS.ProcessEnv = process.env): Path
   };
 }
 
-/** Where models are stored: where the configuration says, else the data directory. */
+/** `models.directory` of the configuration, else the folder in the data directory. */
 export function modelsDirectory({ models }: Config, paths: Paths): string {
   return models.directory === null ? paths.models : path.resolve(models.directory);
 }
 
-/** A path that a flag or the environment gives. Throws `invalid_config` for another user's home. */
+/** Resolves `~` in a path from a flag or the environment. Throws `invalid_config` for another user's home. */
 export function givenPath(given: string, source: string, environment: NodeJS.ProcessEnv): string {
   if (!namesOtherHome(given)) return expandHome(given, environment);
   throw new AsrproError('invalid_config', `${source}: "${given}" is not allowed: ${ONLY_OWN_HOME}.`, { param: source });
@@ -49,8 +49,8 @@ function oneFolder(home: string): Base {
 }
 
 /**
- * Looked up at every call, by the running process: the executable starts from a snapshot of the machine that built it, so
- * a package that asks for the home while it is imported would give that of its builder.
+ * Computed at every call. The executable starts from a heap snapshot, so a package that reads the home directory when it is
+ * imported (`env-paths` does) would return the home of the machine that built the executable.
  */
 function usualDirectories(environment: NodeJS.ProcessEnv): Base {
   const below = (variable: string, ...parts: string[]): string => {

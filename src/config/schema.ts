@@ -1,12 +1,12 @@
 /**
- * The configuration: types, defaults and descriptions in one place. `config.schema.json` is generated from it
- * (`npm run schema`), environment names and the table of docs/configuration.md too.
+ * Types, defaults and descriptions of the configuration. config.schema.json, the environment variables and the table in
+ * docs/configuration.md are generated from it (`npm run schema`).
  */
 import { z } from 'zod';
 import { engineIds } from '../engine-table.ts';
 import { namesOtherHome, ONLY_OWN_HOME } from './home.ts';
 
-/** A file or folder; load.ts replaces `~`. */
+/** Path of a file or folder; load.ts replaces `~`. */
 const place = z.string().refine((given) => !namesOtherHome(given), ONLY_OWN_HOME);
 const bytes = z.number().int().positive();
 const seconds = z.number().positive();
@@ -32,8 +32,8 @@ const replicaRange = z
 
 const modelSettings = z.strictObject({
   computeType: computeType.optional().describe('Number format of the weights; overrides device.computeType.'),
-  beamSize: z.number().int().min(1).max(20).optional().describe('Beam width of Whisper; 5 when not set.'),
-  language: z.string().nullable().optional().describe('ISO-639-1 code taken where a request names none; null detects.'),
+  beamSize: z.number().int().min(1).max(20).optional().describe('Beam width of Whisper; 5 if not set.'),
+  language: z.string().nullable().optional().describe('ISO-639-1 code for requests without one; null: detect it.'),
 });
 
 const customModel = z
@@ -41,14 +41,14 @@ const customModel = z
     id: z
       .string()
       .regex(/^[a-z0-9][a-z0-9._-]{0,99}$/)
-      .describe('Name in the API: lower case letters, digits, dots, dashes.'),
-    engine: z.enum(engineIds).optional().describe('Recognised from the files when absent.'),
+      .describe('Name in the API: lower-case letters, digits, dots, dashes.'),
+    engine: z.enum(engineIds).optional().describe('Recognised from the files if absent.'),
     repo: z
       .string()
       .regex(/^[\w.-]+\/[\w.-]+$/)
       .optional()
       .describe('Hub repository, `owner/name`.'),
-    revision: z.string().optional().describe('Commit, tag or branch of the repository; main when absent.'),
+    revision: z.string().optional().describe('Commit, tag or branch of the repository; main if absent.'),
     path: place.optional().describe('Folder (or .nemo file) on this machine, instead of `repo`.'),
     quantization: z.string().optional().describe('onnx-asr only: file suffix, for example int8.'),
     name: z.string().optional(),
@@ -62,27 +62,29 @@ export const configSchema = z.strictObject({
   server: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
-      port: z.number().int().min(0).max(65535).default(8277).describe('Port to listen on; 0 takes any free one.'),
-      apiKey: z.string().min(1).nullable().default(null).describe('When set, everything but /health needs it.'),
+      port: z.number().int().min(0).max(65535).default(8277).describe('Port to listen on; 0: any free port.'),
+      apiKey: z.string().min(1).nullable().default(null).describe('If set, all calls but /health need it.'),
       allowedHosts: z.array(z.string()).default([]).describe('Host names accepted besides loopback.'),
       allowedOrigins: z.array(z.string()).default([]).describe('Origins of web pages that may call the API.'),
       maxUploadBytes: bytes.default(1073741824).describe('Largest upload in bytes.'),
-      maxQueue: z.number().int().min(1).max(10000).default(32).describe('Requests that may wait.'),
-      queueSeconds: seconds.default(120).describe('Longest wait for a load, a switch or a place in the queue.'),
-      drainSeconds: z.number().nonnegative().default(20).describe('On stop, how long running requests may go on.'),
+      maxQueue: z.number().int().min(1).max(10000).default(32).describe('Maximum number of waiting requests.'),
+      queueSeconds: seconds
+        .default(120)
+        .describe('Maximum time that a request waits before it starts, loads included.'),
+      drainSeconds: z.number().nonnegative().default(20).describe('Time for running requests to finish after a stop.'),
     })
     .prefault({}),
   models: z
     .strictObject({
       default: z.string().min(1).nullable().default('whisper-base').describe('Model for requests that name none.'),
       directory: place.nullable().default(null).describe('Where models are stored; null: the data directory.'),
-      searchDirectories: z.array(place).default([]).describe('Folders in which models are looked for.'),
+      searchDirectories: z.array(place).default([]).describe('Folders that asrpro searches for models.'),
       useHuggingFaceCache: z
         .boolean()
         .default(true)
-        .describe('Offer models that other programs put into the Hugging Face cache.'),
+        .describe('List models that other programs downloaded into the Hugging Face cache.'),
       settings: z.record(z.string(), modelSettings).default({}).describe('Settings by model id.'),
-      custom: z.array(customModel).default([]).describe('Further models: hub repositories or folders.'),
+      custom: z.array(customModel).default([]).describe('Additional models: hub repositories or folders.'),
     })
     .prefault({}),
   download: z
@@ -92,7 +94,7 @@ export const configSchema = z.strictObject({
         .default('https://huggingface.co')
         .describe('Base address of the model hub.'),
       offline: z.boolean().default(false).describe('Never use the network.'),
-      mirrors: z.boolean().default(true).describe('Use other sources of the same bytes where the hub is out of reach.'),
+      mirrors: z.boolean().default(true).describe('Use other sources of the same files if the hub is unreachable.'),
     })
     .prefault({}),
   device: z
@@ -104,7 +106,7 @@ export const configSchema = z.strictObject({
         .describe('auto, cpu, cuda, cuda:N or mps.'),
       computeType: computeType
         .default('auto')
-        .describe('Number format of the weights; auto takes what suits the device.'),
+        .describe('Number format of the weights; auto chooses one for the device.'),
       threads: z.number().int().min(0).max(1024).default(0).describe('Threads of the engine; 0: the number of cores.'),
       concurrency: z
         .number()
@@ -113,18 +115,15 @@ export const configSchema = z.strictObject({
         .max(64)
         .default(0)
         .describe(
-          'Requests that run side by side, and pieces of them that the engine hears at once; 0: what suits engine and machine.',
+          'How many requests run at the same time, and how many pieces of audio the engine decodes in one batch; 0: chosen for engine and machine.',
         ),
     })
     .prefault({}),
   worker: z
     .strictObject({
-      python: place
-        .nullable()
-        .default(null)
-        .describe('Python interpreter for engine environments; null: look for one.'),
-      loadTimeoutSeconds: seconds.default(300).describe('A load without a sign of life for so long is ended.'),
-      stopSeconds: seconds.default(5).describe('Time for the worker to end by itself before it is killed.'),
+      python: place.nullable().default(null).describe('Python interpreter for engine environments; null: find one.'),
+      loadTimeoutSeconds: seconds.default(300).describe('A load that makes no progress for this long is ended.'),
+      stopSeconds: seconds.default(5).describe('Time for the worker to exit before it is killed.'),
     })
     .prefault({}),
   cluster: z
@@ -134,25 +133,25 @@ export const configSchema = z.strictObject({
         .refine((text) => HEAD_ADDRESS.test(text), 'give HOST:PORT, for example 10.0.0.1:6379')
         .nullable()
         .default(null)
-        .describe('HOST:PORT of the head of a Ray cluster on which models run; null: they run on this machine.'),
+        .describe('HOST:PORT of the head of the Ray cluster that runs the models; null: this machine runs them.'),
       replicas: z
         .union([replicas, replicaRange])
         .nullable()
         .default(null)
         .describe(
-          'Copies of the model on the cluster: a number, {"min", "max"} for as many as are busy, or null: one a node.',
+          'Copies of the model on the cluster: a number, {"min", "max"} to scale with the load, or null: one per node.',
         ),
       token: z
         .string()
         .min(1)
         .nullable()
         .default(null)
-        .describe('Secret of the cluster; null: it is in the file `cluster.tokenFile`.'),
+        .describe('Secret of the cluster; null: read it from `cluster.tokenFile`.'),
       tokenFile: place
         .nullable()
         .default(null)
         .describe(
-          'File with the secret of the cluster; null: cluster/token in the data directory, which the head writes.',
+          'File with the secret of the cluster; null: cluster/token in the data directory, which the head creates.',
         ),
     })
     .prefault({}),
@@ -161,8 +160,8 @@ export const configSchema = z.strictObject({
       level: z
         .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
         .default('info')
-        .describe('Least severity that is written.'),
-      format: z.enum(['auto', 'json', 'text']).default('auto').describe('auto: text on a terminal, JSON elsewhere.'),
+        .describe('Lowest level that is logged.'),
+      format: z.enum(['auto', 'json', 'text']).default('auto').describe('auto: text on a terminal, otherwise JSON.'),
     })
     .prefault({}),
 });

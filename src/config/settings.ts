@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { configSchema } from './schema.ts';
 
-/** One key of the configuration, as `section.name`, with everything that is derived from its declaration. */
+/** One key of the configuration, with everything that is derived from its schema. */
 export interface Setting {
   key: string;
   section: string;
@@ -50,7 +50,7 @@ interface JsonSchema {
   format?: string;
 }
 
-/** The JSON types that a key takes. */
+/** The JSON types that a key accepts. */
 export function jsonTypes(setting: Setting): Set<JsonType> {
   return new Set(typesOf(jsonSchema(setting)));
 }
@@ -59,7 +59,7 @@ function typesOf({ type = [], anyOf = [] }: JsonSchema): JsonType[] {
   return [type, ...anyOf.map(typesOf)].flat();
 }
 
-/** What a key takes, for people: "a whole number from 0 to 65535", "one of auto, json, text", "text or null". */
+/** The values that a key accepts, in words: "a whole number from 0 to 65535", "one of auto, json, text", "text or null". */
 export function allowedValues(setting: Setting): string {
   return describe(jsonSchema(setting));
 }

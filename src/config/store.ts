@@ -11,9 +11,9 @@ import type { Paths } from './paths.ts';
 import { findSetting, settings } from './settings.ts';
 
 /**
- * Writes one key into the configuration file, atomically, after the whole file would pass validation with it.
- * `key` is `section.name`, or reaches into `models.settings` as `models.settings.ID.NAME`.
- * Throws `invalid_config`, or `folder_unusable` where it cannot be written; the file is then unchanged.
+ * Validates the configuration file with the new value, then writes it atomically. `key` is `section.name`, or
+ * `models.settings.ID.NAME`. Throws `invalid_config`, or `folder_unusable` if the file cannot be written; the file is then
+ * unchanged.
  */
 export async function setConfigValue(
   file: string,
@@ -44,7 +44,7 @@ export async function setConfigValue(
   }
 }
 
-/** Model ids hold dots, so the last part is the setting's name and all before it the id. */
+/** Model ids may contain dots, so the last part is the setting's name and the parts before it are the id. */
 function withModelSetting(before: unknown, parts: string[], value: string, key: string): unknown {
   const name = parts.at(-1)!;
   const id = parts.slice(0, -1).join('.');
@@ -62,7 +62,7 @@ export function unknownSetting(key: string): AsrproError {
   });
 }
 
-/** The model that was selected last, kept over restarts for `serve --model last`. */
+/** The last selected model, stored for `serve --model last`. */
 export interface SelectedModel {
   get(): Promise<string | null>;
   set(id: string | null): Promise<void>;
@@ -81,11 +81,11 @@ export function selectedModel(paths: Pick<Paths, 'data'>): SelectedModel {
   };
 }
 
-/** How a worker ended last that was not asked to, for `asrpro doctor`. */
+/** The last unexpected end of a worker, stored for `asrpro doctor`. */
 export interface LastCrash {
   /** ISO 8601. */
   at: string;
-  /** In words: "Worker 3 was ended by SIGKILL." */
+  /** For example "Worker 3 was ended by SIGKILL." */
   words: string;
 }
 
@@ -103,8 +103,8 @@ export function lastCrash(paths: Pick<Paths, 'data'>) {
 }
 
 /**
- * Loaded on use: most commands read the configuration and write nothing. `disposable`: a broken file starts afresh. The
- * file is its owner's alone, since the API key may be in it.
+ * Imports `conf` only when a command writes, because most commands only read. `disposable`: a broken file is replaced. The
+ * file is readable by its owner only, because it may contain the API key.
  */
 async function openStore(file: string, disposable: boolean) {
   if (statOf(file)?.isFIFO()) throw new Error('it is a pipe');
@@ -123,8 +123,8 @@ async function openStore(file: string, disposable: boolean) {
 }
 
 /**
- * Conf's file writer answers every signal by sending it to this process once more, which the command line would take for
- * the second one that ends it at once. Signals are the command line's alone, so its listeners go.
+ * When it is imported, conf's file writer adds signal listeners that send each signal to this process again. The command
+ * line would take that for the second signal, which ends it at once, so these listeners are removed.
  */
 async function importConf() {
   const names = Object.keys(os.constants.signals) as NodeJS.Signals[];

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { AsrproError } from '../errors.ts';
 
-/** The least that must arrive in a window of time. A body that keeps below is given up. */
+/** The minimum number of bytes that must arrive in each time window. A slower body is rejected. */
 export interface Pace {
   windowMs: number;
   minBytes: number;
@@ -9,9 +9,9 @@ export interface Pace {
 
 export interface BodyOptions {
   pace: Pace;
-  /** The error for a body that is at fault, with the reason as half a sentence. */
+  /** Creates the error for a faulty body. `reason` completes the sentence, for example "its framing is broken". */
   broken(reason: string): AsrproError;
-  /** Ends the reading; its reason is what `readBody` rejects with. */
+  /** Stops the reading; `readBody` rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
@@ -19,11 +19,9 @@ const readers = new WeakMap<IncomingMessage, (reason: string) => void>();
 const broken = new WeakSet<IncomingMessage>();
 
 /**
- * Hands the body of a request to `take`, piece by piece, and waits where `take` returns a promise. Resolves at the end of
- * the body. Rejects with what `take` throws, with the signal's reason, with a `broken` error, or with `client_closed`.
- *
- * It ends for every way in which a body can end: an event that never comes was how requests used to keep their place in
- * the queue. The request is never destroyed, because an answer has to go out on its socket.
+ * Passes each chunk of the body to `take`, and waits for the promise that `take` may return. Rejects with what `take` throws,
+ * the signal's reason, a `broken` error or `client_closed`. It settles however the body ends, because a request that waited for
+ * an event that never came kept its place in the queue. The request is not destroyed: its socket must send the answer.
  */
 export function readBody(
   request: IncomingMessage,
@@ -61,7 +59,7 @@ export function readBody(
       }
     };
     const onEnd = (): void => settle(resolve);
-    // A body that was read to its end has said so before. `complete` is no proof: its last bytes may be unread.
+    // A complete body has already emitted `end`. `request.complete` proves nothing: the last bytes may still be unread.
     const onClose = (): void => fail(new AsrproError('client_closed', 'The client went away during the upload.'));
     const onAbort = (): void => fail(signal?.reason);
     const clock = setInterval(() => {
@@ -80,20 +78,20 @@ export function readBody(
   });
 }
 
-/** false for a `Transfer-Encoding` other than `chunked`: such a body would go on until the connection ends. */
+/** False for a `Transfer-Encoding` other than `chunked`: such a body only ends when the connection closes. */
 export function hasKnownEnd({ headers }: IncomingMessage): boolean {
   const coding = headers['transfer-encoding'];
   return coding === undefined || /(?:^|,)\s*chunked\s*$/i.test(coding);
 }
 
-/** Node cannot parse the rest of a body: whoever reads it, or waits for its end, hears of it. */
-export function breakOffBody(request: IncomingMessage, reason: string): void {
+/** Node cannot parse the rest of this body: fails `readBody` and emits BROKEN for code that waits for the end. */
+export function failBody(request: IncomingMessage, reason: string): void {
   broken.add(request);
   readers.get(request)?.(reason);
   request.emit(BROKEN);
 }
 
-/** Emitted by a request whose body ends in something that is no HTTP. */
+/** Event of a request whose body continues with bytes that are not valid HTTP. */
 export const BROKEN = Symbol('broken');
 
 export function isBroken(request: IncomingMessage): boolean {

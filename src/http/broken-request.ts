@@ -2,19 +2,17 @@ import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AsrproError } from '../errors.ts';
-import { breakOffBody } from './body.ts';
+import { failBody } from './body.ts';
 import { envelope, retryHeaders } from './error-reply.ts';
 
-/** How long a client has to read why its connection ends. */
-const READING_MS = 1_000;
+/** How long the client may take to read the answer before the socket is destroyed. */
+const READ_LIMIT_MS = 1_000;
 
 const answered = new WeakSet<Socket>();
 
 /**
- * Bytes that Node could not parse, or gave up waiting for. Never two answers to one request: where one is under way it
- * goes out, and the connection closes behind it.
- *
- * @param response to the last request of this connection, if there was one.
+ * Answers bytes that Node could not parse, or a request that timed out. If the last request is still being answered
+ * (`response`), that answer is sent and the connection then closes, so that a request never gets two answers.
  */
 export function answerBrokenRequest(
   error: NodeJS.ErrnoException,
@@ -25,14 +23,14 @@ export function answerBrokenRequest(
     socket.destroy();
     return;
   }
-  // What follows on the connection is broken as well.
+  // Node reports an error for each later chunk of the same connection too.
   if (answered.has(socket)) return;
   answered.add(socket);
   if (response !== undefined && !(response.writableFinished && response.req.complete)) {
     if (!response.headersSent) response.setHeader('connection', 'close');
     if (response.writableFinished) closeWhenRead(socket);
     else response.once('close', () => closeWhenRead(socket));
-    if (!response.req.complete) breakOffBody(response.req, 'its framing is broken');
+    if (!response.req.complete) failBody(response.req, 'its framing is broken');
     return;
   }
   if (!socket.writable) {
@@ -42,11 +40,11 @@ export function answerBrokenRequest(
   closeWhenRead(socket, rawAnswer(error));
 }
 
-/** Closed at once, the client might lose the answer; left to the client, the connection might stay for ever. */
+/** An immediate close could lose the answer; without a limit, a client that never closes would keep the connection. */
 function closeWhenRead(socket: Socket, last = ''): void {
   socket.end(last);
-  const late = setTimeout(() => socket.destroy(), READING_MS).unref();
-  socket.once('close', () => clearTimeout(late));
+  const timer = setTimeout(() => socket.destroy(), READ_LIMIT_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
 }
 
 function rawAnswer({ code }: NodeJS.ErrnoException): string {

@@ -8,14 +8,14 @@ import type { ModelLibrary } from '../models/model.ts';
 import type { Residency } from '../residency/types.ts';
 import type { TranscriptionService } from '../transcription/types.ts';
 
-/** What the HTTP server serves; `app.ts` builds it. */
+/** Everything that the HTTP server uses; `app.ts` builds it. */
 export interface HttpServerDeps {
   config: Config;
   log: Log;
   version: string;
   /** Milliseconds since 1970. */
   startedAt: number;
-  /** Private folder for uploads; a file in it lives as long as its request. */
+  /** Private folder for uploads; each file is removed at the end of its request. */
   spoolDirectory: string;
   library: ModelLibrary;
   downloads: Downloads;

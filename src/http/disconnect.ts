@@ -1,16 +1,16 @@
 import type { ServerResponse } from 'node:http';
 
-/** Aborts when the client goes away before it has its whole answer: there is no other way for it to say "stop". */
+/** Aborts when the client disconnects before it has the whole answer. Disconnecting is how a client cancels its request. */
 export function disconnectSignal(response: ServerResponse): AbortSignal {
-  const gone = new AbortController();
-  if (response.destroyed) gone.abort();
+  const controller = new AbortController();
+  if (response.destroyed) controller.abort();
   response.once('close', () => {
-    if (!response.writableFinished) gone.abort();
+    if (!response.writableFinished) controller.abort();
   });
-  return gone.signal;
+  return controller.signal;
 }
 
-/** Lets a client send its body that waits for permission (curl does above 1 MiB). Refusals come before this. */
+/** Sends `100 Continue` to a client that waits for it (curl does above 1 MiB). Call it after all checks of the headers. */
 export function allowBody(response: ServerResponse): void {
   if (/^100-continue$/i.test(response.req.headers.expect ?? '')) response.writeContinue();
 }

@@ -1,28 +1,28 @@
 import type { IncomingMessage } from 'node:http';
 import { BROKEN, hasKnownEnd, isBroken } from './body.ts';
 
-/** A client that has not read its answer after so much, or so long, will not. */
+/** Limits of draining. A client that sends more, or for longer, does not read its answer. */
 const MAX_BYTES = 1024 * 1024 * 1024;
 const MAX_MS = 10_000;
 
 const draining = new WeakMap<IncomingMessage, Promise<void>>();
 
 /**
- * Reads and forgets the rest of a body that was answered early, and resolves when it is over or the client sends no more;
- * the connection of a client that goes on and on is closed.
+ * Reads and discards the rest of a body that was answered early. Resolves when the body or the connection has ended, and
+ * closes the connection of a client that exceeds the limits.
  */
 export function drainBody(request: IncomingMessage): Promise<void> {
   const { socket } = request;
-  const over = request.complete || request.destroyed || socket.readableEnded;
-  if (over || isBroken(request) || !hasKnownEnd(request)) return Promise.resolve();
-  const known = draining.get(request);
-  if (known !== undefined) return known;
+  const ended = request.complete || request.destroyed || socket.readableEnded;
+  if (ended || isBroken(request) || !hasKnownEnd(request)) return Promise.resolve();
+  const running = draining.get(request);
+  if (running !== undefined) return running;
   const drained = new Promise<void>((resolve) => {
     let bytes = 0;
-    const stop = (): void => {
+    const giveUp = (): void => {
       socket.destroy();
     };
-    const timer = setTimeout(stop, MAX_MS).unref();
+    const timer = setTimeout(giveUp, MAX_MS).unref();
     const end = (): void => {
       clearTimeout(timer);
       socket.off('end', end);
@@ -30,10 +30,10 @@ export function drainBody(request: IncomingMessage): Promise<void> {
     };
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > MAX_BYTES) stop();
+      if (bytes > MAX_BYTES) giveUp();
     });
     request.once('end', end).once('close', end).once(BROKEN, end);
-    // The body was cut short: the request itself never hears of it.
+    // When the client cuts the body short, only the socket emits `end`; the request emits nothing.
     socket.once('end', end);
     request.on('error', () => undefined);
     request.resume();
@@ -43,11 +43,10 @@ export function drainBody(request: IncomingMessage): Promise<void> {
 }
 
 /**
- * The text of an answer that goes out before the body was read: all of it at once, its end when the client has sent
- * everything. Clients that are still sending see the answer only that way: to both JavaScript SDKs a closed connection is a
- * connection error, and they send everything again.
+ * Sends the whole answer at once, but ends it only after the client has sent its whole body. A client that is still sending
+ * sees an early answer only this way: to both JavaScript SDKs a closed connection is a connection error, and they retry.
  */
-export async function* heldOpen(text: string, request: IncomingMessage): AsyncGenerator<string> {
+export async function* answerThenDrain(text: string, request: IncomingMessage): AsyncGenerator<string> {
   yield text;
   await drainBody(request);
 }

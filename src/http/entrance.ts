@@ -4,28 +4,26 @@ import type { Pace } from './body.ts';
 import type { HttpServerDeps } from './deps.ts';
 import { isLoopback } from './loopback.ts';
 
-/** Bodies that are read at the same time for clients of other machines. A silent one costs a socket and little else. */
+/** How many bodies from other machines are read at the same time. A silent client costs little more than a socket. */
 const MAX_BODIES = 1_000;
 const LOCAL_PACE: Pace = { windowMs: 60_000, minBytes: 1 };
-/** A tenth of the slowest line that speech is sent over as it is spoken. */
+/** A tenth of the slowest connection over which live speech is sent. */
 const REMOTE_PACE: Pace = { windowMs: 15_000, minBytes: 1_024 };
 
-/** One upload on its way in. */
+/** An upload whose body is being received. */
 export interface Entry {
-  /** How fast its body must come. */
+  /** Minimum rate of the body. */
   readonly pace: Pace;
-  /** The place in the queue, which the upload needs from here on. Throws `queue_full`, `shutting_down`. */
+  /** Takes the place in the queue, unless the upload has it already. Throws `queue_full`, `shutting_down`. */
   admit(): Admission;
-  /** Gives back all that it holds; idempotent. */
+  /** Releases everything that the upload holds; may be called again. */
   leave(): void;
 }
 
 /**
- * Where an upload waits while its body arrives; called before the body is read. Throws `queue_full`, `shutting_down`.
- *
- * For programs of this machine the place in the queue comes before the body: a full queue costs no upload. Elsewhere a
- * client may be slow or hostile, and 33 connections that sent nothing made every other request `queue_full`: there the
- * place is taken when the body is there, and a body has to keep moving.
+ * The returned function throws `queue_full`, `shutting_down`. On loopback it takes the place in the queue before the body is
+ * read, so that a full queue costs no upload. On other addresses 33 connections that sent nothing made every other request
+ * fail with `queue_full`. There the upload takes its place after its body, and the body must keep a minimum rate.
  */
 export function createEntrance({
   transcription,
@@ -41,7 +39,7 @@ export function createEntrance({
   function readFirst(): Entry {
     transcription.admit().release();
     if (reading.size >= MAX_BODIES) {
-      throw new AsrproError('queue_full', `The server reads ${MAX_BODIES} uploads already.`);
+      throw new AsrproError('queue_full', `The server is already receiving ${MAX_BODIES} uploads.`);
     }
     let admission: Admission | undefined;
     const entry: Entry = {

@@ -1,26 +1,26 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { usage, usageSchema } from '../transcription/answer.ts';
 import type { JobResult, TokenLogprob, TranscriptionRun } from '../transcription/types.ts';
+import { within } from '../worker/within.ts';
 import { envelope, requestError } from './error-reply.ts';
 
 const logprobs = z.array(z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.int()) })).optional();
 
-/** What `data:` holds in an event stream. */
+/** The JSON after `data:` in an event stream. */
 export const streamEvent = z
   .discriminatedUnion('type', [
     z.object({ type: z.literal('transcript.text.delta'), delta: z.string(), logprobs }),
     z.object({ type: z.literal('transcript.text.done'), text: z.string(), logprobs, usage: usageSchema }),
   ])
-  .meta({ id: 'StreamEvent', description: 'Joined, the deltas are the text of `done`.' });
+  .meta({ id: 'StreamEvent', description: 'The deltas, joined, are the text of `done`.' });
 type StreamEvent = z.infer<typeof streamEvent>;
 
-/** A comment: the only frame that every parser of the SDKs passes over. */
+/** A comment is the only frame that the parsers of all SDKs ignore. */
 const KEEP_ALIVE = ': keep-alive\n\n';
 
 /**
- * The events of a running job. White space at the end of a segment is held back until something follows, because the
- * final text is trimmed and the deltas must add up to it. Throws what the job throws.
+ * The events of a running job. Throws what the job throws. White space at the end of a segment is held back until more text
+ * follows, because the final text is trimmed and the deltas must add up to it.
  */
 export async function* transcriptEvents(run: TranscriptionRun, withLogprobs: boolean): AsyncGenerator<StreamEvent> {
   const tokens: TokenLogprob[] = [];
@@ -42,15 +42,15 @@ export async function* transcriptEvents(run: TranscriptionRun, withLogprobs: boo
 }
 
 export interface StreamTimes {
-  /** How long the answer's status waits for the first event, so that an early failure is an ordinary error. */
+  /** How long the answer's status waits for the first event, so that an early failure is a normal HTTP error. */
   holdMs: number;
-  /** Longest silence on the wire. */
+  /** After this long without an event, a comment keeps the connection open. */
   keepAliveMs: number;
 }
 
 /**
- * Events as server-sent frames: `data:` only, no ids, no names. Resolves when the first event is there or `holdMs` are
- * over, and rejects if the job fails before that. Later failures become one frame that the SDKs raise as APIError.
+ * Events as server-sent frames: only `data:`, no ids or names. Resolves with the first event or after `holdMs`, and rejects
+ * if the job fails before that. A later failure becomes a frame that the SDKs raise as APIError.
  */
 export async function eventFrames(
   events: AsyncGenerator<StreamEvent>,
@@ -58,19 +58,19 @@ export async function eventFrames(
   onError: (error: unknown) => void,
 ): Promise<AsyncGenerator<string>> {
   let next = events.next();
-  await settledWithin(next, times.holdMs);
+  await within(next, times.holdMs / 1000);
 
   async function* frames(): AsyncGenerator<string> {
     try {
       for (;;) {
-        if (!(await settledWithin(next, times.keepAliveMs))) {
+        if ((await within(next, times.keepAliveMs / 1000)) === null) {
           yield KEEP_ALIVE;
           continue;
         }
         const { done, value } = await next;
         if (done) return;
         next = events.next();
-        // It may fail while the frame is on its way; whoever awaits it next hears of that.
+        // If it rejects before the next loop awaits it, Node would report an unhandled rejection.
         next.catch(() => undefined);
         yield `data: ${JSON.stringify(value)}\n\n`;
       }
@@ -82,15 +82,4 @@ export async function eventFrames(
     }
   }
   return frames();
-}
-
-/** Whether it settled; throws its error. */
-async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  const timer = new AbortController();
-  const late = pause(ms, false, { signal: timer.signal }).catch(() => false);
-  try {
-    return await Promise.race([promise.then(() => true), late]);
-  } finally {
-    timer.abort();
-  }
 }

@@ -1,15 +1,13 @@
 import { AsrproError } from '../errors.ts';
 import { baseName, type TextField } from './upload.ts';
 
-/** How the text of a form field becomes a value. */
+/** How the text of a form field is parsed. */
 export type FieldKind = 'text' | 'list' | 'number' | 'boolean' | 'choice';
 
 /**
- * Text fields of a multipart form as values by name, for validation. One field has many spellings on the wire: `a`,
- * `a[]`, `a[0]`, repeated, or one value with commas. An empty part is an absent one; of a single value, the last counts.
- * What does not parse stays text, and validation says what is wrong. Unknown fields are dropped.
- *
- * Throws `invalid_value` for a field of ours that is too long.
+ * Text fields of a multipart form as values by name, for validation. Clients spell a list as `a`, `a[]`, `a[0]`, a repeated
+ * field, or one value with commas. Empty and unknown fields are dropped; the last of several single values counts.
+ * A value that does not parse stays text, so that validation reports it. Throws `invalid_value` for a value that is too long.
  */
 export function formValues(
   fields: readonly TextField[],

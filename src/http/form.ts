@@ -1,56 +1,56 @@
 import { z } from 'zod';
-import { AsrproError } from '../errors.ts';
+import { AsrproError, invalidFileFormat } from '../errors.ts';
 import { type LanguageCode, languageCode, languageSpellings } from '../models/languages.ts';
-import type { AnswerWish, TranscriptionRequest } from '../transcription/types.ts';
+import type { ResponseOptions, TranscriptionRequest } from '../transcription/types.ts';
 import { type FieldKind, formValues } from './form-fields.ts';
-import { mistakeOf } from './mistake.ts';
+import { invalidInput } from './invalid-input.ts';
 import { baseName, type Upload } from './upload.ts';
 
-const formats = ['json', 'text', 'verbose_json'] as const satisfies AnswerWish['format'][];
-/** OpenAI has these; here subtitles are not made and speakers not told apart. */
-const refusedFormats = ['srt', 'vtt', 'diarized_json'];
+const formats = ['json', 'text', 'verbose_json'] as const satisfies ResponseOptions['format'][];
+/** OpenAI's formats that asrpro does not have: it writes no subtitles and does not identify speakers. */
+const unsupportedFormats = ['srt', 'vtt', 'diarized_json'];
 const granularities = ['segment', 'word'] as const;
 
-/** More would slow every step of a decoder down, and draw it away from what was said. */
-const KEYWORDS = { most: 64, longest: 64 };
+/** More or longer keywords would slow down every decoding step, and make the decoder hear them where nobody says them. */
+const KEYWORDS = { maxCount: 64, maxLength: 64 };
 
 const oneOf = (values: readonly string[]): string => `choose ${values.map((value) => `'${value}'`).join(' or ')}`;
 
 const file = z
   .file()
-  .describe('Sound or video in one of the kinds that docs/openai.md lists. Its name and content type do not matter.');
+  .describe('Audio or video in one of the formats in docs/openai.md. File name and content type are ignored.');
 const model = z
   .string()
   .optional()
-  .describe('Id, alias or hub name. Left out: the loaded model, else the configured default.');
+  .describe('Id, alias or hub name. Default: the selected model, else the configured default.');
 const prompt = z
   .string()
   .optional()
-  .describe('Text that came before, in the language of the audio; a style to follow.');
+  .describe('Text that precedes the audio, in the language of the audio, or an example of the style.');
 const temperature = z
   .number({ error: 'a number from 0 to 1 is expected' })
-  .min(0, 'the least is 0')
-  .max(1, 'the most is 1')
+  .min(0, 'the minimum is 0')
+  .max(1, 'the maximum is 1')
   .optional()
-  .describe('0 or absent: start at 0 and raise it where decoding fails.');
+  .describe('0 or absent: decoding starts at 0 and raises the temperature where it fails.');
 const responseFormat = z.enum(formats, { error: oneOf(formats) }).default('json');
 
-/** For a description that is true to what is accepted: JSON Schema has no flag for it. */
+/** JSON Schema has no flag for case-insensitive patterns, and /openapi.json must describe what is accepted. */
 function inAnyCase(words: readonly string[]): RegExp {
   const spelled = words.map((word) => word.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`));
   return new RegExp(`^(${spelled.join('|')})$`);
 }
 
-const spelledLanguages = [...languageSpellings, 'auto'];
-const anyLanguage = z.union([z.enum(spelledLanguages), z.string().regex(inAnyCase(spelledLanguages))]);
+const languageValues = [...languageSpellings, 'auto'];
+const anyLanguage = z.union([z.enum(languageValues), z.string().regex(inAnyCase(languageValues))]);
 
 const language = anyLanguage
   .optional()
   .describe(
-    'ISO-639-1 code of the speech, in any case: `en`, `EN`. Absent or `auto`: detected. Other editions of a code mean the same: `jv` is `jw`, `nb` is `no`, `iw` is `he`.',
+    'ISO-639-1 code of the spoken language, in any case: `en`, `EN`. Absent or `auto`: detected. Old and new codes are equivalent: `jv` and `jw`, `nb` and `no`, `iw` and `he`.',
   );
 
-/** Fields of `POST /v1/audio/translations`: OpenAI's, and the language for models that do not detect it. */
+/** Fields of `POST /v1/audio/translations`: OpenAI's, and `language` for models that cannot detect it. */
 export const translationForm = z.object({
   file,
   model,
@@ -65,26 +65,30 @@ export const transcriptionForm = translationForm.extend({
   languages: z
     .array(anyLanguage)
     .optional()
-    .describe('The speech is in one of these languages: they narrow the choice where `language` names none.'),
+    .describe('Candidate languages of the speech, used when `language` is absent.'),
   keywords: z
     .array(z.string())
     .optional()
     .describe(
-      `Words and names to listen for: the first ${KEYWORDS.most}, of up to ${KEYWORDS.longest} characters each; the rest is ignored, as are all by models that cannot.`,
+      `Words and names to listen for. The first ${KEYWORDS.maxCount} with up to ${KEYWORDS.maxLength} characters count; models without keywords ignore them all.`,
     ),
   include: z
     .array(z.enum(['logprobs'], { error: oneOf(['logprobs']) }))
     .optional()
-    .describe('`logprobs` adds log-probabilities of tokens, with response_format json.'),
+    .describe('`logprobs` adds the log-probabilities of tokens. Needs response_format json.'),
   timestamp_granularities: z
     .array(z.enum(granularities, { error: oneOf(granularities) }))
     .optional()
-    .describe('With verbose_json: which times to give; segment when absent.'),
+    .describe('Which timestamps verbose_json has; segment when absent.'),
   stream: z
     .boolean({ error: oneOf(['true', 'false']) })
     .optional()
-    .describe('Send the text as server-sent events while it is decoded.'),
+    .describe('Send the text as server-sent events during decoding.'),
 });
+
+/** Created once, because zod compiles a new schema when it first parses: 0.19 ms of CPU time for each request. */
+const transcriptionFields = transcriptionForm.omit({ file: true });
+const translationFields = translationForm.omit({ file: true });
 
 const kinds: Readonly<Record<string, FieldKind>> = {
   model: 'choice',
@@ -102,26 +106,26 @@ const transcriptionKinds: Readonly<Record<string, FieldKind>> = {
   stream: 'boolean',
 };
 
-export interface AudioOrder {
+export interface AudioForm {
   request: Omit<TranscriptionRequest, 'audioPath'>;
-  answer: AnswerWish;
+  response: ResponseOptions;
 }
 
-/** Checks the form of a transcription. Every mistake is an AsrproError with the field in `param`. */
-export function transcriptionOrder(upload: Upload): AudioOrder {
+/** Validates the form of a transcription. Throws AsrproError with the invalid field in `param`. */
+export function parseTranscriptionForm(upload: Upload): AudioForm {
   const values = formValues(upload.fields, transcriptionKinds);
-  checkFormat(values.response_format, refusedFormats);
+  checkFormat(values.response_format, unsupportedFormats);
   if (values.language !== undefined) values.language = knownLanguage('language', String(values.language));
   if (values.languages !== undefined) {
     values.languages = (values.languages as string[]).map((text) => knownLanguage('languages', text));
   }
-  const form = validated(transcriptionForm, upload, values);
+  const form = validated(transcriptionFields, upload, values);
   const format = form.response_format;
   const stream = form.stream === true;
   const words = form.timestamp_granularities?.includes('word') === true;
   const logprobs = form.include?.includes('logprobs') === true;
   if (stream && format === 'verbose_json') {
-    throw unsupported('response_format', "With 'stream' the response_format is 'json' or 'text'.");
+    throw unsupported('response_format', "'stream' needs the response_format 'json' or 'text'.");
   }
   if (words && format !== 'verbose_json') {
     throw unsupported('timestamp_granularities', "Word timestamps need the response_format 'verbose_json'.");
@@ -131,7 +135,7 @@ export function transcriptionOrder(upload: Upload): AudioOrder {
     request: {
       model: form.model ?? null,
       task: 'transcribe',
-      language: spoken(form.language),
+      language: languageOrNull(form.language),
       prompt: form.prompt ?? null,
       temperature: form.temperature ?? null,
       languages: form.languages === undefined || form.languages.includes('auto') ? [] : form.languages,
@@ -141,7 +145,7 @@ export function transcriptionOrder(upload: Upload): AudioOrder {
       logprobs,
       stream,
     },
-    answer: {
+    response: {
       format,
       segments: !words || form.timestamp_granularities?.includes('segment') === true,
       words,
@@ -151,17 +155,17 @@ export function transcriptionOrder(upload: Upload): AudioOrder {
   };
 }
 
-/** The same for a translation, whose form has fewer fields. */
-export function translationOrder(upload: Upload): AudioOrder {
+/** Validates the form of a translation. Throws AsrproError with the invalid field in `param`. */
+export function parseTranslationForm(upload: Upload): AudioForm {
   const values = formValues(upload.fields, kinds);
   checkFormat(values.response_format, ['srt', 'vtt']);
   if (values.language !== undefined) values.language = knownLanguage('language', String(values.language));
-  const form = validated(translationForm, upload, values);
+  const form = validated(translationFields, upload, values);
   return {
     request: {
       model: form.model ?? null,
       task: 'translate',
-      language: spoken(form.language),
+      language: languageOrNull(form.language),
       prompt: form.prompt ?? null,
       temperature: form.temperature ?? null,
       hotwords: [],
@@ -170,23 +174,19 @@ export function translationOrder(upload: Upload): AudioOrder {
       logprobs: false,
       stream: false,
     },
-    answer: { format: form.response_format, segments: true, words: false, logprobs: false, stream: false },
+    response: { format: form.response_format, segments: true, words: false, logprobs: false, stream: false },
   };
 }
 
-function validated<T extends typeof translationForm>(
-  schema: T,
-  upload: Upload,
-  values: Record<string, unknown>,
-): Omit<z.output<T>, 'file'> {
-  const wrong = upload.otherFiles.map(baseName).find((name) => name !== 'file' && name in schema.shape);
-  if (wrong !== undefined) {
-    throw new AsrproError('invalid_type', `'${wrong}' is sent as a file, but it is text.`, { param: wrong });
+function validated<T extends z.ZodObject>(schema: T, upload: Upload, values: Record<string, unknown>): z.output<T> {
+  const textField = upload.otherFiles.map(baseName).find((name) => Object.hasOwn(schema.shape, name));
+  if (textField !== undefined) {
+    throw new AsrproError('invalid_type', `'${textField}' is sent as a file; send it as text.`, { param: textField });
   }
-  const parsed = schema.omit({ file: true }).safeParse(values, { reportInput: true });
-  if (!parsed.success) throw mistakeOf(parsed.error);
+  const parsed = schema.safeParse(values, { reportInput: true });
+  if (!parsed.success) throw invalidInput(parsed.error);
   checkFile(upload);
-  return parsed.data as Omit<z.output<T>, 'file'>;
+  return parsed.data;
 }
 
 function checkFile({ file: received, fields }: Upload): void {
@@ -198,27 +198,22 @@ function checkFile({ file: received, fields }: Upload): void {
     }
     throw new AsrproError('missing_required_parameter', "Missing required parameter: 'file'.", { param: 'file' });
   }
-  if (received.size === 0) {
-    throw new AsrproError(
-      'invalid_file_format',
-      "Invalid file format. Supported formats: ['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'webm']. The file is empty.",
-      { param: 'file' },
-    );
-  }
+  if (received.size === 0) throw invalidFileFormat('The file is empty.');
 }
 
-function checkFormat(value: unknown, refused: readonly string[]): void {
-  if (typeof value !== 'string' || !refused.includes(value.toLowerCase())) return;
+function checkFormat(value: unknown, unsupportedValues: readonly string[]): void {
+  if (typeof value !== 'string' || !unsupportedValues.includes(value.toLowerCase())) return;
   throw unsupported('response_format', `This response_format is not supported: ${oneOf(formats)}.`);
 }
 
-function spoken(language: string | undefined): string | null {
+/** null: the model detects it. */
+function languageOrNull(language: string | undefined): string | null {
   return language === undefined || language === 'auto' ? null : language;
 }
 
-/** A hint fails no request: what is too much is left out. */
-function keywords(given: readonly string[]): string[] {
-  return given.filter((one) => [...one].length <= KEYWORDS.longest).slice(0, KEYWORDS.most);
+/** Keywords are only a hint, so those beyond the limits are dropped instead of refused. */
+function keywords(values: readonly string[]): string[] {
+  return values.filter((value) => [...value].length <= KEYWORDS.maxLength).slice(0, KEYWORDS.maxCount);
 }
 
 /** The message is OpenAI's; clients match on it. */

@@ -8,19 +8,19 @@ const EXPOSED = 'x-request-id, retry-after, openai-processing-ms';
 const PREFLIGHT_SECONDS = '600';
 
 /**
- * What browsers say of requests that a page of elsewhere began, `same-site` being another port or subdomain. An image, a
- * frame or a link carries no Origin, and `<img src=".../v1/devices?refresh=true">` made the machine work.
+ * Values of Sec-Fetch-Site for requests from pages of other origins (`same-site`: another port or subdomain). Images, frames
+ * and links send no Origin, so `<img src=".../v1/devices?refresh=true">` on any web page used to start device tests.
  */
 const OTHER_SITES: ReadonlySet<unknown> = new Set(['cross-site', 'same-site']);
 
 /**
- * Whom the server talks to, decided from the headers alone, before a byte of the body is read. A web page must not reach
- * it through a name that points to this machine (Host) or by a request from a browser (Origin, Sec-Fetch-Site).
+ * Access control from the headers alone, before the body is read. It stops web pages that reach the server through a DNS
+ * name which resolves to this machine (Host) or by a cross-origin request (Origin, Sec-Fetch-Site).
  */
 export interface Guard {
   /**
-   * Throws `forbidden_host`, `forbidden_origin`, `missing_api_key`, `invalid_api_key`. Sets the CORS headers of an allowed
-   * page; true when the request was a preflight, which is thereby answered.
+   * Throws `forbidden_host`, `forbidden_origin`, `missing_api_key`, `invalid_api_key`. Sets the CORS headers for an allowed
+   * page. Returns true for a preflight, which needs nothing but these headers.
    */
   check(request: FastifyRequest, reply: FastifyReply, options: { keyNeeded: boolean }): boolean;
 }
@@ -54,19 +54,19 @@ export function createGuard({ allowedHosts, allowedOrigins, apiKey }: Config['se
 
 function forbiddenOrigin(): AsrproError {
   return new AsrproError('forbidden_origin', 'Web pages of this origin may not use this server.', {
-    hint: 'Add the origin to `server.allowedOrigins` to allow it; a link can be opened by typing its address.',
+    hint: 'To allow them, add the origin to `server.allowedOrigins`. To open a link, type its address.',
   });
 }
 
-/** Grants the headers that the page asks for: the SDKs send many, and other names with every release. */
+/** Allows whatever headers the page requests, because the SDKs send many and add new ones with every release. */
 function allowPage(request: FastifyRequest, reply: FastifyReply, origin: string): void {
   reply.header('access-control-allow-origin', origin).header('vary', 'Origin');
   reply.header('access-control-expose-headers', EXPOSED);
   if (request.method !== 'OPTIONS') return;
   reply.header('access-control-allow-methods', 'GET, POST, DELETE');
   reply.header('access-control-max-age', PREFLIGHT_SECONDS);
-  const wanted = request.headers['access-control-request-headers'];
-  if (wanted !== undefined) reply.header('access-control-allow-headers', wanted);
+  const requested = request.headers['access-control-request-headers'];
+  if (requested !== undefined) reply.header('access-control-allow-headers', requested);
   if (request.headers['access-control-request-private-network'] !== undefined) {
     reply.header('access-control-allow-private-network', 'true');
   }
@@ -79,7 +79,7 @@ function checkKey(authorization: string | undefined, expected: Buffer): void {
       hint: 'Send it as `Authorization: Bearer KEY`.',
     });
   }
-  // Hashes have one length, so that the comparison takes the same time whatever was sent.
+  // Hashes have equal lengths, which the constant-time comparison requires.
   if (!timingSafeEqual(hash(key), expected)) {
     throw new AsrproError('invalid_api_key', `Incorrect API key provided: ${masked(key)}.`);
   }
@@ -93,7 +93,7 @@ function masked(key: string): string {
   return key.length < 16 ? '***' : `${key.slice(0, 3)}***${key.slice(-2)}`;
 }
 
-/** Without the port; IPv6 in brackets keeps them. */
+/** The Host header without its port. An IPv6 address keeps its brackets. */
 function hostName(host: string): string {
   return host.replace(/:\d*$/, '');
 }

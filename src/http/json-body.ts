@@ -2,13 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { AsrproError } from '../errors.ts';
 import { readBody } from './body.ts';
-import { mistakeOf } from './mistake.ts';
+import { invalidInput } from './invalid-input.ts';
 
 const MAX_BYTES = 64 * 1024;
-/** So small a body is there at once; whoever needs longer than this holds a connection and sends nothing. */
+/** A body of at most 64 KiB arrives at once; a client that takes longer than 10 s only holds a connection. */
 const PACE = { windowMs: 10_000, minBytes: MAX_BYTES };
 
-/** Reads, parses and checks a small JSON body. Throws `unsupported_content_type`, `invalid_body` and the field's error. */
+/** Reads, parses and validates a small JSON body. Throws `unsupported_content_type`, `invalid_body` or a field's error. */
 export async function readJson<T extends z.ZodType>(
   request: IncomingMessage,
   schema: T,
@@ -28,7 +28,7 @@ export async function readJson<T extends z.ZodType>(
   });
   const parsed = schema.safeParse(parse(Buffer.concat(chunks).toString('utf8')), { reportInput: true });
   if (parsed.success) return parsed.data;
-  throw mistakeOf(parsed.error);
+  throw invalidInput(parsed.error);
 }
 
 function broken(reason: string): AsrproError {

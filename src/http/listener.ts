@@ -5,24 +5,24 @@ import type { AddressInfo, Socket } from 'node:net';
 import { AsrproError } from '../errors.ts';
 import { answerBrokenRequest } from './broken-request.ts';
 
-/** Longer than the pauses of clients that come again, as SDKs do with a pool of connections. */
+/** Longer than the pauses of SDKs that reuse the connections of a pool. */
 const KEEP_ALIVE_MS = 72_000;
-/** Another program may have the port that was free on the first address. */
+/** A port that is free on the first address may be in use on the second. */
 const FREE_PORT_TRIES = 10;
 
-/** The sockets that a gateway listens on, and all connections that came in through them. */
+/** The sockets that a gateway listens on, and the connections that they accepted. */
 export interface Listener {
-  /** Listens on every address that the host has. Resolves with the port; throws `address_in_use`, `address_unavailable`. */
+  /** Listens on every address of the host. Resolves with the port. Throws `address_in_use`, `address_unavailable`. */
   listen(host: string, port: number): Promise<number>;
-  /** Connections between two requests are of no use any more. */
+  /** Closes the connections that have no request. */
   closeIdle(): void;
-  /** Accepts no more; resolves when all connections are gone, which those that are left after `limitMs` are made to be. */
+  /** Stops accepting, and resolves when all connections are closed. After `limitMs` the remaining ones are destroyed. */
   close(limitMs: number): Promise<void>;
 }
 
 /**
- * `localhost` is two addresses on most machines. Fastify opens a second server for the other one by itself, which knew
- * neither our limits nor the end: one stuck client on it kept the process alive after SIGTERM. Here all servers are alike.
+ * `localhost` has two addresses on most machines. Fastify's own `listen` opens a second server without our limits, and one
+ * stuck client on it kept the process alive after SIGTERM. Here all servers have the same limits and the same end.
  */
 export function createListener(handle: RequestListener): Listener {
   const servers: Server[] = [];
@@ -36,7 +36,7 @@ export function createListener(handle: RequestListener): Listener {
       handle(request, response);
     };
     server.on('request', onRequest);
-    // A client that waits for 100 Continue is let on, or refused, by the handlers.
+    // The handlers decide whether a client that waits for 100 Continue may send its body.
     server.on('checkContinue', onRequest).on('checkExpectation', onRequest);
     server.on('clientError', (error: Error, socket) =>
       answerBrokenRequest(error, socket as Socket, responses.get(socket as Socket)),
@@ -51,15 +51,15 @@ export function createListener(handle: RequestListener): Listener {
   async function bind(address: string, port: number): Promise<number> {
     const server = makeServer().listen({ host: address, port });
     await once(server, 'listening');
-    // A connection that cannot be accepted, for want of file descriptors, is no reason to end.
+    // Without a listener, a failed accept (no free file descriptor) would end the process.
     server.on('error', () => undefined);
     servers.push(server);
     return (server.address() as AddressInfo).port;
   }
 
-  /** Addresses that this machine names and does not have, such as `::1` without IPv6, are passed over. */
-  async function bindAll(addresses: readonly string[], wanted: number): Promise<number> {
-    let port = wanted;
+  /** Skips addresses that the hosts file names but the machine does not have, such as `::1` without IPv6. */
+  async function bindAll(addresses: readonly string[], requestedPort: number): Promise<number> {
+    let port = requestedPort;
     let absent: unknown;
     for (const address of addresses) {
       try {
@@ -85,8 +85,8 @@ export function createListener(handle: RequestListener): Listener {
           return await bindAll(await addressesOf(host), port);
         } catch (error) {
           await closeServers();
-          const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-          if (!(taken && port === 0 && tries < FREE_PORT_TRIES)) throw listenError(error, host, port);
+          const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+          if (!(inUse && port === 0 && tries < FREE_PORT_TRIES)) throw listenError(error, host, port);
         }
       }
     },
@@ -94,18 +94,18 @@ export function createListener(handle: RequestListener): Listener {
       for (const server of servers) server.closeIdleConnections();
     },
     async close(limitMs) {
-      const late = setTimeout(() => {
+      const timer = setTimeout(() => {
         for (const socket of connections) socket.destroy();
       }, limitMs);
       await closeServers();
-      clearTimeout(late);
+      clearTimeout(timer);
     },
   };
 }
 
 const ABSENT: ReadonlySet<string | undefined> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']);
 
-/** Browsers and resolvers differ in which of its two addresses `localhost` is, whatever the hosts file says. */
+/** Clients differ in which address they use for `localhost`, whatever the hosts file says, so it is always both. */
 async function addressesOf(host: string): Promise<string[]> {
   if (host.toLowerCase() === 'localhost') return ['127.0.0.1', '::1'];
   const found = await lookup(host, { all: true });
@@ -115,8 +115,8 @@ async function addressesOf(host: string): Promise<string[]> {
 function listenError(thrown: unknown, host: string, port: number): AsrproError {
   const error = thrown as NodeJS.ErrnoException;
   if (error.code === 'EADDRINUSE') {
-    return new AsrproError('address_in_use', `Another program listens on ${host}:${port}.`, {
-      hint: 'Choose another port with --port, or 0 for any free one.',
+    return new AsrproError('address_in_use', `Another program is listening on ${host}:${port}.`, {
+      hint: 'Choose another port with --port, or --port 0 for any free port.',
       cause: error,
     });
   }

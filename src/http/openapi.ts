@@ -5,42 +5,42 @@ import type { Answer, Operation } from './operation.ts';
 type JsonSchema = Record<string, unknown>;
 type Schemas = Record<string, JsonSchema>;
 
-/** Mistakes that every call can answer with, by status. */
+/** Statuses of errors that every call can answer with. */
 const COMMON_ERRORS = [401, 403, 405, 500];
 
 const MEANING: Record<number, string> = {
   400: 'Something in the request is wrong.',
-  401: 'An API key is configured, and it is absent or wrong.',
+  401: 'An API key is configured, and the request has none or a wrong one.',
   403: 'The Host or the Origin is not allowed.',
-  404: 'There is no such thing.',
-  405: 'The path is known, but not with this method.',
+  404: 'The path, the model or the job does not exist.',
+  405: 'The path exists, but not with this method.',
   413: 'The upload is too large.',
   500: 'The engine or the server failed.',
-  503: 'Not now; Retry-After says when to try again.',
+  503: 'The server cannot answer now; Retry-After says when to retry.',
 };
 
 const HEADERS = {
   'x-request-id': {
-    description: 'Names this answer; the log has it too.',
+    description: 'Id of this answer; the log uses the same id.',
     required: true,
     schema: { type: 'string' },
   },
   'x-should-retry': {
-    description: 'Sent where trying again cannot help; the SDKs obey it.',
+    description: 'Sent when a retry cannot help; the SDKs obey it.',
     schema: { type: 'string', const: 'false' },
   },
   'retry-after': {
-    description: 'Seconds to wait before trying again.',
+    description: 'Seconds to wait before a retry.',
     required: true,
     schema: { type: 'integer', minimum: 1, maximum: 60 },
   },
-  allow: { description: 'The methods that the path has.', required: true, schema: { type: 'string' } },
+  allow: { description: 'The methods of the path.', required: true, schema: { type: 'string' } },
 };
 
 /**
- * The OpenAPI 3.1 document of the whole API, made of the schemas that check requests and type the answers.
+ * The OpenAPI 3.1 document of the whole API, generated from the schemas that validate requests and type the answers.
  *
- * @param operations all that is routed.
+ * @param operations every routed call.
  */
 export function openapiDocument(operations: readonly Operation[], version: string): JsonSchema {
   const schemas: Schemas = {};
@@ -54,7 +54,7 @@ export function openapiDocument(operations: readonly Operation[], version: strin
     info: {
       title: 'asrpro',
       version,
-      description: 'Local speech to text behind the OpenAI API. Every error has the same envelope.',
+      description: 'Local speech to text with the OpenAI API. Every error has the same envelope.',
     },
     security: [{}, { apiKey: [] }],
     paths,
@@ -93,7 +93,7 @@ function describe(operation: Operation, schemas: Schemas): JsonSchema {
   };
 }
 
-/** `getV1ModelsModel`, for generators of clients. */
+/** For example `getV1ModelsModel`; client generators name functions after it. */
 function operationId(method: string, path: string): string {
   const words = path.split(/[^a-z0-9]+/i).filter((word) => word !== '');
   return method.toLowerCase() + words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('');
@@ -133,7 +133,7 @@ function headers(...names: (keyof typeof HEADERS)[]): JsonSchema {
   return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }
 
-/** Named schemas go into `schemas` and are referred to; others stand where they are used. */
+/** A schema with an id is stored in `schemas` and referenced; any other is written inline. */
 function jsonSchema(type: z.ZodType, io: 'input' | 'output', schemas: Schemas): JsonSchema {
   const whole = z.toJSONSchema(type, { io }) as JsonSchema;
   const { $schema: _, $defs = {}, id, ...schema } = rewriteReferences(whole) as JsonSchema & { $defs?: Schemas };

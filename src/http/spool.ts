@@ -4,23 +4,25 @@ import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { finished } from 'node:stream/promises';
 import { AsrproError } from '../errors.ts';
+import { freeMemory } from '../network/free-memory.ts';
 
-/** An upload on its way to a private file with a name of our own; what the client calls it is never used. */
+/** An upload that is written to a private file. The file has a random name; the client's file name is never used. */
 export interface SpooledFile {
   readonly path: string;
+  /** Takes over the chunk: its memory is freed once it is written. */
   write(chunk: Buffer): void;
-  /** Resolves when more can be written, or never will be; undefined: at once. */
+  /** Resolves when the buffer has room again or the file is closed; undefined when it has room now. */
   drained(): Promise<void> | undefined;
-  /** Bytes, once all are on disk. Throws `disk_full`, `spool_failed`. */
+  /** Resolves with the size of the file when it is complete on disk. Throws `disk_full`, `spool_failed`. */
   close(): Promise<number>;
-  /** Stops writing and removes the file; may be called at any time and again. */
+  /** Stops writing and removes the file. May be called at any time and more than once. */
   discard(): Promise<void>;
 }
 
 /**
- * @param directory made again when it is gone.
- * @param onFailure hears at once of a disk that does not take the file. Nobody listened once, and a full disk was a minute
- *   of silence.
+ * @param directory created again if it was removed.
+ * @param onFailure is called as soon as a write fails. Without it a full disk was only noticed after a minute, as a stalled
+ *   upload.
  */
 export function spool(directory: string, onFailure: (error: AsrproError) => void): SpooledFile {
   const file = path.join(directory, randomUUID());
@@ -28,11 +30,15 @@ export function spool(directory: string, onFailure: (error: AsrproError) => void
   let wake = (): void => undefined;
   const closed = new Promise<void>((resolve) => void writer.once('close', resolve));
   writer.on('drain', () => wake()).on('close', () => wake());
-  // Writes that `discard` cut short fail as well, and nobody minds.
+  // `discard` also causes this error; the upload has ended by then and ignores it.
   writer.on('error', (error) => onFailure(spoolError(error)));
   return {
     path: file,
-    write: (chunk) => void writer.write(chunk),
+    write(chunk) {
+      writer.write(chunk, (error) => {
+        if (!error) freeMemory(chunk);
+      });
+    },
     drained() {
       if (!writer.writableNeedDrain) return undefined;
       return new Promise((resolve) => {
@@ -43,7 +49,7 @@ export function spool(directory: string, onFailure: (error: AsrproError) => void
       writer.end();
       try {
         await finished(writer);
-        // Asked of the disk: a file that was taken away while it was written is no fault of the audio.
+        // If the file was removed during the upload, this fails as `spool_failed` instead of blaming the audio later.
         return (await stat(file)).size;
       } catch (error) {
         throw spoolError(error);
@@ -52,13 +58,13 @@ export function spool(directory: string, onFailure: (error: AsrproError) => void
     async discard() {
       writer.destroy();
       await closed;
-      // What cannot be removed now goes with the run directory; it must not turn an answer into an error.
+      // A failed removal must not turn an answer into an error; the run directory is removed later.
       await rm(file, { force: true }).catch(() => undefined);
     },
   };
 }
 
-/** Makes the folder first: something that cleans up may have taken it away. */
+/** Creates the folder first, because a cleanup tool may have removed it. */
 function openInFolder(
   file: string,
   flags: string,
@@ -75,12 +81,12 @@ function spoolError(cause: unknown): AsrproError {
   const code = String((cause as NodeJS.ErrnoException).code ?? 'unknown reason');
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new AsrproError('disk_full', 'There is no disk space left for the upload.', {
-      hint: "Free some space on the disk of asrpro's run directory, then send it again.",
+      hint: "Free some space on the disk of asrpro's run directory, then retry.",
       cause,
     });
   }
   return new AsrproError('spool_failed', `The upload cannot be written to disk (${code}).`, {
-    hint: 'The log of the server names the file.',
+    hint: "The server's log names the file.",
     cause,
   });
 }

@@ -5,28 +5,28 @@ import { AsrproError } from '../errors.ts';
 import { type Pace, readBody } from './body.ts';
 import { type SpooledFile, spool } from './spool.ts';
 
-/** Longest text field in bytes; what follows is cut off and reported. A prompt that a model can use has about 1 kB. */
+/** Maximum size of a text field; a longer one is truncated and reported. A prompt that a model can use has about 1 kB. */
 const MAX_FIELD_BYTES = 256 * 1024;
 const MAX_FIELDS = 2000;
-/** Of all text fields together, in characters: they are kept in memory. */
+/** Maximum length of all text fields together, in characters, because they are kept in memory. */
 const MAX_TEXT = 1024 * 1024;
-/** What the parser may keep for later. It waits for nobody, so more than a piece or two says that it is stuck. */
+/** The parser consumes every chunk at once, so a backlog this large means that it is stuck. */
 const MAX_BACKLOG = 1024 * 1024;
 const CUT_SHORT = 'it ends too early or is not well-formed';
 
 export interface TextField {
   name: string;
   value: string;
-  /** It was longer than a field may be. */
+  /** The value was longer than MAX_FIELD_BYTES. */
   truncated: boolean;
 }
 
-/** A multipart body, read to its end. */
+/** A complete multipart body. */
 export interface Upload {
   fields: TextField[];
   /** The part `file`; null when there is none. */
   file: { path: string; size: number } | null;
-  /** Names of further parts that were sent as files. */
+  /** Names of other parts that were sent as files. */
   otherFiles: string[];
   /** Removes the file. */
   discard(): Promise<void>;
@@ -34,16 +34,15 @@ export interface Upload {
 
 export interface UploadLimits {
   directory: string;
-  /** Of the whole body. */
+  /** Maximum size of the whole body. */
   maxBytes: number;
   pace: Pace;
 }
 
 /**
- * Reads a multipart body straight from the socket: text fields into memory, the part `file` into a private file, in any
- * order. `onAccepted` is called once nothing in the headers speaks against the body. Throws `unsupported_content_type`,
- * `invalid_multipart`, `file_too_large`, `invalid_value` (two files), `client_closed`, `disk_full` and `spool_failed`, each as
- * soon as it is known; then nothing is left on disk.
+ * Reads text fields into memory and the part `file` into a private file. Calls `onAccepted` when the headers are valid, before
+ * it reads the body. Throws as soon as possible, and then leaves nothing on disk: `unsupported_content_type`, `disk_full`,
+ * `invalid_multipart`, `file_too_large`, `invalid_value` (two files), `client_closed`, `spool_failed`.
  */
 export async function receiveUpload(
   request: IncomingMessage,
@@ -64,8 +63,8 @@ export async function receiveUpload(
       return parts.drained();
     });
     parser.end();
-    // The parser waits for nobody: what it makes of the end it has said before the next turn of the event loop. Of some
-    // ends it makes nothing at all, neither `finish` nor `error`.
+    // The parser emits `finish` or `error` before the next turn of the event loop. For some malformed ends it emits
+    // neither, so waiting for one of them could take for ever.
     await nextTurn();
     failure.signal.throwIfAborted();
     return await parts.upload();
@@ -75,7 +74,7 @@ export async function receiveUpload(
   }
 }
 
-/** Puts what the parser finds where it belongs, and tells `fail` of the first thing that is wrong. */
+/** Collects the parser's fields and files, and calls `fail` for every error. */
 function collectParts(parser: BusboyInstance, directory: string, fail: (error: AsrproError) => void) {
   const fields: TextField[] = [];
   const otherFiles: string[] = [];
@@ -89,7 +88,7 @@ function collectParts(parser: BusboyInstance, directory: string, fail: (error: A
     if (text > MAX_TEXT) fail(malformed('its text fields are too long'));
   });
   parser.on('file', (name, stream: BusboyFileStream) => {
-    // The parser itself fails as well.
+    // The parser emits the same error, which is handled below.
     stream.on('error', () => undefined);
     const isOurs = baseName(String(name)) === 'file';
     if (isOurs && file === undefined) {
@@ -132,7 +131,7 @@ function createParser(headers: IncomingMessage['headers']): BusboyInstance {
     return new Busboy({
       headers: headers as BusboyHeaders,
       highWaterMark: MAX_BACKLOG,
-      // A few clients label every part as octet-stream; only of `file` does that make a file.
+      // A few clients label every part as octet-stream. Without a file name, only the part `file` is then a file.
       isPartAFile: (name, type, fileName) =>
         fileName !== undefined || (type === 'application/octet-stream' && baseName(name ?? '') === 'file'),
       limits: { fieldSize: MAX_FIELD_BYTES, fields: MAX_FIELDS, parts: 2 * MAX_FIELDS },
@@ -150,7 +149,7 @@ function checkSize(bytes: number, maxBytes: number): void {
   });
 }
 
-/** The prefix is OpenAI's; clients match on it. */
+/** The message begins as OpenAI's does, because clients match on it. */
 function malformed(reason: string): AsrproError {
   return new AsrproError('invalid_multipart', `Could not parse multipart form: ${reason}.`);
 }

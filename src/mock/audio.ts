@@ -1,18 +1,18 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { AsrproError } from '../errors.ts';
+import { AsrproError, invalidFileFormat } from '../errors.ts';
 
 export interface MockAudio {
-  /** Seconds; exact for PCM WAV, else a guess from the size. */
+  /** Seconds; exact for PCM WAV, otherwise estimated from the file size. */
   duration: number;
-  /** All samples of the first second are zero (WAV only). */
+  /** The samples in the first 64 KiB are all zero (WAV only). */
   silent: boolean;
 }
 
-/** Bytes a second assumed for compressed audio: 32 kbit/s. */
+/** Assumed rate of compressed audio: 32 kbit/s. */
 const COMPRESSED_BYTES_PER_SECOND = 4000;
 const SHORTEST_SECONDS = 0.1;
 
-/** First bytes of the usual containers that the real worker decodes. */
+/** First bytes of the common containers that the real worker decodes. */
 const MAGIC = [
   /^fLaC/,
   /^OggS/,
@@ -33,10 +33,10 @@ const MAGIC = [
 ];
 
 /**
- * As much of a look at the file as the mock needs to refuse what the real worker refuses: no audio at all, or less than
- * 0.1 s. Throws `invalid_file_format`, `audio_too_short`.
+ * Reads the start of the file, to refuse what the real worker refuses: no audio at all, or less than 0.1 s.
+ * Throws `invalid_file_format`, `audio_too_short`.
  */
-export function lookAtAudio(file: string): MockAudio {
+export function inspectAudio(file: string): MockAudio {
   const handle = openSync(file, 'r');
   try {
     const { size } = fstatSync(handle);
@@ -68,9 +68,5 @@ function measure(head: Buffer, size: number): MockAudio {
   } else if (MAGIC.some((magic) => magic.test(text))) {
     return { duration: Math.max(1, size / COMPRESSED_BYTES_PER_SECOND), silent: false };
   }
-  throw new AsrproError(
-    'invalid_file_format',
-    "Invalid file format. Supported formats: ['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'webm']",
-    { param: 'file' },
-  );
+  throw invalidFileFormat();
 }

@@ -1,6 +1,6 @@
 import type { Capabilities } from '../engine-table.ts';
 
-/** The mock can everything that any engine can. */
+/** The mock supports everything that any engine supports. */
 export const mockCapabilities: Capabilities = {
   tasks: ['transcribe', 'translate'],
   wordTimestamps: true,

@@ -4,13 +4,14 @@ import { BackgroundTasks } from '../background-tasks/tasks.ts';
 import type { DownloadStatus, Downloads } from '../downloads/types.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { modelNotFound } from '../models/not-found.ts';
 import type { MockLibrary } from './library.ts';
 import { scenarioOf } from './scenarios.ts';
 
-/** Steps of a mock download and the time between two, in milliseconds. */
+/** A mock download has this many steps, this many milliseconds apart. */
 const STEPS = 10;
 const STEP_MS = 50;
-/** A failing download gets this far. */
+/** A failing download fails at this step. */
 const FAILS_AT_STEP = 4;
 const TOTAL_BYTES = 64 * 1024 * 1024;
 const FILE = 'model.bin';
@@ -43,8 +44,7 @@ export function createMockDownloads(library: MockLibrary, log: Log): Downloads {
   return {
     async start(id) {
       const model = await library.find(id);
-      if (model === undefined)
-        throw new AsrproError('model_not_found', `There is no model '${id}'.`, { param: 'model' });
+      if (model === undefined) throw modelNotFound(id);
       if (model.downloaded) return initial(id, 'installed');
       return tasks.start(id, initial(id, 'queued'), (task) => download(id, task));
     },

@@ -3,7 +3,7 @@ import { type EnvironmentId, environmentIds } from '../engine-table.ts';
 import type { EngineStatus, Engines, InstallStatus } from '../engines/types.ts';
 import { AsrproError } from '../errors.ts';
 
-/** Environments that need no installation: the mock works without Python. */
+/** Engine environments that always count as installed, because the mock needs no Python. */
 export function createMockEngines(): Engines {
   const status = (id: EnvironmentId): EngineStatus => ({
     id,

@@ -1,20 +1,20 @@
 import type { Config } from '../config/schema.ts';
-import { AsrproError } from '../errors.ts';
 import { type Model, type ModelLibrary, OPENAI_NAMES } from '../models/model.ts';
+import { modelNotFound } from '../models/not-found.ts';
 import { mockCapabilities } from './capabilities.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 
 const LANGUAGES = ['de', 'en', 'es', 'fr', 'it', 'ja', 'ko', 'pt', 'ru', 'zh'];
-/** When the list was made, 2026-11-24, in Unix seconds. */
+/** Unix seconds of 2026-11-24, when this list was written. */
 const CREATED = 1795478400;
 const SIZE_BYTES = 64 * 1024 * 1024;
 
 export interface MockLibrary extends ModelLibrary {
-  /** The mock download has ended well. */
+  /** Marks the model as downloaded. */
   install(id: string): void;
 }
 
-/** The scenarios as a list of models. The configured default stands for itself where it names one, else for mock-echo. */
+/** The scenarios as models. If the configured default is not a mock model, the default is mock-echo. */
 export function createMockLibrary(config: Config): MockLibrary {
   const installed = new Set(scenarios.filter(({ download }) => download === 'installed').map(({ id }) => id));
   const broken = new Map<string, string>();
@@ -40,8 +40,7 @@ export function createMockLibrary(config: Config): MockLibrary {
     problems: () => [],
     install: (id) => void installed.add(id),
     async remove(id) {
-      if (!installed.delete(id))
-        throw new AsrproError('model_not_found', `There is no downloaded model '${id}'.`, { param: 'model' });
+      if (!installed.delete(id)) throw modelNotFound(id, { problem: 'is not downloaded' });
     },
   };
 }

@@ -1,12 +1,12 @@
-/** What a mock model does: an app's integration tests choose a behaviour by choosing a model. */
+/** The behaviour of one mock model: an app's integration tests choose a behaviour by choosing a model. */
 export interface Scenario {
   id: string;
   description: string;
-  /** `crash` and `out-of-memory` end the worker while the model is loaded. */
+  /** `crash` and `out-of-memory` end the worker during the load. */
   load: 'ok' | 'crash' | 'out-of-memory' | 'broken';
-  /** `echo` answers at once, `slow` one segment a second; the others fail, or never answer, after the first segment. */
+  /** `echo` answers at once, `slow` with one segment a second. `busy` refuses; `crash` and `hang` send one segment first. */
   job: 'echo' | 'slow' | 'crash' | 'busy' | 'hang';
-  /** Whether it is there from the start; else what its download does. */
+  /** `installed`: downloaded from the start. Otherwise: the outcome of its download. */
   download: 'installed' | 'succeeds' | 'fails';
 }
 

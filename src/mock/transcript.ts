@@ -1,10 +1,10 @@
 import type { Segment, TranscribeMessage } from '../wire/messages.ts';
 import type { MockAudio } from './audio.ts';
 
-/** Sentences that repeat what the request said, so that a test sees its parameters arrive. */
+/** Sentences that repeat the request's parameters, so that a test can check that they arrived. */
 export function sentences(message: TranscribeMessage, audio: MockAudio, slow: boolean): string[] {
   if (audio.silent) return [];
-  const said = [
+  const lines = [
     `This is a mock transcript of ${audio.duration.toFixed(1)} seconds of audio.`,
     `The task is ${message.task}.`,
     ...(message.language === null ? [] : [`The language is ${message.language}.`]),
@@ -13,11 +13,11 @@ export function sentences(message: TranscribeMessage, audio: MockAudio, slow: bo
     ...(message.temperature === null ? [] : [`The temperature is ${message.temperature}.`]),
     ...(message.hotwords.length === 0 ? [] : [`The keywords are ${message.hotwords.join(' ')}.`]),
   ];
-  while (slow && said.length < 10) said.push(`This is sentence ${said.length + 1}.`);
-  return said;
+  while (slow && lines.length < 10) lines.push(`This is sentence ${lines.length + 1}.`);
+  return lines;
 }
 
-/** One segment a sentence, spread evenly over the audio. */
+/** One segment for each sentence, spread evenly over the audio. */
 export function segmentOf(
   text: string,
   id: number,

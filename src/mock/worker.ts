@@ -10,18 +10,18 @@ import {
   type WorkerMessage,
 } from '../wire/messages.ts';
 import type { StartWorker, WorkerHandle } from '../worker/handle.ts';
-import { lookAtAudio } from './audio.ts';
+import { inspectAudio } from './audio.ts';
 import { mockCapabilities } from './capabilities.ts';
 import { type Scenario, scenarioOf } from './scenarios.ts';
 import { segmentOf, sentences } from './transcript.ts';
 
-/** What the mock says it takes. */
+/** Memory that the mock worker reports. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
 
 type Death = Awaited<WorkerHandle['exited']>;
 
 /**
- * Starts fake workers: the same messages as from Python, in this process, without a model.
+ * Starts fake workers, which run in this process and send the same messages as a Python worker.
  *
  * @param pace seconds between two segments of `mock-slow`.
  */
@@ -84,7 +84,7 @@ function startMockWorker(engine: ModelEngine, pace: number): WorkerHandle {
     if (kind === 'busy') {
       return say({ type: 'error', subject: job, code: 'model_busy', message: 'The mock is always busy.', param: null });
     }
-    const audio = lookAtAudio(message.audio);
+    const audio = inspectAudio(message.audio);
     say({ type: 'started', job, duration: audio.duration });
     const texts = sentences(message, audio, kind === 'slow');
     const next = (id: number): void => {
@@ -123,7 +123,7 @@ function startMockWorker(engine: ModelEngine, pace: number): WorkerHandle {
       case 'transcribe':
         return transcribe(message);
       case 'cancel':
-        // A hung engine does not hear.
+        // A hung engine does not react to a cancellation.
         if (scenario?.job === 'hang' || !timers.has(message.job)) return;
         clearTimeout(timers.get(message.job) ?? undefined);
         timers.delete(message.job);
@@ -150,7 +150,7 @@ function startMockWorker(engine: ModelEngine, pace: number): WorkerHandle {
     link: {
       async send(message) {
         if (!alive) throw new Error('the mock worker is gone');
-        // A worker answers after the send, never within it.
+        // A real worker never answers before `send` has returned.
         setImmediate(() => {
           try {
             if (alive) receive(message);
@@ -166,8 +166,8 @@ function startMockWorker(engine: ModelEngine, pace: number): WorkerHandle {
           }
         });
       },
-      listen(heard) {
-        listener = heard;
+      listen(newListener) {
+        listener = newListener;
         setImmediate(() => say({ type: 'hello', protocol: PROTOCOL, token, pid: process.pid, engine, versions: {} }));
       },
       close() {},

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { languageName } from '../models/languages.ts';
-import type { AnswerWish, JobResult, Segment, Transcript, TranscriptionRun } from './types.ts';
+import type { JobResult, ResponseOptions, Segment, Transcript, TranscriptionRun } from './types.ts';
 
-/** Length of the decoded audio, as OpenAI bills it. */
+/** Duration of the decoded audio, which is what OpenAI bills. */
 export const usageSchema = z.object({ type: z.literal('duration'), seconds: z.int().describe('Rounded up.') });
 const logprob = z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.int()) });
 const segment = z
@@ -18,20 +18,20 @@ const segment = z
     compression_ratio: z.number(),
     no_speech_prob: z.number(),
   })
-  .meta({ id: 'Segment', description: 'Numbers that an engine does not have are 0 (docs/openai.md).' });
+  .meta({ id: 'Segment', description: 'A number that the engine does not provide is 0 (docs/openai.md).' });
 const word = z.object({ word: z.string(), start: z.number(), end: z.number() }).meta({ id: 'Word' });
 
 /** `response_format=json` of a transcription. */
 export const plainTranscript = z
   .object({ text: z.string(), logprobs: z.array(logprob).optional(), usage: usageSchema })
   .meta({ id: 'Transcript' });
-/** `response_format=json` of a translation, whose type has no usage. */
+/** `response_format=json` of a translation; OpenAI's has no usage. */
 export const plainTranslation = z.object({ text: z.string() }).meta({ id: 'Translation' });
 /** `response_format=verbose_json`. */
 export const verboseTranscript = z
   .object({
     task: z.enum(['transcribe', 'translate']),
-    language: z.string().describe('Lower-case English name; `unknown` where neither request nor model says.'),
+    language: z.string().describe('Lower-case English name; `unknown` if neither the request nor the model gives it.'),
     duration: z.number().describe('Seconds.'),
     text: z.string(),
     words: z.array(word).optional(),
@@ -60,16 +60,19 @@ export function translated({ text }: Transcript): z.input<typeof plainTranslatio
   return { text };
 }
 
-export function plain(transcript: Transcript, wish: Pick<AnswerWish, 'logprobs'>): z.input<typeof plainTranscript> {
+export function plain(
+  transcript: Transcript,
+  options: Pick<ResponseOptions, 'logprobs'>,
+): z.input<typeof plainTranscript> {
   const { text } = transcript;
-  const logprobs = wish.logprobs ? { logprobs: transcript.segments.flatMap((one) => one.logprobs ?? []) } : {};
+  const logprobs = options.logprobs ? { logprobs: transcript.segments.flatMap((one) => one.logprobs ?? []) } : {};
   return { text, ...logprobs, usage: usage(transcript) };
 }
 
-/** Only what was asked for: a key with null or an empty list in its place has broken clients. */
+/** Keys that were not requested are left out: null or an empty list instead has broken clients. */
 export function verbose(
   transcript: Transcript,
-  wish: Pick<AnswerWish, 'words' | 'segments'>,
+  options: Pick<ResponseOptions, 'words' | 'segments'>,
 ): z.input<typeof verboseTranscript> {
   const { task, text, duration, segments } = transcript;
   const language = task === 'translate' ? 'english' : languageName(transcript.language ?? '');
@@ -78,8 +81,8 @@ export function verbose(
     language: language ?? 'unknown',
     duration,
     text,
-    ...(wish.words ? { words: segments.flatMap(wordsOf) } : {}),
-    ...(wish.segments ? { segments: segments.map(segmentOf) } : {}),
+    ...(options.words ? { words: segments.flatMap(wordsOf) } : {}),
+    ...(options.segments ? { segments: segments.map(segmentOf) } : {}),
     ...(task === 'transcribe' ? { usage: usage(transcript) } : {}),
   };
 }
@@ -88,6 +91,6 @@ function wordsOf(from: Segment): z.input<typeof word>[] {
   return (from.words ?? []).map(({ word: text, start, end }) => ({ word: text.trim(), start, end }));
 }
 
-function segmentOf({ words: _words, logprobs: _logprobs, ...ten }: Segment): z.input<typeof segment> {
-  return ten;
+function segmentOf({ words: _words, logprobs: _logprobs, ...fields }: Segment): z.input<typeof segment> {
+  return fields;
 }

@@ -4,10 +4,8 @@ import type { Model } from '../models/model.ts';
 import type { TranscriptionRequest } from './types.ts';
 
 /**
- * Refuses what the model cannot honour, before anything is queued. Advisory wishes (prompt, temperature, hotwords) that
- * an engine lacks are ignored instead: clients send them to every server.
- *
- * Throws `unsupported_value`, `invalid_language_format`, `unsupported_language`.
+ * Refuses options that the model does not support. The advisory ones (prompt, temperature, hotwords) are ignored instead,
+ * because clients send them to every server. Throws `unsupported_value`, `invalid_language_format`, `unsupported_language`.
  */
 export function checkRequest(request: TranscriptionRequest, model: Model): void {
   const { capabilities } = model;
@@ -31,16 +29,16 @@ export function checkRequest(request: TranscriptionRequest, model: Model): void 
 }
 
 /**
- * The request with only those of its `languages` that the model knows; one is as good as `language`, which stands above
- * them. Throws `unsupported_language` where the model knows none of them.
+ * Drops those of the request's `languages` that the model does not know. If one is left, it becomes `language`; an explicit
+ * `language` overrides them all. Throws `unsupported_language` if the model knows none of them.
  */
 export function narrowed(request: TranscriptionRequest, model: Model): TranscriptionRequest {
-  const asked = request.language === null ? [...new Set(request.languages ?? [])] : [];
-  const known = asked.filter((code) => model.languages === null || model.languages.includes(code));
-  if (asked.length > 0 && known.length === 0) {
+  const requested = request.language === null ? [...new Set(request.languages ?? [])] : [];
+  const known = requested.filter((code) => model.languages === null || model.languages.includes(code));
+  if (requested.length > 0 && known.length === 0) {
     throw new AsrproError(
       'unsupported_language',
-      `The model '${model.id}' knows none of the languages ${asked.map((code) => `'${code}'`).join(', ')}.`,
+      `The model '${model.id}' knows none of the languages ${requested.map((code) => `'${code}'`).join(', ')}.`,
       { param: 'languages', hint: 'GET /v1/models lists the languages of each model.' },
     );
   }

@@ -2,6 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { AsrproError } from '../errors.ts';
 import { languageCode } from '../models/languages.ts';
 import type { Model, ModelLibrary } from '../models/model.ts';
+import { modelNotFound } from '../models/not-found.ts';
 import type { JobSpec } from '../residency/job.ts';
 import type { JobQueue } from '../residency/types.ts';
 import { checkRequest, narrowed } from './check.ts';
@@ -13,23 +14,20 @@ export interface TranscriptionOptions {
   jobs: JobQueue;
 }
 
-/** From a request to a running job: its turn, which model, and whether that can do what is asked. */
+/** Turns a request into a job: waits for a place in the queue, chooses the model and checks the request against it. */
 export function createTranscriptionService({ config, library, jobs }: TranscriptionOptions): TranscriptionService {
-  /** @param selected id of the model for a request that names none; null: the default. */
-  async function chooseModel(reference: string | null, selected: string | null): Promise<Model> {
-    const named = reference ?? selected;
-    const model = named === null ? await library.default() : await library.find(named);
+  /** @param selected the model for a request that names none; null: the configured default. */
+  async function chooseModel(requested: string | null, selected: string | null): Promise<Model> {
+    const name = requested ?? selected;
+    const model = name === null ? await library.default() : await library.find(name);
     if (model !== undefined) return model;
-    if (named === null) {
+    if (name === null) {
       throw new AsrproError('missing_required_parameter', 'No model is selected and no default is configured.', {
         param: 'model',
         hint: 'Name a model, or set `models.default`.',
       });
     }
-    throw new AsrproError('model_not_found', `The model '${named.slice(0, 100)}' does not exist.`, {
-      param: 'model',
-      hint: 'GET /v1/models lists all models.',
-    });
+    throw modelNotFound(name);
   }
 
   return {
@@ -63,7 +61,8 @@ function jobSpec(request: TranscriptionRequest, model: Model, config: Config): J
       task: request.task,
       language: request.language,
       prompt: request.prompt,
-      // 0 means the fallback ladder, as at OpenAI; a single value would switch it off.
+      // As at OpenAI, 0 means that the engine starts at 0 and raises the temperature where decoding fails. The number 0
+      // would switch that fallback off.
       temperature: request.temperature === 0 ? null : request.temperature,
       beam_size: config.models.settings[model.id]?.beamSize ?? null,
       hotwords: request.hotwords,

@@ -2,34 +2,34 @@ import type { JobResult, Segment, TokenLogprob, Word } from '../wire/messages.ts
 
 export type { JobResult, Segment, TokenLogprob, Word };
 
-/** What a caller wants done with one audio file. No HTTP words in it: the command line uses the same. */
+/** A request to transcribe one audio file, from HTTP or from the command line. */
 export interface TranscriptionRequest {
-  /** Id, alias or hub name as the caller wrote it; null: the selected model, else the default, as it is when the job starts. */
+  /** Id, alias or hub name; null: the model that is selected when the job starts, else the default. */
   model: string | null;
-  /** Absolute path of a private file that nobody else writes. The caller removes it afterwards. */
+  /** Absolute path of a private file. The caller removes it after the job. */
   audioPath: string;
   task: 'transcribe' | 'translate';
   /** ISO-639-1, lower case; null: detect. */
   language: string | null;
-  /** The same codes: the speech is in one of these, where `language` is null; left out or empty: in any. */
+  /** Candidate languages, used if `language` is null. Absent or empty: every language. */
   languages?: readonly string[];
   prompt: string | null;
-  /** 0 to 1; null or 0: the engine's own ladder. */
+  /** 0 to 1; null or 0: the engine starts at 0 and raises it where decoding fails. */
   temperature: number | null;
   hotwords: string[];
   wordTimestamps: boolean;
-  /** Whether anybody reads the times of segments; left out: yes. The text is the same. */
+  /** Whether the segments' times are used; absent: true. The text is the same. */
   segmentTimestamps?: boolean;
   logprobs: boolean;
   /**
-   * The caller sends segments on as they come. Otherwise they are held until the job is done, so that a job whose worker
-   * dies half-way can be run once more without anybody noticing.
+   * Whether the caller forwards segments as they arrive. If not, they are held until the job is done, so that the job can
+   * be run again when its worker dies.
    */
   stream: boolean;
 }
 
-/** What the answer is to look like. */
-export interface AnswerWish {
+/** The requested form of the response. */
+export interface ResponseOptions {
   format: 'json' | 'text' | 'verbose_json';
   segments: boolean;
   words: boolean;
@@ -37,11 +37,11 @@ export interface AnswerWish {
   stream: boolean;
 }
 
-/** A job that was accepted, decoded and begun. Errors after this point come out of `segments`. */
+/** A job whose audio was decoded and whose engine has begun. `segments` throws the errors from here on. */
 export interface TranscriptionRun {
-  /** Id of the model that answers. */
+  /** Id of the model. */
   readonly model: string;
-  /** In order, as the engine makes them. Ends after the last; throws AsrproError. Iterate once. */
+  /** In the order of the audio, as the engine produces them. May be iterated once. Throws AsrproError. */
   readonly segments: AsyncIterable<Segment>;
   /** Settles when `segments` has ended; rejects with the error that `segments` threw. */
   readonly result: Promise<JobResult>;
@@ -52,7 +52,7 @@ export interface Transcript {
   model: string;
   task: 'transcribe' | 'translate';
   text: string;
-  /** ISO-639-1; null where the engine does not say and the caller did not. */
+  /** ISO-639-1; null if neither the engine nor the request gives it. */
   language: string | null;
   /** Seconds. */
   duration: number;
@@ -60,14 +60,13 @@ export interface Transcript {
 }
 
 /**
- * A place in the queue, taken before the upload is read so that a full queue costs no upload. `release` gives it back
- * and may be called again.
+ * A place in the queue, taken before the upload is read so that a full queue costs no upload. `release` may be called more
+ * than once.
  */
 export interface Admission {
   /**
-   * Checks the request against the model, waits for its turn and for the model, and starts the job.
-   * Resolves when the audio was opened and the engine has begun. `signal` cancels at any point, also while iterating.
-   * Throws AsrproError.
+   * Waits for the request's turn, checks it against the model, loads the model if needed and starts the job. Resolves when
+   * the audio is open and the engine has begun. `signal` cancels at any time, also during the iteration. Throws AsrproError.
    */
   start(request: TranscriptionRequest, signal: AbortSignal): Promise<TranscriptionRun>;
   release(): void;

@@ -77,7 +77,7 @@ test('a selection that cannot be stored is a line in the log, and the model is l
   mkdirSync(path.join(home, 'state.json'));
   const { url, output } = await startGateway({ home, mock: true, args: ['--model', 'last'] });
   expect((await post(url, '/v1/settings/model', { model_id: 'mock-echo' })).status).toBe(200);
-  await vi.waitFor(() => expect(output.err).toContain('the selected model is not remembered'));
+  await vi.waitFor(() => expect(output.err).toContain('could not store the selected model'));
   rmSync(path.join(home, 'state.json'), { recursive: true });
 });
 

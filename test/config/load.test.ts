@@ -84,7 +84,7 @@ test.each<[string, unknown, NodeJS.ProcessEnv, Override[], RegExp]>([
   ],
   ['unknown variable', {}, { ASRPRO_SERVER_PROT: '1' }, [], /ASRPRO_SERVER_PROT .*did you mean ASRPRO_SERVER_PORT\?/],
   ['no JSON', '{"server": {', {}, [], /is not valid JSON/],
-  ['no object', '[]', {}, [], /holds no JSON object/],
+  ['no object', '[]', {}, [], /is not a JSON object/],
   ['section no object', '{"server": 1}', {}, [], /^server \(\S+config\.json\): 1 is not an object/],
 ])('%s is an error that names key, source and what is allowed', (_name, content, environment, flags, message) => {
   expect(() => load(content, environment, flags)).toThrow(
@@ -117,7 +117,7 @@ test.each(['utf16le', 'swapped'])('a file in UTF-16 gets a sentence: %s', (kind)
   const bytes = Buffer.from('{"server":{}}', 'utf16le');
   writeFileSync(file, kind === 'swapped' ? Buffer.concat([Buffer.from([0xfe, 0xff]), bytes.swap16()]) : bytes);
   expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow(
-    expect.objectContaining({ code: 'invalid_config', message: `${file} is UTF-16 and not UTF-8.` }),
+    expect.objectContaining({ code: 'invalid_config', message: `${file} is UTF-16 instead of UTF-8.` }),
   );
 });
 
@@ -146,7 +146,7 @@ test.each([
   expect(() => loadConfig({ file, environment: {}, flags: [], catalogueIds: ['whisper-base'] })).toThrow(
     expect.objectContaining({
       code: 'invalid_config',
-      message: `${key} (${file}): "${custom[0]!.id}" is not allowed: ${owner} another model of this id.`,
+      message: `${key} (${file}): "${custom[0]!.id}" is not allowed: ${owner} another model with this id.`,
     }),
   );
 });

@@ -12,7 +12,7 @@ export function withErrorTable(page: string): string {
     const wire = kind.code === null ? `\`${code}\` (sent as null)` : `\`${code}\``;
     return `| ${wire} | ${status} | \`${type}\` | ${retryable ? 'yes' : 'no'} | ${exitCode ?? 1} | ${kind.meaning} |`;
   });
-  const head = ['| code | status | type | again? | exit | when, and what to do |', '|---|---|---|---|---|---|'];
+  const head = ['| code | status | type | retry | exit | when, and what to do |', '|---|---|---|---|---|---|'];
   return page.replace(/\| code \| status \|.*?\n\n/s, `${[...head, ...rows].join('\n')}\n\n`);
 }
 

@@ -132,7 +132,7 @@ test('84, 85: a full queue is 503 with a Retry-After, and never 429', { timeout:
   const pending = [slow(), slow()];
   await vi.waitFor(async () => {
     expect((await call(gateway.url, '/health')).json.queue).toEqual({ running: 1, waiting: 1, limit: 1 });
-  });
+  }, 20_000);
   expectError(await ask(gateway.url, ['model=mock-slow']), 503, null, 'queue_full');
   leave.abort();
   await Promise.all(pending);

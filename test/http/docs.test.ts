@@ -157,7 +157,7 @@ test('where a key is needed, a browser gets the page all the same, which asks fo
   expect(await page.locator('#models tr').count()).toBe(0);
   for (const key of ['wrong-one', 'sk-0123456789']) {
     await page.locator('#key').fill(key);
-    await page.getByRole('button', { name: 'Use it' }).click();
+    await page.getByRole('button', { name: 'Use key' }).click();
     if (key === 'wrong-one') await page.locator('#refused', { hasText: 'Incorrect API key' }).waitFor();
   }
   await page.locator('#models tr').first().waitFor();

@@ -25,6 +25,12 @@ test('21: unknown fields are ignored', async () => {
   expect(answer.json.text).toContain('The task is transcribe.');
 });
 
+test.each(['attachment', 'constructor', 'toString'])('21: an unknown file %s is ignored', async (name) => {
+  const other = { ...speech, name };
+  const answer = await send(gateway.url, multipart([field('model', 'mock-echo'), other, speech]));
+  expect(answer.status).toBe(200);
+});
+
 test.each([
   ['22: []', ['timestamp_granularities[]=word'], ['words']],
   ['23: no brackets', ['timestamp_granularities=word'], ['words']],

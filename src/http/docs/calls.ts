@@ -1,4 +1,4 @@
-/** Runs in the browser, last: the calls as /openapi.json describes them, and the start of all parts. */
+/** The last part of the browser script: lists the calls of /openapi.json and starts all parts. */
 export const calls = `
 function resolve(schema, all, depth = 0) {
   if (!schema || typeof schema !== 'object' || depth > 12) return schema;
@@ -40,7 +40,7 @@ async function listCalls() {
   }
 }
 
-/** Without a key that is needed, the first refusal has shown its field, and there is nothing else to say. */
+/** If a key is missing, refresh() shows the field for it and the error; listCalls() fails the same way. */
 function start() {
   refresh().catch((error) => {
     byId('state').textContent = error.message;

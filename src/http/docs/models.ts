@@ -1,4 +1,4 @@
-/** Runs in the browser: what is loaded, and the list of models with what can be done with each. */
+/** The second part of the browser script: the loaded model, and the table of models with their buttons. */
 export const models = `
 const size = (bytes) => (bytes === null ? '' : bytes < 1e9 ? Math.round(bytes / 1e6) + ' MB' : (bytes / 1e9).toFixed(1) + ' GB');
 const downloads = new Map();
@@ -23,8 +23,8 @@ function row(model) {
   const languages = model.languages === null ? '' : model.languages.length > 4 ? model.languages.length + ' languages' : model.languages.join(', ');
   const state = element('td');
   const action = element('td');
-  const made = element('tr', '', name, element('td', languages), element('td', size(model.size_bytes)), state, action);
-  made.dataset.model = model.id;
+  const row = element('tr', '', name, element('td', languages), element('td', size(model.size_bytes)), state, action);
+  row.dataset.model = model.id;
   const job = downloads.get(model.id);
   if (job) showDownload(job, state, action);
   else {
@@ -33,14 +33,14 @@ function row(model) {
     if (!model.downloaded) action.append(button('Download', () => download(model.id)));
     else if (model.ready && !model.loaded) action.append(button('Load', (pressed) => load(model.id, pressed, state)));
   }
-  return made;
+  return row;
 }
 
 function button(text, onClick) {
-  const made = element('button', text);
-  made.type = 'button';
-  made.addEventListener('click', () => onClick(made));
-  return made;
+  const control = element('button', text);
+  control.type = 'button';
+  control.addEventListener('click', () => onClick(control));
+  return control;
 }
 
 function showDownload(job, state, action) {
@@ -87,6 +87,6 @@ async function load(id, pressed, state) {
 byId('unload').addEventListener('click', async () => {
   const { memory } = await ask('/v1/settings/model', { method: 'DELETE' });
   await refresh();
-  byId('state').textContent += ', ' + size(memory.returned_bytes) + ' given back';
+  byId('state').textContent += ', ' + size(memory.returned_bytes) + ' returned';
 });
 `;

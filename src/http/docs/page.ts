@@ -6,7 +6,7 @@ import { style } from './style.ts';
 
 const script = `${speech}${models}${calls}`;
 
-/** The page for people: send a file, read its text, fetch a model, look up a call. One document, nothing from outside. */
+/** The /docs page: transcribe a file, manage models, look up calls. One document that loads nothing from outside. */
 export const docsPage = `<!doctype html>
 <html lang="en">
 <head>
@@ -24,7 +24,7 @@ export const docsPage = `<!doctype html>
 </header>
 <form id="access" hidden>
 <label>API key <input type="password" id="key" autocomplete="off" required></label>
-<button>Use it</button>
+<button>Use key</button>
 <p id="refused" role="alert"></p>
 </form>
 <main>
@@ -33,9 +33,9 @@ export const docsPage = `<!doctype html>
 <form id="form">
 <label class="drop">Audio file <input type="file" id="file" required></label>
 <fieldset>
-<label>Model <select id="model"><option value="">loaded or default</option></select></label>
+<label>Model <select id="model"><option value="">selected or default</option></select></label>
 <label>Task <select id="task"><option value="transcriptions">transcribe</option><option value="translations">translate into English</option></select></label>
-<label>Answer <select id="format"><option value="text">text, as it comes</option><option value="words">words with their times</option><option value="json">json</option><option value="verbose_json">verbose_json</option></select></label>
+<label>Answer <select id="format"><option value="text">text, streamed</option><option value="words">words with their times</option><option value="json">json</option><option value="verbose_json">verbose_json</option></select></label>
 <label>Language <input id="language" size="5" placeholder="auto"></label>
 </fieldset>
 <div class="run">
@@ -56,7 +56,7 @@ export const docsPage = `<!doctype html>
 </section>
 <section>
 <h2>Calls</h2>
-<p>The machine-readable description is <a href="/openapi.json">/openapi.json</a>.</p>
+<p><a href="/openapi.json">/openapi.json</a> is the same list for programs.</p>
 <div id="calls"></div>
 </section>
 </main>
@@ -65,7 +65,7 @@ export const docsPage = `<!doctype html>
 </html>
 `;
 
-/** What the page may load and run: itself, and this server. */
+/** Content security policy: the page may only run its own script and call this server. */
 export const docsPolicy: string = [
   "default-src 'none'",
   `script-src '${hashOf(script)}'`,

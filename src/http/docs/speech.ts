@@ -1,14 +1,14 @@
 /**
- * Runs in the browser, before the other parts: requests with the key, and the form. Whatever it shows is set as text, never
- * as HTML. XMLHttpRequest and not fetch, because only it says how much of an upload has been sent.
+ * The first part of the browser script: requests with the API key, and the form. It shows answers as text, never as HTML.
+ * Uploads use XMLHttpRequest, because fetch does not report their progress.
  */
 export const speech = `
 const byId = (id) => document.getElementById(id);
 const element = (name, text, ...children) => {
-  const made = document.createElement(name);
-  if (text) made.textContent = text;
-  made.append(...children);
-  return made;
+  const node = document.createElement(name);
+  if (text) node.textContent = text;
+  node.append(...children);
+  return node;
 };
 
 function headers() {
@@ -52,7 +52,7 @@ function send(path, form, onUpload, onText, signal) {
   });
 }
 
-/** The text of an event stream so far; throws the error that it ends with. */
+/** The text of an event stream so far. Throws the error frame if there is one. */
 function textOf(stream) {
   let text = '';
   for (const line of stream.split('\\n')) {
@@ -70,7 +70,7 @@ function formFor(format) {
   for (const [name, value] of Object.entries(fields)) if (value) form.append(name, value);
   form.append('response_format', format === 'words' ? 'verbose_json' : format === 'text' ? 'json' : format);
   if (format === 'words') form.append('timestamp_granularities[]', 'word');
-  // Translations are not streamed.
+  // The API does not stream translations.
   if (format === 'text' && byId('task').value === 'transcriptions') form.append('stream', 'true');
   return form;
 }

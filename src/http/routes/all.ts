@@ -9,7 +9,7 @@ import { healthRoutes } from './health.ts';
 import { modelRoutes } from './models.ts';
 import { settingsRoutes } from './settings.ts';
 
-/** Every call of the API, in the order in which people read about them. */
+/** Every call of the API, in the order of /docs. */
 export function operations(deps: HttpServerDeps): Operation[] {
   const calls = [
     ...audioRoutes(deps),

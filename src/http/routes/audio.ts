@@ -11,14 +11,20 @@ import {
   verbose,
   verboseTranscript,
 } from '../../transcription/answer.ts';
-import type { AnswerWish, Transcript, TranscriptionRun } from '../../transcription/types.ts';
+import type { ResponseOptions, Transcript, TranscriptionRun } from '../../transcription/types.ts';
 import type { HttpServerDeps } from '../deps.ts';
 import { allowBody, disconnectSignal } from '../disconnect.ts';
 import { createEntrance, type Entry } from '../entrance.ts';
 import { eventFrames, streamEvent, transcriptEvents } from '../event-stream.ts';
-import { type AudioOrder, transcriptionForm, transcriptionOrder, translationForm, translationOrder } from '../form.ts';
+import {
+  type AudioForm,
+  parseTranscriptionForm,
+  parseTranslationForm,
+  transcriptionForm,
+  translationForm,
+} from '../form.ts';
 import { type Operation, streamingOperation } from '../operation.ts';
-import { timeStages } from '../stages.ts';
+import { startTimings } from '../timings.ts';
 import { receiveUpload, type Upload } from '../upload.ts';
 
 type Deps = Pick<HttpServerDeps, 'config' | 'log' | 'library' | 'residency' | 'transcription' | 'spoolDirectory'>;
@@ -35,12 +41,12 @@ export function audioRoutes(deps: Deps): Operation[] {
       method: 'POST',
       path: '/v1/audio/transcriptions',
       summary: 'Turn speech into text',
-      description: 'The model is loaded when it is not; it must be downloaded.',
+      description: 'Loads the model if it is not loaded. The model must be downloaded.',
       body: { contentType: 'multipart/form-data', schema: transcriptionForm },
       answers: [
         {
           status: 200,
-          description: 'The text, in the form that was asked for.',
+          description: 'The text, in the requested format.',
           content: {
             'application/json': z.union([verboseTranscript, plainTranscript]),
             ...text,
@@ -49,54 +55,54 @@ export function audioRoutes(deps: Deps): Operation[] {
         },
       ],
       errors,
-      handler: (request, reply) => answerAudio(deps, enter, request, reply, transcriptionOrder, plain),
+      handler: (request, reply) => answerAudio(deps, enter, request, reply, parseTranscriptionForm, plain),
     }),
     streamingOperation({
       method: 'POST',
       path: '/v1/audio/translations',
       summary: 'Turn speech in any language into English text',
-      description: 'For models that can translate; see `tasks` of a model.',
+      description: 'Needs a model whose `tasks` include `translate`.',
       body: { contentType: 'multipart/form-data', schema: translationForm },
       answers: [
         {
           status: 200,
-          description: 'The English text, in the form that was asked for.',
+          description: 'The English text, in the requested format.',
           content: { 'application/json': z.union([verboseTranscript, plainTranslation]), ...text },
         },
       ],
       errors,
-      handler: (request, reply) => answerAudio(deps, enter, request, reply, translationOrder, translated),
+      handler: (request, reply) => answerAudio(deps, enter, request, reply, parseTranslationForm, translated),
     }),
   ];
 }
 
-/** The file goes away whatever happens, and the place in the queue is given back. A client that leaves takes its job with it. */
+/** Always removes the upload and releases the place in the queue. Cancels the job when the client disconnects. */
 async function answerAudio<Plain>(
   deps: Deps,
   enter: () => Entry,
   request: FastifyRequest,
   reply: FastifyReply,
-  read: (upload: Upload) => AudioOrder,
-  asJson: (transcript: Transcript, answer: AnswerWish) => Plain,
+  parse: (upload: Upload) => AudioForm,
+  asJson: (transcript: Transcript, options: ResponseOptions) => Plain,
 ): Promise<string | Plain | ReturnType<typeof verbose> | FastifyReply> {
   const { config, log, spoolDirectory } = deps;
-  const stages = timeStages(log, request.id);
+  const timings = startTimings(log, request.id);
   const entry = enter();
-  const gone = disconnectSignal(reply.raw);
+  const disconnected = disconnectSignal(reply.raw);
   try {
     const limits = { directory: spoolDirectory, maxBytes: config.server.maxUploadBytes, pace: entry.pace };
     const upload = await receiveUpload(request.raw, limits, () => allowBody(reply.raw));
-    stages.end('upload');
+    timings.end('upload');
     try {
-      const { request: order, answer } = read(upload);
-      const run = await entry.admit().start({ ...order, audioPath: upload.file?.path ?? '' }, gone);
-      // The queue, a load where one is needed, and the way to the engine's first sign.
-      stages.end('start');
-      if (answer.stream) return await sendEvents(deps, run, answer, reply);
-      const sent = await sendTranscript(deps, run, order, answer, reply, asJson);
-      stages.end('text');
-      stages.write((await run.result).timings);
-      return sent;
+      const form = parse(upload);
+      const run = await entry.admit().start({ ...form.request, audioPath: upload.file?.path ?? '' }, disconnected);
+      // The stage `start` is the wait in the queue, a load if needed, and the time until the engine begins.
+      timings.end('start');
+      if (form.response.stream) return await sendEvents(deps, run, form.response, reply);
+      const body = await transcriptBody(deps, run, form, reply, asJson);
+      timings.end('text');
+      timings.write((await run.result).timings);
+      return body;
     } finally {
       await upload.discard();
     }
@@ -105,41 +111,41 @@ async function answerAudio<Plain>(
   }
 }
 
-async function sendTranscript<Plain>(
+/** The body is returned instead of sent, so that the upload is removed before the client has its answer. */
+async function transcriptBody<Plain>(
   { library, residency }: Deps,
   run: TranscriptionRun,
-  order: AudioOrder['request'],
-  answer: AnswerWish,
+  { request, response }: AudioForm,
   reply: FastifyReply,
-  asJson: (transcript: Transcript, answer: AnswerWish) => Plain,
+  asJson: (transcript: Transcript, options: ResponseOptions) => Plain,
 ): Promise<string | Plain | ReturnType<typeof verbose>> {
-  const transcript = await collect(run, order.task);
-  if (answer.format === 'text') {
-    // Returned and not sent here: the upload is gone before the answer goes out.
+  const transcript = await collect(run, request.task);
+  if (response.format === 'text') {
     reply.type('text/plain; charset=utf-8');
     return `${transcript.text}\n`;
   }
-  if (answer.format === 'json') return asJson(transcript, answer);
+  if (response.format === 'json') return asJson(transcript, response);
   const model = await library.find(run.model);
   const languages = model === undefined ? null : residency.inForce(model).languages;
-  const only = languages?.length === 1 ? languages[0]! : null;
-  return verbose({ ...transcript, language: transcript.language ?? order.language ?? only }, answer);
+  const onlyLanguage = languages?.length === 1 ? languages[0]! : null;
+  return verbose({ ...transcript, language: transcript.language ?? request.language ?? onlyLanguage }, response);
 }
 
-/** Resolves when the last event was sent or the client has left. */
+/** Resolves when the last event is sent or the client has disconnected. */
 async function sendEvents(
   { log }: Deps,
   run: TranscriptionRun,
-  answer: AnswerWish,
+  options: ResponseOptions,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const note = (error: unknown): void => {
-    if (!reply.raw.destroyed) log.warn({ err: error, request: reply.request.id }, 'failed while streaming');
+  const onError = (error: unknown): void => {
+    if (!reply.raw.destroyed)
+      log.warn({ err: error, request: reply.request.id }, 'the transcription failed while streaming');
   };
-  const frames = await eventFrames(transcriptEvents(run, answer.logprobs), STREAM_TIMES, note);
+  const frames = await eventFrames(transcriptEvents(run, options.logprobs), STREAM_TIMES, onError);
   const body = Readable.from(frames, { objectMode: false });
   const ended = once(body, 'close');
-  // The connection closes with the stream: some clients wait for that.
+  // Some clients only finish when the connection closes, so it closes with the stream.
   reply.header('cache-control', 'no-cache').header('connection', 'close').type('text/event-stream; charset=utf-8');
   reply.send(body);
   await ended;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { DeviceReport } from '../../devices/types.ts';
 import { deviceKinds } from '../../engine-table.ts';
 import type { HttpServerDeps } from '../deps.ts';
-import { mistakeOf } from '../mistake.ts';
+import { invalidInput } from '../invalid-input.ts';
 import { json, type Operation, operation } from '../operation.ts';
 
 const deviceReport = z
@@ -20,12 +20,12 @@ const deviceReport = z
             z.string(),
             z.object({ usable: z.boolean(), compute_types: z.array(z.string()), reason: z.string().nullable() }),
           )
-          .describe('Outcome of a real inference, by engine.'),
+          .describe('Result of a test inference, by engine.'),
       }),
     ),
     selected: z
       .record(z.string(), z.string())
-      .describe('Device that a load takes, by engine: the best usable one that `device.prefer` allows, else the CPU.'),
+      .describe('Device that a load uses, by engine: the best usable one that `device.prefer` allows, else the CPU.'),
   })
   .meta({ id: 'DeviceReport' });
 
@@ -33,12 +33,12 @@ const reportQuery = z.object({
   refresh: z
     .enum(['true', 'false'])
     .default('false')
-    .describe('Detect and test again instead of telling what is known.'),
+    .describe('true: detect and test again instead of returning the remembered result.'),
 });
 
 export function deviceRoutes({ devices }: Pick<HttpServerDeps, 'devices'>): Operation[] {
   let refreshing: Promise<DeviceReport> | null = null;
-  /** Everybody who asks while it runs gets the same: each one takes all cores for seconds. */
+  /** Requests during a refresh share its result, because each refresh uses all cores for seconds. */
   const refresh = (): Promise<DeviceReport> => {
     refreshing ??= devices.report({ refresh: true }).finally(() => {
       refreshing = null;
@@ -49,15 +49,15 @@ export function deviceRoutes({ devices }: Pick<HttpServerDeps, 'devices'>): Oper
     operation({
       method: 'GET',
       path: '/v1/devices',
-      summary: 'Which devices can be used, and why not',
+      summary: 'List the devices, with the reason for each that cannot be used',
       description:
-        'Each is tested by a real inference of each engine; the outcome is remembered. With a cluster: its machines.',
+        'Each engine tests each device with a real inference, and the result is remembered. With a cluster: its machines.',
       query: reportQuery,
       answers: [json(deviceReport, 'The devices.')],
       errors: [400],
       handler: async (request) => {
         const query = reportQuery.safeParse(request.query, { reportInput: true });
-        if (!query.success) throw mistakeOf(query.error);
+        if (!query.success) throw invalidInput(query.error);
         return reportJson(await (query.data.refresh === 'true' ? refresh() : devices.report()));
       },
     }),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { DownloadStatus } from '../../downloads/types.ts';
 import { AsrproError } from '../../errors.ts';
 import type { HttpServerDeps } from '../deps.ts';
-import { mistakeOf } from '../mistake.ts';
+import { invalidInput } from '../invalid-input.ts';
 import { json, type Operation, operation, parameter } from '../operation.ts';
 import { modelParameter, requireModel } from './models.ts';
 
@@ -28,7 +28,7 @@ const cancelQuery = z.object({
   keep: z
     .enum(['true', 'false'], { error: "choose 'true' or 'false'" })
     .default('true')
-    .describe('false drops what this and earlier unfinished downloads left; else a later download goes on from there.'),
+    .describe('false: delete the partial files. true: a later download continues from them.'),
 });
 
 export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'library' | 'downloads'>): Operation[] {
@@ -39,7 +39,7 @@ export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'lib
       method: 'POST',
       path,
       summary: 'Download a model',
-      description: 'Starts the download, or joins the one that runs.',
+      description: 'Starts the download, or joins a running one.',
       parameters,
       answers: [json(job, 'The job.', 202)],
       errors: [404],
@@ -51,9 +51,9 @@ export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'lib
     operation({
       method: 'GET',
       path,
-      summary: 'How far a download is',
+      summary: 'Show the progress of a download',
       parameters,
-      answers: [json(job, 'The job; `installed` for a model that is there.')],
+      answers: [json(job, 'The job; its status is `installed` for a downloaded model.')],
       errors: [404],
       handler: async (request) => {
         const { id } = await requireModel(library, parameter(request, 'model'));
@@ -71,11 +71,11 @@ export function downloadRoutes({ library, downloads }: Pick<HttpServerDeps, 'lib
       summary: 'Cancel a download',
       parameters,
       query: cancelQuery,
-      answers: [json(job, 'The job, cancelled.')],
+      answers: [json(job, 'The cancelled job.')],
       errors: [400, 404, 503],
       handler: async (request) => {
         const query = cancelQuery.safeParse(request.query, { reportInput: true });
-        if (!query.success) throw mistakeOf(query.error);
+        if (!query.success) throw invalidInput(query.error);
         const { id } = await requireModel(library, parameter(request, 'model'));
         return downloadJson(await downloads.cancel(id, { keep: query.data.keep === 'true' }));
       },

@@ -15,9 +15,9 @@ const engineList = z
         id: environmentId,
         installed: z.boolean(),
         python: z.string().nullable(),
-        packages: z.record(z.string(), z.string()).describe('Version by package.'),
+        packages: z.record(z.string(), z.string()).describe('Versions by package name.'),
         size_bytes: z.int(),
-        reason: z.string().nullable().describe('Why it cannot be used, with the remedy.'),
+        reason: z.string().nullable().describe('Why it cannot be used, and what to do.'),
       }),
     ),
   })
@@ -33,7 +33,7 @@ const job = z
   })
   .meta({ id: 'Installation' });
 
-/** The Python environments in which the engines live, and their installation. */
+/** The Python environments of the engines, and their installation. */
 export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Operation[] {
   const path = '/v1/engines/{engine}/install';
   const parameters = { engine: environmentId.describe('The engine environment.') };
@@ -42,14 +42,14 @@ export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Oper
       method: 'GET',
       path: '/v1/engines',
       summary: 'List the engine environments',
-      answers: [json(engineList, 'The environments.')],
+      answers: [json(engineList, 'The engine environments.')],
       handler: async () => ({ engines: (await engines.list()).map(engineJson) }),
     }),
     operation({
       method: 'POST',
       path,
       summary: 'Install an engine environment',
-      description: 'Starts the installation, or joins the one that runs.',
+      description: 'Starts the installation, or joins a running one.',
       parameters,
       answers: [json(job, 'The job.', 202)],
       errors: [404],
@@ -58,9 +58,9 @@ export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Oper
     operation({
       method: 'GET',
       path,
-      summary: 'How far an installation is',
+      summary: 'Show the progress of an installation',
       parameters,
-      answers: [json(job, 'The job; `installed` for an environment that is there.')],
+      answers: [json(job, 'The job; its status is `installed` for an installed environment.')],
       errors: [404],
       handler: async (request) => {
         const id = engineOf(request);
@@ -77,7 +77,7 @@ export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Oper
       path,
       summary: 'Cancel an installation',
       parameters,
-      answers: [json(job, 'The job, cancelled.')],
+      answers: [json(job, 'The cancelled job.')],
       errors: [404],
       handler: async (request) => jobJson(await engines.cancel(engineOf(request))),
     }),
@@ -85,8 +85,8 @@ export function engineRoutes({ engines }: Pick<HttpServerDeps, 'engines'>): Oper
 }
 
 function engineOf(request: FastifyRequest): EnvironmentId {
-  const asked = environmentId.safeParse(parameter(request, 'engine'));
-  if (asked.success) return asked.data;
+  const id = environmentId.safeParse(parameter(request, 'engine'));
+  if (id.success) return id.data;
   throw new AsrproError(
     'engine_not_found',
     `The engine environments are ${environmentIds.map((id) => `'${id}'`).join(' and ')}.`,

@@ -8,10 +8,12 @@ const health = z
     status: z
       .enum(['healthy', 'degraded'])
       .describe(
-        'degraded: the last worker crashed or does not end, no model can be loaded, or the cluster is out of reach.',
+        'degraded: the last worker crashed or cannot be ended, no model can be loaded, or the cluster is unreachable.',
       ),
     current_model: z.string().nullable(),
-    device: z.enum(deviceKinds).describe('In force; without a loaded model the one chosen last, at first the CPU.'),
+    device: z
+      .enum(deviceKinds)
+      .describe('Device of the loaded model; without one, the device of the last load, or the CPU before any load.'),
     version: z.string(),
     uptime_seconds: z.number(),
     worker: z.object({
@@ -19,18 +21,18 @@ const health = z
       pid: z.int().nullable(),
       generation: z
         .int()
-        .describe('Number of this worker, of the last one where none lives; each start counts one up.'),
+        .describe('Number of the worker process, or of the last one if none runs. Each start increases it by one.'),
       restarts: z.int(),
-      memory_bytes: z.int().nullable().describe('What its end would give back; resident size where there is no /proc.'),
+      memory_bytes: z.int().nullable().describe('Memory that its exit would return; null on systems without /proc.'),
       last_error: z.string().nullable(),
     }),
     queue: z.object({ running: z.int(), waiting: z.int(), limit: z.int() }),
     cluster: z
       .object({
         reachable: z.boolean().nullable().describe('null: not known yet.'),
-        reason: z.string().nullable().describe('Why it is out of reach.'),
-        nodes: z.int().nullable().describe('Machines that live; null while nothing is loaded.'),
-        replicas: z.int().nullable().describe('Copies of models that run on them; null while nothing is loaded.'),
+        reason: z.string().nullable().describe('Why it is unreachable.'),
+        nodes: z.int().nullable().describe('Running machines; null while no model is loaded.'),
+        replicas: z.int().nullable().describe('Running copies of the model; null while no model is loaded.'),
       })
       .nullable()
       .describe('The cluster of `cluster.address`; null: models run on this machine.'),
@@ -45,9 +47,9 @@ export function healthRoutes(deps: Deps): Operation[] {
     operation({
       method: 'GET',
       path: '/health',
-      summary: 'Whether the server lives, and what it does',
-      description: 'Answered at once, whatever the worker does.',
-      answers: [json(health, 'Always, while the server lives.')],
+      summary: 'Show the state of the server, its worker and its queue',
+      description: 'Answers in milliseconds, even while the worker is busy.',
+      answers: [json(health, 'The state. The status is always 200 while the server runs.')],
       public: true,
       handler: async () => describeHealth(deps, anyModelReady()),
     }),
@@ -59,10 +61,10 @@ function describeHealth(deps: Deps, anyModelReady: boolean): z.input<typeof heal
   const { worker, queue } = residency.health();
   const { model, status, device } = residency.status();
   const cluster = deps.cluster?.health() ?? null;
-  const workerWell = worker.state !== 'failed' && worker.state !== 'crashed';
-  const canWork = workerWell && (anyModelReady || status === 'loaded') && cluster?.reachable !== false;
+  const workerOk = worker.state !== 'failed' && worker.state !== 'crashed';
+  const healthy = workerOk && (anyModelReady || status === 'loaded') && cluster?.reachable !== false;
   return {
-    status: canWork ? 'healthy' : 'degraded',
+    status: healthy ? 'healthy' : 'degraded',
     current_model: status === 'loaded' ? model : null,
     device: kindOf(device ?? devices.lastChosen()),
     version,
@@ -80,18 +82,18 @@ function describeHealth(deps: Deps, anyModelReady: boolean): z.input<typeof heal
   };
 }
 
-/** `cuda:0` is `cuda`. */
+/** The kind of `cuda:0` is `cuda`. */
 function kindOf(device: string): DeviceKind {
   const kind = device.split(':')[0];
   return deviceKinds.find((known) => known === kind) ?? 'cpu';
 }
 
-/** How old the knowledge of the model list may be. */
+/** Maximum age of the cached answer to whether any model can be loaded. */
 const FRESH_MS = 5_000;
 
 /**
- * Whether some model can be loaded, as of a moment ago. A timer that a request starts looks at the disk, never the request
- * itself, and while nobody asks nobody looks.
+ * Whether any model can be loaded, from a cache. A request with an outdated cache starts the renewal in a timer and answers
+ * with the cached value, because reading the model folders must not delay /health. Without requests nothing is read.
  */
 function createReadiness({ library }: Deps): () => boolean {
   let ready = true;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { AsrproError } from '../../errors.ts';
 import type { Model, ModelLibrary } from '../../models/model.ts';
 import { modelJson, modelSchema } from '../../models/model-json.ts';
+import { modelNotFound } from '../../models/not-found.ts';
 import type { HttpServerDeps } from '../deps.ts';
 import { json, type Operation, operation, parameter } from '../operation.ts';
 
@@ -10,14 +10,14 @@ const deleted = z.object({ id: z.string(), object: z.literal('model'), deleted: 
 
 export const modelParameter = z
   .string()
-  .describe('Id, alias or hub name; a slash in it may be sent as it is or as %2F.');
+  .describe('Id, alias or hub name. A slash in it may be sent as `/` or as `%2F`.');
 
 type Deps = Pick<HttpServerDeps, 'library' | 'residency'>;
 
 export function modelRoutes({ library, residency }: Deps): Operation[] {
-  const row = (one: Model) => {
+  const row = (model: Model) => {
     const { model: resident, status } = residency.status();
-    return modelJson(residency.inForce(one), status === 'loaded' ? resident : null);
+    return modelJson(residency.inForce(model), status === 'loaded' ? resident : null);
   };
   const parameters = { model: modelParameter };
   return [
@@ -25,7 +25,7 @@ export function modelRoutes({ library, residency }: Deps): Operation[] {
       method: 'GET',
       path: '/v1/models',
       summary: 'List the models',
-      description: 'All that are known: downloaded, found on this machine, or there to be downloaded.',
+      description: 'All models that are downloaded, were found on this machine or can be downloaded.',
       answers: [json(modelList, 'The models.')],
       handler: async () => ({ object: 'list' as const, data: (await library.list()).map(row) }),
     }),
@@ -34,44 +34,37 @@ export function modelRoutes({ library, residency }: Deps): Operation[] {
       path: '/v1/models/{model}',
       summary: 'Describe a model',
       parameters,
-      answers: [json(modelSchema, 'The model, under the id that was asked for.')],
+      answers: [json(modelSchema, 'The model. Its `id` is the requested name.')],
       errors: [404],
       handler: async (request) => {
-        const asked = parameter(request, 'model');
-        return { ...row(await requireModel(library, asked)), id: asked };
+        const name = parameter(request, 'model');
+        return { ...row(await requireModel(library, name)), id: name };
       },
     }),
     operation({
       method: 'DELETE',
       path: '/v1/models/{model}',
       summary: "Delete a model's files",
-      description: 'Unloads it first. Files of other programs and of the user are never deleted.',
+      description: 'Unloads the model first. Never deletes files of other programs or of the user.',
       parameters,
-      answers: [json(deleted, 'The files are gone.')],
+      answers: [json(deleted, 'The files are deleted.')],
       errors: [400, 404, 503],
       handler: async (request) => {
-        const asked = parameter(request, 'model');
-        const found = await requireModel(library, asked);
-        // OpenAI's names stand for the default model; nobody means to delete that by them.
-        const named = found.id === asked || found.aliases.includes(asked);
-        if (!named || !found.downloaded) throw notFound(asked, 'is not downloaded');
-        await residency.whileUnloaded(found.id, () => library.remove(found.id));
-        return { id: asked, object: 'model' as const, deleted: true as const };
+        const name = parameter(request, 'model');
+        const model = await requireModel(library, name);
+        // OpenAI's names stand for the default model, but `DELETE /v1/models/whisper-1` must not delete its files.
+        const isOwnName = model.id === name || model.aliases.includes(name);
+        if (!isOwnName || !model.downloaded) throw modelNotFound(name, { problem: 'is not downloaded' });
+        await residency.whileUnloaded(model.id, () => library.remove(model.id));
+        return { id: name, object: 'model' as const, deleted: true as const };
       },
     }),
   ];
 }
 
-/** Throws `model_not_found`, whatever strange thing the id is. */
-export async function requireModel(library: ModelLibrary, id: string, param = 'model'): Promise<Model> {
-  const found = await library.find(id);
-  if (found === undefined) throw notFound(id, 'does not exist', param);
-  return found;
-}
-
-function notFound(id: string, what: string, param = 'model'): AsrproError {
-  return new AsrproError('model_not_found', `The model '${id.slice(0, 100)}' ${what}.`, {
-    param,
-    hint: 'GET /v1/models lists all models.',
-  });
+/** Finds a model by id, alias or hub name. Throws `model_not_found`. */
+export async function requireModel(library: ModelLibrary, name: string, param = 'model'): Promise<Model> {
+  const model = await library.find(name);
+  if (model === undefined) throw modelNotFound(name, { param });
+  return model;
 }

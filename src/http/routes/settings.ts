@@ -7,7 +7,7 @@ import { json, type Operation, operation } from '../operation.ts';
 import { requireModel } from './models.ts';
 
 const facts = {
-  device: z.string().nullable().describe('The one in force.'),
+  device: z.string().nullable().describe('Device that the model runs on.'),
   compute_type: z.string().nullable(),
   memory_bytes: z.int().nullable(),
   load_seconds: z.number().nullable(),
@@ -33,13 +33,13 @@ const unloaded = z
       before_bytes: z
         .int()
         .describe(
-          'Memory that the end of the worker, and of what it had started, gives back: pages that they have written, not those of ' +
-            'files. Where there is no /proc: its resident size after the load.',
+          'Memory that the worker and its child processes held before the unload: pages that they have written, without ' +
+            'pages of files. Without /proc: the resident size of the worker after the load.',
         ),
-      returned_bytes: z.int().describe('The part of it that none of those processes holds any more.'),
+      returned_bytes: z.int().describe('The part of it that none of these processes holds any more.'),
       worker_exited: z.literal(true),
       exit_seconds: z.number(),
-      system_available_before_bytes: bytesOrNull.describe('What the machine can give to programs; Linux only.'),
+      system_available_before_bytes: bytesOrNull.describe('Memory that the machine has available; Linux only.'),
       system_available_after_bytes: bytesOrNull,
       gpu_free_before_bytes: bytesOrNull,
       gpu_free_after_bytes: bytesOrNull,
@@ -47,22 +47,23 @@ const unloaded = z
   })
   .meta({ id: 'UnloadReport' });
 
-/** The model that is loaded: ask, change, unload. */
+/** The loaded model: show it, load another, unload it. */
 export function settingsRoutes({ library, residency }: Pick<HttpServerDeps, 'library' | 'residency'>): Operation[] {
   const path = '/v1/settings/model';
   return [
     operation({
       method: 'GET',
       path,
-      summary: 'Which model is loaded',
-      answers: [json(current, 'The state.')],
+      summary: 'Show which model is loaded',
+      answers: [json(current, 'The model and its state.')],
       handler: async () => currentJson(residency.status()),
     }),
     operation({
       method: 'POST',
       path,
       summary: 'Load a model',
-      description: 'Answered when it is loaded and warmed up. When that fails, the model before is loaded again.',
+      description:
+        'Answers when the model is loaded and warmed up. If the load fails, the previous model is loaded again.',
       body: { contentType: 'application/json', schema: choice },
       answers: [json(loaded, 'The model is loaded.')],
       errors: [400, 404, 503],
@@ -76,8 +77,8 @@ export function settingsRoutes({ library, residency }: Pick<HttpServerDeps, 'lib
       method: 'DELETE',
       path,
       summary: 'Unload the model',
-      description: 'Answered when every worker process is gone; also forgets which model was selected.',
-      answers: [json(unloaded, 'Nothing is loaded any more.')],
+      description: 'Answers when every worker process has ended. Also forgets which model was selected.',
+      answers: [json(unloaded, 'No model is loaded.')],
       errors: [503],
       handler: async () => unloadedJson(await residency.unload()),
     }),

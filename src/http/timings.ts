@@ -1,18 +1,18 @@
 import type { Log } from '../log.ts';
 
-/** The way of one request, stage by stage. */
-export interface Stages {
-  /** The stage that began with the end of the one before is over. */
+/** Durations of the stages of one request. */
+export interface RequestTimings {
+  /** Ends a stage; the next stage begins here. */
   end(stage: string): void;
-  /** Writes one line, at level trace: milliseconds by stage, with those of the worker beside them. */
+  /** Logs one line at level trace: milliseconds by stage, and the worker's own stages from its seconds. */
   write(worker: Record<string, number>): void;
 }
 
-const unmeasured: Stages = { end: () => undefined, write: () => undefined };
+const disabled: RequestTimings = { end: () => undefined, write: () => undefined };
 
 /** Costs nothing unless `log.level` is trace. */
-export function timeStages(log: Log, request: string): Stages {
-  if (!log.isLevelEnabled('trace')) return unmeasured;
+export function startTimings(log: Log, request: string): RequestTimings {
+  if (!log.isLevelEnabled('trace')) return disabled;
   const begin = performance.now();
   const stages: Record<string, number> = {};
   let last = begin;
