@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { onDisk, type Place } from '../disk-error.ts';
+import { freeMemory } from '../network/free-memory.ts';
 import { type ContentHash, contentHash, hashPrefix } from './content-hash.ts';
 import type { Expected } from './listing.ts';
 
@@ -142,12 +143,4 @@ export class PartialFile {
       from += (await this.#file.write(whole, from, length - from)).bytesWritten;
     }
   }
-}
-
-/**
- * Frees the memory of a chunk at once. V8 sees only a small object for each chunk, so it lets chunks pile up to tens of
- * megabytes and then scans its whole heap repeatedly (measured on Node 20). Skips a chunk that shares its memory.
- */
-function freeMemory({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer?.(0);
 }
