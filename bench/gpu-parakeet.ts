@@ -10,14 +10,15 @@ import { toyModels } from '../test/setup/toy-models.ts';
 import { post } from './contenders/over-http.ts';
 import { summary } from './report.ts';
 import type { Row } from './row.ts';
+import { ratio } from './statistics.ts';
 
 const MODELS = ['parakeet-tdt-0.6b-v3-onnx', 'parakeet-tdt-0.6b-v3'];
 const FILES = 16;
 
 /**
- * Parakeet in ONNX form and as `.nemo`: the card beside the CPU, its memory after an unload, and a second start. With the models of
- * the tests' home where they are, else with toys, whose figures tell only that this works. Without a card both sides
- * are the CPU.
+ * Parakeet in ONNX form and as `.nemo`: speed of the GPU beside the CPU, its memory after an unload, and a second start. It
+ * takes the models of the tests' home where they are installed, else toys, whose figures only show that the bench works.
+ * Without a GPU it refuses: the CPU would be compared with itself.
  */
 export async function gpuParakeet(): Promise<void> {
   const toys = await toyModels();
@@ -33,11 +34,12 @@ export async function gpuParakeet(): Promise<void> {
         await run(home, model, 'auto'),
         await run(home, model, 'auto'),
       ];
+      if (card.device === 'cpu') throw new Error('there is no GPU that the engine can use: nothing to compare');
       const what = `${model}${isReal ? '' : ' (toy)'} on ${card.device}`;
       const rows: Row[] = [
         {
           name: `${what} against the CPU, ${FILES} files at once`,
-          value: card.seconds / cpu.seconds,
+          value: ratio([card.seconds], [cpu.seconds]),
           target: 0.3,
           unit: 'x',
           detail: `${card.seconds.toFixed(1)} s, the CPU ${cpu.seconds.toFixed(1)} s, ${card.same(cpu)} of ${FILES} texts the same`,
