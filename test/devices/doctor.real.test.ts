@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
@@ -18,13 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(driver, { recursive: true }));
 
-/** Without the engine `nemo`, which takes long to import. */
-function homeWithCore(): string {
-  const home = temporaryHome({ installed: true });
-  const engines = path.join(home, 'engines');
-  for (const name of readdirSync(engines)) if (!name.startsWith('core-')) rmSync(path.join(engines, name));
-  return home;
-}
+const homeWithCore = (): string => temporaryHome({ installed: true, coreOnly: true });
 
 async function doctor(home: string, environment: NodeJS.ProcessEnv) {
   const { code, out, err } = await runCli(home, ['doctor', '--json'], { PATH: process.env.PATH, ...environment });

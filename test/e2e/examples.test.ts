@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { beforeAll, expect, test } from 'vitest';
 import { executableName, hostTarget } from '../../packaging/targets.ts';
 import { wordsOf } from '../setup/api.ts';
+import { buildOnce } from '../setup/build.ts';
 import { audio, checkout, jfkWords } from '../setup/checkout.ts';
 import { startGateway } from '../setup/gateway.ts';
 import { temporaryHome } from '../setup/home.ts';
@@ -12,10 +13,8 @@ const jfk = audio('english/jfk.flac');
 const example = (file: string): string => path.join(checkout, 'examples', file);
 const program = path.join(checkout, 'dist', 'asrpro.cjs');
 
-// In a checkout `asrpro/client` is the built one; `npm test` has built it for package.test.ts, a single run may not have.
-beforeAll(async () => {
-  await execa(process.execPath, ['packaging/build.ts', 'package'], { cwd: checkout });
-});
+// The examples import `asrpro/client`, which is a file of dist/.
+beforeAll(buildOnce);
 
 test('node: installs what is missing with progress, and transcribes', async () => {
   const run = (...args: string[]) => execa(process.execPath, [example('node/app.mjs'), jfk, ...args], { env });
