@@ -11,12 +11,12 @@ import {
 } from '../src/engine-table.ts';
 import { checkout } from './setup/checkout.ts';
 
-/** The table, the recognisers that it needs, and what is data or generated. */
+/** The table itself, the recognisers that it needs, and files of data or generated files. */
 const mayName = ['engine-table.ts', 'models/recognise.ts', 'models/catalogue.json', 'client/api-types.ts'];
 
 test('no other file names an engine or an environment', () => {
   const source = path.join(checkout, 'src');
-  // `cluster` is a section of the configuration and a message too.
+  // `cluster` is also a section of the configuration and a message.
   const names = [...engineIds, clusterEngine.id, ...environmentIds.filter((id) => id !== clusterEngine.environment)];
   const name = new RegExp(`['"\`](?:${names.join('|')})['"\`]`);
   const naming = readdirSync(source, { recursive: true, encoding: 'utf8' })
@@ -26,14 +26,14 @@ test('no other file names an engine or an environment', () => {
   expect(naming).toEqual([]);
 });
 
-test('every environment has its lock files, and every engine is used by one', () => {
+test('every environment has its lock files, and every engine belongs to an environment', () => {
   for (const id of environmentIds)
     for (const lock of Object.keys(environmentRow(id).locks))
       expect(readFileSync(path.join(checkout, 'python-runtime', 'locks', `${lock}.txt`), 'utf8')).toContain('==');
   for (const id of environmentIds) expect(enginesIn(id), id).not.toEqual([]);
 });
 
-test('an environment that exists for some systems alone says so in one sentence', () => {
+test('an environment that exists only for some systems says so in one sentence', () => {
   expect(whyNotHere('cluster', { platform: 'linux', arch: 'arm64' })).toBeNull();
   expect(whyNotHere('core', { platform: 'win32', arch: 'x64' })).toBeNull();
   expect(whyNotHere('cluster', { platform: 'darwin', arch: 'arm64' })).toMatch(/^[^.]*darwin-arm64\.$/);

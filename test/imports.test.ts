@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { checkout } from './setup/checkout.ts';
 
-/** Rooms of src/, highest first (docs/architecture.md). A room imports from lower layers, of types too; app.ts connects them. */
+/** Rooms of src/, highest first (docs/architecture.md). A room imports only from lower layers, also types. */
 const layers = [
   ['main', 'bootstrap', 'client'],
   ['cli'],
@@ -27,7 +27,7 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .map((file) => file.replaceAll(path.sep, '/'))
   .filter((file) => /\.m?ts$|\.mjs$/.test(file));
 
-/** Files in src/ that a file imports, static and dynamic. `types`: those too that only lend a type. */
+/** Files in src/ that a file imports, statically or dynamically. With `types`, also files that it imports only types from. */
 function importsOf(file: string, types: boolean): string[] {
   const text = readFileSync(path.join(source, file), 'utf8');
   const found = [...text.matchAll(/^(?:import|export) (type )?[^;]*?from '(\.[^']+)'|import\('(\.[^']+)'\)/gm)];
@@ -47,7 +47,7 @@ function layerOf(file: string): number {
   return layer;
 }
 
-test('imports go one way, those of types too', () => {
+test('imports, also of types, go from higher layers to lower ones', () => {
   expect(files.length).toBeGreaterThan(150);
   const wrong = files.flatMap((file) =>
     importsOf(file, true)
@@ -57,12 +57,12 @@ test('imports go one way, those of types too', () => {
   expect(wrong).toEqual([]);
 });
 
-test('the client, which apps get alone, imports nothing of the program', () => {
+test('the client imports no other room, because apps get it alone', () => {
   const own = files.filter((file) => roomOf(file) === 'client');
   expect(own.flatMap((file) => importsOf(file, true)).filter((target) => roomOf(target) !== 'client')).toEqual([]);
 });
 
-test('no file imports itself over others', () => {
+test('no file imports itself through other files', () => {
   const done = new Set<string>();
   const visit = (file: string, way: string[]): void => {
     expect(way, `${[...way, file].join(' -> ')}`).not.toContain(file);

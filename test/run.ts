@@ -22,7 +22,7 @@ const checks: Record<string, () => Promise<void>> = {
   'python-types': () => python('mypy'),
   python: () => python('pytest', '--quiet'),
   'python-nemo': () => pythonIn('nemo', 'tests/nemo_engine'),
-  // Ray has no clusters elsewhere.
+  // Ray supports clusters only on Linux.
   ...(process.platform === 'linux' && { 'python-cluster': () => pythonIn('cluster', 'tests/ray_engine') }),
   real: () => node('vitest/vitest.mjs', 'run', '--project', 'real'),
   timed: () => node('vitest/vitest.mjs', 'run', '--project', 'timed'),

@@ -8,7 +8,7 @@ import { keptOutcomes } from '../../src/devices/kept-outcomes.ts';
 import type { Engines } from '../../src/engines/types.ts';
 import { createLog } from '../../src/log.ts';
 
-/** A machine whose NVIDIA driver reports two GPUs: a program that answers as the probe script does. */
+/** A machine whose NVIDIA driver reports two GPUs: a stand-in answers like the probe script. */
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-devices-'));
@@ -50,14 +50,14 @@ function machine({ broken = [] as string[], prefer = 'auto', gpu = true, mac = f
   return { devices, asked, installed, broken };
 }
 
-test('auto takes the first GPU that an engine can use, and each engine its own', async () => {
+test('auto takes for each engine the first GPU that it can use', async () => {
   const { devices } = machine({ broken: ['onnx-asr cuda:0', 'nemo cuda:0', 'nemo cuda:1'] });
   const { selected } = await devices.report();
   expect(selected).toEqual({ 'faster-whisper': 'cuda:0', 'onnx-asr': 'cuda:1', nemo: 'cpu' });
   expect(await devices.select('nemo')).toEqual({ device: 'cpu', computeType: 'auto' });
 });
 
-test('a driver that takes its worker with it leaves the other devices usable, and is told as the reason', async () => {
+test('a driver that crashes the probing worker is reported as the reason, and the other devices stay usable', async () => {
   const { devices } = machine({ broken: ['faster-whisper cuda:0', 'onnx-asr cuda:0', 'nemo cuda:0'] });
   const report = await devices.report();
   expect(report.devices.map(({ id, usable }) => [id, usable])).toEqual([
@@ -79,7 +79,7 @@ test.each([
   expect(await machine({ prefer }).devices.select('faster-whisper')).toMatchObject({ device });
 });
 
-test('choosing for one engine tries that engine alone, up to its first usable GPU, once', async () => {
+test('a choice for one engine probes only that engine, up to its first usable GPU, and only once', async () => {
   const { devices, asked } = machine({ broken: ['faster-whisper cuda:0'] });
   await devices.select('faster-whisper');
   await devices.select('faster-whisper');
@@ -88,13 +88,13 @@ test('choosing for one engine tries that engine alone, up to its first usable GP
   expect(asked.slice(2)).toEqual(['nemo cuda:0']);
 });
 
-test('without a driver nothing is tried to choose the CPU', async () => {
+test('without a driver the CPU is chosen without a probe', async () => {
   const { devices, asked } = machine({ gpu: false });
   expect(await devices.select('onnx-asr')).toMatchObject({ device: 'cpu' });
   expect(asked).toEqual([]);
 });
 
-test('outcomes are kept, and found anew on demand or when an engine was installed', async () => {
+test('results of probes are kept until a refresh or the installation of an engine', async () => {
   const { devices, asked, installed, broken } = machine({ gpu: false });
   installed.delete('nemo');
   const engines = async () => (await devices.report()).devices[0]!.engines;
@@ -110,7 +110,7 @@ test('outcomes are kept, and found anew on demand or when an engine was installe
   expect(renewed.devices[0]!.engines['onnx-asr']).toMatchObject({ usable: false });
 });
 
-test('a second start tries no GPU that worked, until driver or packages change, or somebody asks for a new test', async () => {
+test('a second start does not probe a working GPU again until driver or packages change, or on a refresh', async () => {
   await machine({ broken: ['nemo cuda:0'] }).devices.select('faster-whisper');
   await machine({ broken: ['nemo cuda:0'] }).devices.select('nemo');
   const second = machine({ broken: ['nemo cuda:0'] });
@@ -128,7 +128,7 @@ test('a second start tries no GPU that worked, until driver or packages change, 
   expect(third.asked).toEqual(['faster-whisper cuda:0']);
 });
 
-test('a damaged or unwritable file of outcomes is no reason to fail', async () => {
+test('a damaged or unwritable file of probe results causes no failure', async () => {
   writeFileSync(path.join(folder, 'devices.json'), '{"x":');
   expect(await machine().devices.select('faster-whisper')).toMatchObject({ device: 'cuda:0' });
   rmSync(path.join(folder, 'devices.json'));
@@ -136,7 +136,7 @@ test('a damaged or unwritable file of outcomes is no reason to fail', async () =
   expect(await machine().devices.select('faster-whisper')).toMatchObject({ device: 'cuda:0' });
 });
 
-test('a Mac takes its GPU for the engines that have code for it, and the CPU with the reason where that fails', async () => {
+test('a Mac uses its GPU for the engines that support it, and the CPU with the reason where the GPU fails', async () => {
   const fails = machine({ gpu: false, mac: true, broken: ['faster-whisper mps'] });
   expect(await fails.devices.select('faster-whisper')).toMatchObject({ device: 'cpu' });
   const mps = (await fails.devices.report()).devices.find(({ id }) => id === 'mps')!;

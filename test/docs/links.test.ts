@@ -6,7 +6,7 @@ import { checkout } from '../setup/checkout.ts';
 const pages = ['*.md', 'docs/*.md', 'examples/*/README.md'].flatMap((pattern) => globSync(pattern, { cwd: checkout }));
 const outside = /^(?:https?:|mailto:|#)/;
 
-test.each(pages)('every file and heading that %s links to is there', (page) => {
+test.each(pages)('every file and heading that %s links to exists', (page) => {
   const text = readFileSync(path.join(checkout, page), 'utf8');
   const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g)]
     .map(([, target]) => target!)
@@ -19,7 +19,7 @@ test.each(pages)('every file and heading that %s links to is there', (page) => {
   }
 });
 
-/** As a browser addresses them on the usual hosts. */
+/** The anchor of a heading, as the usual hosts build it. */
 function headingsOf(file: string): string[] {
   const lines = readFileSync(file, 'utf8').matchAll(/^#+ (.+)$/gm);
   return [...lines].map(([, title]) =>

@@ -16,7 +16,7 @@ const program = path.join(checkout, 'dist', 'asrpro.cjs');
 // The examples import `asrpro/client`, which is a file of dist/.
 beforeAll(buildOnce);
 
-test('node: installs what is missing with progress, and transcribes', async () => {
+test('node: the example installs missing parts with progress, and transcribes', async () => {
   const run = (...args: string[]) => execa(process.execPath, [example('node/app.mjs'), jfk, ...args], { env });
   const env: NodeJS.ProcessEnv = { ASRPRO_HOME: temporaryHome() };
   const mock = await run('--mock');
@@ -26,7 +26,7 @@ test('node: installs what is missing with progress, and transcribes', async () =
   expect(wordsOf((await run()).stdout)).toBe(jfkWords);
 });
 
-test('electron: the main process serves its window and ends its sidecar', async () => {
+test('electron: the main process serves its window and stops its sidecar', async () => {
   const app = temporaryHome();
   cpSync(example('electron'), app, { recursive: true });
   mkdirSync(path.join(app, 'node_modules', 'electron'), { recursive: true });
@@ -37,14 +37,14 @@ test('electron: the main process serves its window and ends its sidecar', async 
   const { stdout } = await execa(process.execPath, [path.join(app, 'main.mjs')], {
     env: { APP_TEST: '1', APP_DATA: app, APP_AUDIO: jfk },
   });
-  const told = stdout.split('\n').map((line) => JSON.parse(line));
-  const text = told.findIndex((line) => line.text?.includes('mock transcript'));
-  expect(told.findIndex((line) => line['speech-state']?.ready)).toBeLessThan(text);
-  expect(told.slice(text + 1)).toEqual([{ 'speech-state': { failed: 'asrpro was stopped.' } }, { quit: true }]);
+  const sent = stdout.split('\n').map((line) => JSON.parse(line));
+  const text = sent.findIndex((line) => line.text?.includes('mock transcript'));
+  expect(sent.findIndex((line) => line['speech-state']?.ready)).toBeLessThan(text);
+  expect(sent.slice(text + 1)).toEqual([{ 'speech-state': { failed: 'asrpro was stopped.' } }, { quit: true }]);
   expect(existsSync(path.join(app, 'asrpro'))).toBe(true);
 });
 
-test('python: a subprocess and the standard library', async () => {
+test('python: the example works with a subprocess and the standard library', async () => {
   const home = temporaryHome();
   const binary = path.join(home, 'asrpro');
   writeFileSync(binary, `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, { mode: 0o755 });
@@ -54,7 +54,7 @@ test('python: a subprocess and the standard library', async () => {
   expect(stdout).toContain('This is a mock transcript');
 });
 
-test('tauri: the configuration names the binary, and the flags are understood', async () => {
+test('tauri: the configuration names the executable, and serve accepts its flags', async () => {
   const folder = example('tauri/src-tauri');
   const config = JSON.parse(readFileSync(path.join(folder, 'tauri.conf.json'), 'utf8'));
   const rust = readFileSync(path.join(folder, 'src', 'main.rs'), 'utf8');

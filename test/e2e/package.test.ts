@@ -83,7 +83,7 @@ test('the npm package brings the launcher library, with its types', async () => 
   expect((await execa(process.execPath, [tsc, ...options, app], { cwd: folder, reject: false })).stdout).toBe('');
 });
 
-test('the executable runs alone in a folder, with nothing on PATH', async () => {
+test('the executable runs alone in a folder, with an empty PATH', async () => {
   const alone = temporaryHome();
   const binary = path.join(alone, 'asrpro');
   copyFileSync(built, binary);
@@ -124,7 +124,7 @@ test('`npx asrpro` in a clone transcribes', async () => {
   expect(wordsOf(said.stdout)).toBe(jfkWords);
 });
 
-test('packages fetched on one machine are installed on another without network, and on one without Python', {
+test('packages that one machine has downloaded are installed without network, and on a machine without Python', {
   timeout: 600_000,
 }, async () => {
   const wheels = path.join(temporaryHome(), 'wheels');

@@ -69,7 +69,7 @@ export function contract(
     return file;
   }
 
-  test('json has the text, and the settings say what is loaded', async () => {
+  test('json has the text, and the settings name the loaded model', async () => {
     const { json, status, text } = await ask(jfk);
     expect(status, text).toBe(200);
     if (weights === 'real') expect(wordsOf(json.text)).toBe(jfkWords);
@@ -79,7 +79,7 @@ export function contract(
     expect(settings).toMatchObject({ model, status: 'loaded', device: mac ? 'mps' : 'cpu' });
   });
 
-  test('verbose_json has segments that make up the text, and words or their refusal before anything runs', async () => {
+  test('verbose_json has segments that make up the text, and words, or refuses words before the job runs', async () => {
     const fields = { response_format: 'verbose_json' };
     const withWords = { ...fields, 'timestamp_granularities[]': 'word' };
     const [asked, refused] = await Promise.all([
@@ -119,7 +119,7 @@ export function contract(
     ).toBe(whole);
   });
 
-  test('hints fail no request, whether the engine can use them or not', async () => {
+  test('hints never fail a request, whether the engine uses them or not', async () => {
     const form = new FormData();
     form.append('file', new Blob([readFileSync(jfk)]), 'jfk.flac');
     const words = Array.from({ length: 70 }, (_, index) => `Kowalczyk ${index}`);
@@ -132,7 +132,7 @@ export function contract(
     if (weights === 'real') expect(wordsOf(JSON.parse(text).text)).toBe(jfkWords);
   });
 
-  test('a client that goes away ends its job, and the next one gets its text', async () => {
+  test('a client that disconnects ends its job, and the next client gets its text', async () => {
     const { pid } = (await call(gateway.url, '/health')).json.worker;
     const speech = Int16Array.from({ length: 16_000 * 120 }, (_, at) => 9000 * Math.sin(at / 9) * Math.sin(at / 3000));
     const abort = new AbortController();

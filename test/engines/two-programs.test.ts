@@ -23,7 +23,7 @@ import { createLog } from '../../src/log.ts';
 import { checkout } from '../setup/checkout.ts';
 import { temporaryHome } from '../setup/home.ts';
 
-/** A machine with a `uv` that makes an environment of one file, and may take its time. */
+/** A machine with a `uv` that creates an environment of one file, if wanted slowly. */
 let home: string;
 let folder: string;
 const runtimeRoot = path.join(checkout, 'python-runtime');
@@ -66,7 +66,7 @@ async function installed(engines: Engines, options = {}): Promise<void> {
 
 const installations = () => readFileSync(path.join(home, 'installed'), 'utf8').length;
 
-test('an environment whose Python is gone says so, is refused, and is repaired by a plain setup', async () => {
+test('an environment whose Python was removed is reported as broken, refused, and repaired by a plain setup', async () => {
   const engines = program();
   await installed(engines);
   expect((await engines.interpreter('core')).python).toBe(path.join(folder, 'bin', 'python'));
@@ -82,7 +82,7 @@ test('an environment whose Python is gone says so, is refused, and is repaired b
   expect(await engines.status('core')).toMatchObject({ installed: true, broken: false, reason: null });
 });
 
-test('an environment whose link leads to another Python after an upgrade of the system is broken', async () => {
+test('an environment whose link leads to another Python after a system upgrade is broken', async () => {
   const engines = program();
   await installed(engines);
   writeFileSync(path.join(home, 'python3.13'), '', { mode: 0o755 });
@@ -91,7 +91,7 @@ test('an environment whose link leads to another Python after an upgrade of the 
   await expect(engines.interpreter('core')).rejects.toMatchObject({ code: 'engine_broken' });
 });
 
-test('it is made anew on request, the old one is of use until then, and who holds it holds the new one', async () => {
+test('a reinstall keeps the old environment usable until the new one is complete, also for processes that hold it', async () => {
   const [engines, other] = [program(), program()];
   await installed(engines);
   await other.interpreter('core');
@@ -105,7 +105,7 @@ test('it is made anew on request, the old one is of use until then, and who hold
   expect(readdirSync(path.join(home, 'engines'))).toEqual([path.basename(folder)]);
 });
 
-test('other versions stay while they are used, or were used within a month; the leftovers of dead installers go', async () => {
+test('an installation keeps other versions that were used within a month, and removes leftovers of dead installers', async () => {
   const engines = path.join(home, 'engines');
   const names = ['1', '2', '3', '4', '5'].map((digit) => `core-${digit.repeat(16)}`);
   const [used, recent, unused, building, foreign] = [...names.slice(0, 3), `${names[3]}.building`, 'core-of-mine'];
@@ -120,7 +120,7 @@ test('other versions stay while they are used, or were used within a month; the 
   expect(readdirSync(engines).sort()).toEqual([used, recent, foreign, path.basename(folder)].sort());
 });
 
-test('who waits for the installation of another process says so, and is stopped at once without touching it', async () => {
+test('a setup that waits for another process reports it, and a cancel ends the wait without disturbing that process', async () => {
   mkdirSync(path.join(home, 'engines'));
   const other = await take(path.join(home, 'engines', 'core.claim'));
   const building = `${folder}.01234567.building`;
@@ -137,7 +137,7 @@ test('who waits for the installation of another process says so, and is stopped 
   await installed(engines);
 });
 
-test('an installation is cancelled although its installer does not heed SIGTERM', async () => {
+test('an installation is cancelled although its installer ignores SIGTERM', async () => {
   writeFileSync(path.join(home, 'slow'), '');
   const engines = program();
   await engines.install('core');
@@ -147,7 +147,7 @@ test('an installation is cancelled although its installer does not heed SIGTERM'
   await installed(engines);
 });
 
-test('a program that was killed while it installed leaves a claim that the next one takes over', async () => {
+test('the next program takes over the claim of a program that was killed during an installation', async () => {
   mkdirSync(path.join(home, 'engines'));
   const claimer = path.join(checkout, 'test', 'claims', 'claimer.mjs');
   const child = spawn(process.execPath, [claimer, 'take', path.join(home, 'engines', 'core.claim')]);

@@ -13,7 +13,7 @@ async function answerOf(socket: Socket): Promise<string> {
   return String(chunk);
 }
 
-test('--host localhost answers alike on both of its addresses', async () => {
+test('--host localhost answers in the same way on both addresses', async () => {
   await using gateway = await mockGateway({ server: { host: 'localhost' } });
   expect(gateway.url).toBe(`http://localhost:${gateway.port}`);
   for (const address of ADDRESSES) {
@@ -38,7 +38,7 @@ test('--host localhost answers alike on both of its addresses', async () => {
   }
 });
 
-test('SIGTERM ends it within the drain although a client hangs on each address', async () => {
+test('SIGTERM ends the gateway within the drain time although a client hangs on each address', async () => {
   const gateway = await startGateway({
     mock: true,
     args: ['--host', 'localhost'],
@@ -55,7 +55,7 @@ test('SIGTERM ends it within the drain although a client hangs on each address',
   for (const client of clients) client.destroy();
 });
 
-test.each(ADDRESSES)('a port that another program has on %s is in use', async (address) => {
+test.each(ADDRESSES)('a port that another program uses on %s is reported as in use', async (address) => {
   const other = createServer().listen(0, address);
   await once(other, 'listening');
   const { port } = other.address() as { port: number };
@@ -63,7 +63,7 @@ test.each(ADDRESSES)('a port that another program has on %s is in use', async (a
   other.close();
 });
 
-test('a name that nobody has is said', async () => {
+test('the error names a host that cannot be resolved', async () => {
   const gateway = mockGateway({ server: { host: 'no-such-name.invalid' } });
   await expect(gateway).rejects.toMatchObject({ code: 'address_unavailable' });
 });

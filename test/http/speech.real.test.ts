@@ -25,7 +25,7 @@ const english = { model: 'whisper-tiny.en' };
 const sound = (value: Buffer): Part => ({ name: 'file', value, fileName: 'a.wav' });
 const workerPid = async () => (await call(gateway.url, '/health')).json.worker.pid;
 
-/** Sends all of them, several at once, so that the worker decodes full batches. */
+/** Sends all recordings, four at a time, so that the worker decodes full batches. */
 async function transcribeAll(
   recordings: readonly Recording[],
   judge: (recording: Recording, answer: Answer) => void,
@@ -64,7 +64,7 @@ test('19, 77: every format gives its text, every damaged file a text or a 400, a
   expect(await workerPid()).toBe(pid);
 }, 400_000);
 
-test('68, 102: what an English-only model cannot do', async () => {
+test('68, 102: an English-only model refuses other languages and translations', async () => {
   expectError(
     await ask(gateway.url, ['model=whisper-tiny.en', 'language=de'], jfkPart()),
     400,
@@ -88,14 +88,14 @@ test('76: silence is an empty text and no segments', async () => {
   expect(quiet.json).toMatchObject({ text: '', segments: [], duration: 3 });
 });
 
-test('77: headers that lie are refused, and cost nothing', async () => {
+test('77: WAV files with impossible headers are refused', async () => {
   for (const claims of [{ rate: 0 }, { channels: 0 }, { channels: 1000 }]) {
     const answer = await ask(gateway.url, ['model=whisper-tiny.en'], sound(wav(1, { claims })));
     expectError(answer, 400, 'file', 'invalid_file_format');
   }
 });
 
-test('22, 42, 46, 50: words and times are those of the speech; log-probabilities are refused', async () => {
+test('22, 42, 46, 50: words and times match the speech, and log-probabilities are refused', async () => {
   const fields = { ...english, response_format: 'verbose_json', 'timestamp_granularities[]': 'word' };
   const { json } = await transcribe(gateway.url, jfk, fields);
   expect(Math.abs(json.duration - 11)).toBeLessThan(0.1);
@@ -131,7 +131,7 @@ function jfkPart(): Part {
   return part(jfk);
 }
 
-/** Share of the reference's words that were heard. */
+/** Share of the words of the reference that are in the text. */
 function overlap(text: string, reference: string): number {
   const heard = new Set(wordsOf(text).split(' '));
   const wanted = wordsOf(reference).split(' ');

@@ -25,7 +25,7 @@ async function all(changes: AsyncIterable<Status>): Promise<string[]> {
   return heard;
 }
 
-test('one work for all who start it, and everybody hears every change', async () => {
+test('all callers that start a job share it, and each of them sees every change', async () => {
   const jobs = create();
   let works = 0;
   const work = async (job: Job<Status>) => {
@@ -44,7 +44,7 @@ test('one work for all who start it, and everybody hears every change', async ()
   expect(works).toBe(2);
 });
 
-test('a watch ends quietly with its signal, before or while it waits, and with a loop that is left', async () => {
+test('a watch ends without an error when it is aborted, or when its loop is left', async () => {
   const jobs = create();
   jobs.start('a', first, untilStopped);
   const stop = new AbortController();
@@ -56,7 +56,7 @@ test('a watch ends quietly with its signal, before or while it waits, and with a
   expect((await jobs.cancel('a'))!.status).toBe('cancelled');
 });
 
-test('a failure is told with what helps; the disk is not the network', async () => {
+test('a failure has a hint that fits its cause: an error of the disk is no error of the network', async () => {
   const jobs = create();
   const fails = (error: unknown) => async () => {
     throw error;
@@ -73,7 +73,7 @@ test('a failure is told with what helps; the disk is not the network', async () 
   });
 });
 
-test('work that does not heed its signal delays neither cancel nor close, and is heard of no more', async () => {
+test('a job that ignores its signal delays neither cancel nor close, and its later changes are dropped', async () => {
   const jobs = create(20);
   let late: Job<Status> | undefined;
   const deaf = (job: Job<Status>): Promise<undefined> => {
