@@ -5,7 +5,7 @@ import { checkout } from '../setup/checkout.ts';
 
 const text = (file: string): string => readFileSync(path.join(checkout, file), 'utf8');
 
-test('the decision tree is the same in docs/architecture.md and in the code, and the code carries its numbers', () => {
+test('docs/architecture.md and the code have the same decision tree, and the code has the numbers of its rules', () => {
   const code = text('src/residency/decide.ts');
   const [, tree = ''] = /( \* 1\. What [\s\S]*?) \*\/\nexport function decide/.exec(code) ?? [];
   const lines = tree

@@ -1,7 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { groupLives, modelNamed, type Stage, stage } from './stage.ts';
 
-/** Unloads and closes: what they leave, what they answer, and how long they take. */
+/** Unload and close: what they leave behind, what they report, and how long they take. */
 const a = modelNamed('a');
 let current: Stage;
 const on = (...args: Parameters<typeof stage>): Stage => {
@@ -18,7 +18,7 @@ async function seconds(work: Promise<unknown>): Promise<number> {
   return (performance.now() - begin) / 1000;
 }
 
-it('an unload reports the model that was there, although its worker had to be killed', async () => {
+it('an unload reports the unloaded model although its worker had to be killed', async () => {
   const { residency, text } = on('hold-the-interpreter', { drainSeconds: 0.1, patience: { cancel: 0.1 } });
   const job = expect(text(a)).rejects.toMatchObject({ code: 'model_unloaded' });
   await isRunning();
@@ -31,7 +31,7 @@ it('an unload reports the model that was there, although its worker had to be ki
   expect(memory.exitSeconds).toBeGreaterThan(0);
 });
 
-it('an unload reports the model whose worker died on the way', async () => {
+it('an unload reports the model whose worker crashed during the unload', async () => {
   const { residency, text, worker } = on('hold-the-interpreter');
   const job = expect(text(a)).rejects.toMatchObject({ code: 'shutting_down' });
   await isRunning();
@@ -40,13 +40,13 @@ it('an unload reports the model whose worker died on the way', async () => {
   const { unloaded, memory } = await unloading;
   expect(unloaded).toBe('a');
   expect(memory.beforeBytes).toBeGreaterThan(1_000_000);
-  // The job gets the second run that it deserves.
+  // The job is run a second time, because the crash was not its fault.
   await isRunning();
   await residency.close(0);
   await job;
 });
 
-it('an unload does not count as returned what a process that the worker has left behind still holds', async () => {
+it('an unload does not count memory as returned that a process left by the worker still holds', async () => {
   const { residency, text } = on('leave-grandchild');
   const grandchild = Number(await text(a));
   try {
@@ -58,12 +58,12 @@ it('an unload does not count as returned what a process that the worker has left
   }
 });
 
-it('a worker that cannot be killed is told about, in time, and nothing is loaded beside it', async () => {
+it('a worker that cannot be killed is reported in time, and no model is loaded beside it', async () => {
   let release = (): void => undefined;
   const { residency, text, worker } = on('ignore-sigterm', {
     stopSeconds: 0.1,
     patience: { kill: 0.2 },
-    // As a process in the hands of a driver: signals arrive when the driver is done.
+    // Behaves like a process inside a driver: signals arrive only when the driver returns.
     disguise: (handle) => {
       release = () => handle.signal('SIGKILL');
       return { ...handle, signal: () => undefined };
@@ -85,7 +85,7 @@ it('a worker that cannot be killed is told about, in time, and nothing is loaded
   await when(() => expect(groupLives(current.pids().at(-1)!)).toBe(false));
 });
 
-it('a neighbour of a job that does not stop is finished before the worker is ended', async () => {
+it('a job beside one that does not stop may finish before the worker is ended', async () => {
   const { residency, text, worker } = on('side-by-side', { patience: { cancel: 0.02 } });
   await residency.load(a);
   const client = new AbortController();
@@ -100,7 +100,7 @@ it('a neighbour of a job that does not stop is finished before the worker is end
   await when(() => expect(worker()).toMatchObject({ state: 'stopped', pid: null, lastError: null }));
 });
 
-it('closing while a worker dies does not wait for another to be started', async () => {
+it('a close during a crash of the worker does not wait for a new worker', async () => {
   const { residency, text, worker } = on('hold-the-interpreter');
   const job = expect(text(a)).rejects.toMatchObject({ code: 'shutting_down' });
   await isRunning();
@@ -110,7 +110,7 @@ it('closing while a worker dies does not wait for another to be started', async 
   await job;
 });
 
-it('closing ends a load that never ends, and a worker that ignores every request, at its limit', async () => {
+it('a close ends an endless load and a worker that ignores every message when its time limit is over', async () => {
   const { residency } = on('never-loaded');
   const load = expect(residency.load(a)).rejects.toMatchObject({ code: 'shutting_down' });
   await when(() => expect(residency.status().status).toBe('loading'));

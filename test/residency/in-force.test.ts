@@ -7,10 +7,10 @@ import { createTranscriptionService } from '../../src/transcription/service.ts';
 import type { TranscriptionRequest } from '../../src/transcription/types.ts';
 import { modelNamed, stage } from './stage.ts';
 
-/** As its files say: it translates, has word times, and nobody knows its languages. */
+/** According to its files it translates and has word times, and its languages are unknown. */
 const asRecognised: Model = { ...modelNamed('mine'), languages: null };
 
-test('what a model can do is what its files say, and from the load on what its worker says', async () => {
+test('capabilities of a model come from its files, and from its worker once it is loaded', async () => {
   await using current = stage('until-told');
   const { residency } = current;
   expect(residency.inForce(asRecognised)).toBe(asRecognised);
@@ -23,7 +23,7 @@ test('what a model can do is what its files say, and from the load on what its w
   expect(residency.inForce(asRecognised)).toBe(asRecognised);
 });
 
-test('a loaded turbo does not translate, whatever it is called and whatever its worker says', () => {
+test('a loaded turbo model does not translate, whatever its id is and whatever its worker reports', () => {
   const turbo: Model = {
     ...modelNamed('fast'),
     family: 'turbo',
@@ -36,7 +36,7 @@ test('a loaded turbo does not translate, whatever it is called and whatever its 
   expect(tasksOf({ ...turbo, family: null })).toEqual(['transcribe', 'translate']);
 });
 
-test('a request is checked against the loaded worker, before anything is queued for it', async () => {
+test('a request is checked against the loaded worker before it is queued', async () => {
   await using current = stage('until-told');
   const { residency } = current;
   const library = { find: async () => asRecognised } as Partial<ModelLibrary> as ModelLibrary;

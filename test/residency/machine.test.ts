@@ -5,7 +5,7 @@ import { Machine } from '../../src/residency/machine.ts';
 import type { Effect, Event } from '../../src/residency/state.ts';
 import { exitOf, loadedFacts, modelNamed } from './models.ts';
 
-/** Sequences: what happens, and what the machine wants done about it. The numbers are those of the rules in decide.ts. */
+/** Sequences of events and the effects that the machine answers with. The numbers are those of the rules in decide.ts. */
 const [a, b, other] = [modelNamed('a'), modelNamed('b'), modelNamed('other', 'nemo')];
 const cpu = { device: 'cpu', compute_type: 'int8', threads: 0, concurrency: 0 };
 const crash = new AsrproError('worker_crashed', 'The worker crashed.');
@@ -23,7 +23,7 @@ beforeEach(() => {
   });
 });
 
-/** Feeds events; gives what is to be done about the last, in short: the kind and its subject. Selections and timers left out. */
+/** Feeds events. Returns the effects of the last one as kind and subject, without selections and timers. */
 function on(...events: Event[]): string[] {
   for (const event of events) {
     effects.length = 0;
@@ -42,7 +42,7 @@ function short(effect: Effect): string {
     : effect.type;
 }
 
-/** Time passes up to the next moment that the machine waits for, which must be this far away. */
+/** Advances the clock to the next timer of the machine, which must be this far away. */
 function after(seconds: number): string[] {
   const { timer } = machine.state;
   expect(timer).toBeCloseTo(now + seconds, 3);
@@ -75,14 +75,14 @@ const exited = (generation: number, endedBy: 'us' | 'itself' = 'us'): Event => (
 const unload = (id: number, subject: string | null = null): Event => ({ type: 'UnloadAsked', id, subject });
 const ended = (id: number, again = false): Event => ({ type: 'JobEnded', id, again });
 
-/** `model` is loaded in generation 1 by a job that has ended. */
+/** Loads `model` in generation 1 for a job that has ended. */
 function withLoaded(model = a, concurrency = 1): void {
   on(...job(1, model), chosen(model), up(1), loaded(1, concurrency), ended(1));
   expect(describeModel(machine.state)).toMatchObject({ status: 'loaded', model: model.id });
 }
 
 describe('a request', () => {
-  it('has its model loaded, and starts', () => {
+  it('gets its model loaded, and starts', () => {
     expect(on(...job(1, a))).toEqual(['ChooseSettings a', 'StartWorker 1']);
     expect(on(chosen(a))).toEqual([]);
     expect(on(up(1))).toEqual(['BeginLoad a', 'LoadModel 1']);
@@ -91,19 +91,19 @@ describe('a request', () => {
     expect(describeModel(machine.state)).toMatchObject({ model: 'a', status: 'loaded' });
   });
 
-  it('without a model is bound when it is first, and bound again when the selection has changed (8.1)', () => {
+  it('without a model gets one when it is first in line, and another one after a new selection (8.1)', () => {
     withLoaded();
     on(...job(2, a), ...job(3, a));
     expect(on(...job(4, null))).toEqual([]);
     expect(on(ended(2))).toEqual(['StartJob 3', 'BindJob 4']);
     expect(effects).toContainEqual({ type: 'BindJob', id: 4, selected: 'a' });
-    // An unload comes before it could start, and forgets the selection.
+    // An unload goes first and clears the selection.
     on({ type: 'JobBound', id: 4, model: a }, unload(5), ended(3), exited(1));
     expect(on({ type: 'CommandCarriedOut', id: 5, done: true })).toEqual(['BindJob 4']);
     expect(effects).toContainEqual({ type: 'BindJob', id: 4, selected: null });
   });
 
-  it('waits for room, and alone when it is under suspicion (8.2)', () => {
+  it('waits for a free slot, and runs alone when it may have crashed a worker (8.2)', () => {
     withLoaded(a, 2);
     expect(on(...job(2, a))).toEqual(['StartJob 2']);
     expect(on(...job(3, a))).toEqual(['StartJob 3']);
@@ -114,12 +114,12 @@ describe('a request', () => {
     expect(on(ended(3))).toEqual(['StartJob 4']);
   });
 
-  it('is told when it has waited too long (4)', () => {
+  it('fails when it has waited too long (4)', () => {
     on(...job(1, a));
     expect(after(60)).toEqual(['FailJob 1 queue_timeout', 'StopWorker 1 kill']);
   });
 
-  it('is refused when its model keeps killing its worker, until a load asks for it by name (8.3)', () => {
+  it('is refused when its model keeps crashing the worker, until a load names the model (8.3)', () => {
     let generation = 0;
     for (const id of [1, 2]) {
       on(...job(id, a), chosen(a));
@@ -134,11 +134,11 @@ describe('a request', () => {
   });
 });
 
-describe('a worker whose cluster is gone', () => {
+describe('a worker whose cluster is lost', () => {
   const heard = (generation: number, reachable: boolean): Event => ({ type: 'ClusterHeard', generation, reachable });
   const gone = new AsrproError('cluster_unreachable', 'The head does not answer.');
 
-  it('is ended after a while, and the model loaded anew for whoever wants it (3.4)', () => {
+  it('is ended after a while, and the model is loaded again for the next job that needs it (3.4)', () => {
     withLoaded();
     expect(on(...job(2, a), heard(1, false))).toEqual([]);
     expect(after(15)).toEqual(['StopWorker 1 kill']);
@@ -147,14 +147,14 @@ describe('a worker whose cluster is gone', () => {
     expect(on(...job(3, a))).toEqual(['StartWorker 2']);
   });
 
-  it('stays when the head answers again in time', () => {
+  it('keeps running when the head answers again in time', () => {
     withLoaded();
     on(heard(1, false), heard(1, true));
     expect(machine.state.timer).toBeNull();
     expect(on(...job(2, a))).toEqual(['StartJob 2']);
   });
 
-  it('that ends by itself has not crashed, in whatever phase, and its engine is not left to cool down', () => {
+  it('that ends by itself does not count as crashed in any phase, and its engine gets no backoff', () => {
     for (let generation = 1; generation <= 6; generation += 1) {
       on(...job(generation, a), chosen(a), up(generation), heard(generation, false));
       on({ ...exited(generation, 'itself'), error: gone } as Event);
@@ -165,7 +165,7 @@ describe('a worker whose cluster is gone', () => {
 });
 
 describe('a switch', () => {
-  it('prepares the next worker while jobs run, and begins when they have ended (8.4, 8.5, 6)', () => {
+  it('prepares the next worker while jobs run, and starts when they have ended (8.4, 8.5, 6)', () => {
     withLoaded();
     on(...job(2, a));
     expect(on(...load(3, other))).toEqual(['ChooseSettings other', 'StartWorker 2']);
@@ -178,21 +178,21 @@ describe('a switch', () => {
     expect(effects).toContainEqual({ type: 'AnswerLoad', id: 3, previous: 'a' });
   });
 
-  it('ends the prepared worker when nobody needs it any more (3.3)', () => {
+  it('ends the prepared worker when no job needs it any more (3.3)', () => {
     withLoaded();
     on(...job(2, a), ...job(3, other), chosen(other), up(2));
     const left = new AsrproError('client_closed', 'The client went away.');
     expect(on({ type: 'JobLeft', id: 3, error: left })).toEqual(['FailJob 3 client_closed', 'StopWorker 2 kill']);
   });
 
-  it('keeps the prepared worker when somebody else in line needs it', () => {
+  it('keeps the prepared worker when another job in line needs it', () => {
     withLoaded();
     on(...job(2, a), ...job(3, other), ...job(4, a), ...job(5, other), chosen(other), up(2));
     const left = new AsrproError('client_closed', 'The client went away.');
     expect(on({ type: 'JobLeft', id: 3, error: left })).toEqual(['FailJob 3 client_closed']);
   });
 
-  it('tries a failed preparation again when its turn has come, and only then', () => {
+  it('retries a failed preparation when its turn comes, and not earlier', () => {
     withLoaded();
     on(...job(2, a), ...job(3, other), chosen(other));
     expect(on(exited(2, 'itself'))).toEqual(['TellCrash']);
@@ -201,7 +201,7 @@ describe('a switch', () => {
     expect(describeModel(machine.state)).toMatchObject({ model: 'a', status: 'loaded' });
   });
 
-  it('that fails brings the model before back, and tells the outcome of both (6, 4)', () => {
+  it('that fails loads the previous model again, and reports both outcomes (6, 4)', () => {
     withLoaded();
     on(...load(2, other), chosen(other), up(2), exited(1));
     const broken = new AsrproError('model_broken', 'It is damaged.');
@@ -221,7 +221,7 @@ describe('a switch', () => {
     );
   });
 
-  it('that fails twice over says so too', () => {
+  it('reports it when loading the previous model fails too', () => {
     withLoaded();
     on(...load(2, other), chosen(other), up(2), exited(1));
     const broken = new AsrproError('model_broken', 'It is damaged.');
@@ -238,7 +238,7 @@ describe('a switch', () => {
     expect(describeModel(machine.state).status).toBe('none');
   });
 
-  it('goes to the CPU when the GPU is the cause', () => {
+  it('loads on the CPU when the GPU caused the failure', () => {
     on(...job(1, a), chosen(a, { ...cpu, device: 'cuda:0' }), up(1));
     const memory = new AsrproError('out_of_memory', 'CUDA out of memory');
     expect(on({ type: 'LoadFailed', generation: 1, error: memory })).toEqual(['StopWorker 1 kill', 'StartWorker 2']);
@@ -248,14 +248,14 @@ describe('a switch', () => {
     );
   });
 
-  it('does not wait for itself: a load that is being carried out has no time limit of the queue', () => {
+  it('has no time limit of the queue once its load has started', () => {
     on(...load(1, a), chosen(a), up(1));
     now += 1000;
     expect(on({ type: 'TimeCame' })).toEqual([]);
     expect(on(loaded(1))).toEqual(['AnswerLoad 1']);
   });
 
-  it('waits for jobs that run, though not for ever (4)', () => {
+  it('waits for running jobs, with a time limit (4)', () => {
     withLoaded();
     on(...job(2, a), ...load(3, b));
     expect(after(60)).toEqual(['FailCommand 3 model_busy', 'StopWorker 2 kill']);
@@ -263,7 +263,7 @@ describe('a switch', () => {
 });
 
 describe('an unload', () => {
-  it('goes before the jobs in line, and they get their model again after it (7)', () => {
+  it('overtakes the jobs in line, which get their model loaded again after it (7)', () => {
     withLoaded();
     on(...job(2, a), ...job(3, a));
     expect(on(unload(4))).toEqual(['Drain 4']);
@@ -273,7 +273,7 @@ describe('an unload', () => {
     expect(on({ type: 'CommandCarriedOut', id: 4, done: true })).toEqual(['StartWorker 2']);
   });
 
-  it('gives running jobs the drain time, ends them, and the worker when they do not hear (7.1, 3.2)', () => {
+  it('gives running jobs the drain time, cancels them, and kills the worker if they do not stop (7.1, 3.2)', () => {
     withLoaded();
     on(...job(2, a), unload(3));
     expect(after(10)).toEqual(['FailJob 2 model_unloaded']);
@@ -282,7 +282,7 @@ describe('an unload', () => {
     expect(effects).toContainEqual({ type: 'CarryOutUnload', id: 3, ended: { generation: 1, model: 'a' } });
   });
 
-  it('does not go before an older load', () => {
+  it('does not overtake an older load', () => {
     withLoaded();
     on(...job(2, a), ...load(3, b));
     expect(on(unload(4))).toEqual([]);
@@ -290,13 +290,13 @@ describe('an unload', () => {
     expect(on(loaded(2))).toEqual(['AnswerLoad 3', 'StopWorker 2 ask']);
   });
 
-  it('ends a worker that is being prepared too (7.2)', () => {
+  it('also ends a worker that is being prepared (7.2)', () => {
     on(...job(1, a));
     expect(on(unload(2))).toEqual(['StopWorker 1 kill']);
     expect(on(exited(1))).toEqual(['CarryOutUnload 2']);
   });
 
-  it('of one model leaves the others alone, and what waits for it is looked at again afterwards', () => {
+  it('of one model does not touch other models, and jobs that wait for it are checked again after it', () => {
     withLoaded();
     on(...job(2, a), ...job(3, b));
     expect(on(unload(4, 'b'))).toEqual(['CarryOutUnload 4']);
@@ -304,14 +304,14 @@ describe('an unload', () => {
     expect(on({ type: 'CommandCarriedOut', id: 4, done: true })).toEqual(['BindJob 3', 'BindJob 5']);
   });
 
-  it('lets nothing be loaded while it is carried out', () => {
+  it('lets no model be loaded while it runs', () => {
     withLoaded();
     on(...job(2, a), ...job(3, b), chosen(b), up(2), unload(4, 'b'));
     expect(on(ended(2))).toEqual([]);
     expect(on({ type: 'CommandCarriedOut', id: 4, done: false })).toEqual(['BeginLoad b', 'StopWorker 1 ask']);
   });
 
-  it('is refused when the worker was killed and is still there, and so is every load (6.1, 7.2)', () => {
+  it('fails when a killed worker does not end, and so does every load (6.1, 7.2)', () => {
     withLoaded();
     on(unload(2));
     expect(on({ type: 'WorkerStuck', generation: 1 })).toEqual(['FailCommand 2 worker_stuck']);
@@ -322,7 +322,7 @@ describe('an unload', () => {
     expect(on(...job(5, b))).toEqual(['ChooseSettings b', 'StartWorker 2']);
   });
 
-  it('a switch whose old worker does not end is given up (6.1)', () => {
+  it('is no exception: a switch fails too when its old worker does not end (6.1)', () => {
     withLoaded();
     on(...load(2, b), chosen(b), up(2));
     expect(on({ type: 'WorkerStuck', generation: 1 })).toContain('FailCommand 2 worker_stuck');
@@ -331,7 +331,7 @@ describe('an unload', () => {
 });
 
 describe('a job that does not stop', () => {
-  it('lets its neighbours finish before the worker is ended (3.2)', () => {
+  it('lets jobs beside it finish before the worker is ended (3.2)', () => {
     withLoaded(a, 2);
     on(...job(2, a), ...job(3, a));
     on({ type: 'JobLeft', id: 2, error: new AsrproError('client_closed', 'gone') });
@@ -340,14 +340,14 @@ describe('a job that does not stop', () => {
     expect(on(ended(3))).toEqual(['StopWorker 1 kill', 'StartWorker 2']);
   });
 
-  it('gives them no more than the drain time', () => {
+  it('gives those jobs no more than the drain time', () => {
     withLoaded(a, 2);
     on(...job(2, a), ...job(3, a));
     on({ type: 'JobLeft', id: 2, error: new AsrproError('client_closed', 'gone') }, { type: 'JobDeaf', id: 2 });
     expect(after(10)).toEqual(['StopWorker 1 kill']);
   });
 
-  it('and then does after all costs nobody anything', () => {
+  it('harms no other job when it stops in time after all', () => {
     withLoaded(a, 2);
     on(...job(2, a), ...job(3, a), ...job(4, a));
     on({ type: 'JobLeft', id: 2, error: new AsrproError('client_closed', 'gone') }, { type: 'JobDeaf', id: 2 });
@@ -355,8 +355,8 @@ describe('a job that does not stop', () => {
   });
 });
 
-describe('workers that die before they are up', () => {
-  it('hold up their own engine only', () => {
+describe('workers that crash before they are ready', () => {
+  it('delay only their own engine', () => {
     let generation = 0;
     for (let id = 1; id <= 5; id += 1) {
       on(...job(id, other));
@@ -373,7 +373,7 @@ describe('workers that die before they are up', () => {
 describe('closing', () => {
   const close: Event = { type: 'CloseAsked', drainSeconds: 10 };
 
-  it('refuses what waits at once, lets jobs end, then asks the worker (2.1, 2.3, 2.4)', () => {
+  it('refuses waiting jobs at once, lets running ones end, then shuts the worker down (2.1, 2.3, 2.4)', () => {
     withLoaded();
     on(...job(2, a), ...job(3, a), ...load(4, b));
     expect(on(close)).toEqual(['FailJob 3 shutting_down', 'FailCommand 4 shutting_down']);
@@ -381,7 +381,7 @@ describe('closing', () => {
     expect(on(exited(1))).toEqual(['Closed']);
   });
 
-  it('ends everything at its deadline, and is over a second later whatever is left (2.2, 2.3, 2.4)', () => {
+  it('ends everything at its deadline, and returns one second later in any case (2.2, 2.3, 2.4)', () => {
     withLoaded();
     on(...job(2, a), close);
     expect(after(10)).toEqual(['FailJob 2 shutting_down', 'StopWorker 1 kill']);
@@ -389,19 +389,19 @@ describe('closing', () => {
     expect(machine.state.timer).toBeNull();
   });
 
-  it('presses on with a worker that was asked and takes its time', () => {
+  it('kills a worker that takes too long for its shutdown', () => {
     withLoaded();
     expect(on(close)).toEqual(['StopWorker 1 ask']);
     expect(after(10)).toEqual(['StopWorker 1 kill']);
   });
 
-  it('does not try again a job whose worker dies (2.1)', () => {
+  it('does not retry a job whose worker crashes (2.1)', () => {
     withLoaded();
     on(...job(2, a), close);
     expect(on(exited(1, 'itself'), ended(2, true))).toEqual(['FailJob 2 shutting_down', 'Closed']);
   });
 
-  it('calls off a load', () => {
+  it('aborts a load', () => {
     on(...job(1, a), chosen(a), up(1));
     expect(on(close)).toEqual(['FailJob 1 shutting_down', 'StopWorker 1 ask']);
     expect(on(exited(1))).toEqual(['Closed']);

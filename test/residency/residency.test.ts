@@ -13,7 +13,7 @@ afterEach(async () => {
 });
 
 describe('the resident model', () => {
-  it('is loaded on demand, replaced on demand, and each request gets the model it asked for', async () => {
+  it('is loaded and replaced on demand, and each request gets the model that it names', async () => {
     const { residency, worker, text } = on('say-model');
     const answers = await Promise.all([text(a), text(b), text(a), text(a), text(b)]);
     expect(answers).toEqual(['a', 'b', 'a', 'a', 'b']);
@@ -21,7 +21,7 @@ describe('the resident model', () => {
     expect(worker().generation).toBe(4);
   });
 
-  it('never shares the machine with another: the old process is gone before the next one reads its weights', async () => {
+  it('is never in memory with another: the old process has ended before the next one reads its weights', async () => {
     const { residency, text } = on('say-neighbours');
     expect(await text(a)).toBe('0');
     expect(await text(b)).toBe('0');
@@ -29,19 +29,19 @@ describe('the resident model', () => {
     expect(await text(a)).toBe('0');
   });
 
-  it('is reported with the one before', async () => {
+  it('is reported with the previous one', async () => {
     const { residency } = on('obedient');
     expect(await residency.load(a)).toMatchObject({ model: 'a', previous: null, device: 'cpu', computeType: 'int8' });
     expect(await residency.load(b)).toMatchObject({ model: 'b', previous: 'a' });
     expect(await residency.load(b)).toMatchObject({ model: 'b', previous: 'b' });
   });
 
-  it('can be unloaded when there is none', async () => {
+  it('may be unloaded when no model is loaded', async () => {
     const { residency } = on('obedient');
     expect(await residency.unload()).toMatchObject({ unloaded: null });
   });
 
-  it('is unloaded although a job runs longer than the drain limit, and that job says so', async () => {
+  it('is unloaded although a job runs longer than the drain limit, and the error of the job says so', async () => {
     const { residency, text } = on('hold-the-interpreter', { drainSeconds: 0.2, patience: { cancel: 0.2 } });
     const answer = text(a);
     const rejected = expect(answer).rejects.toMatchObject({ code: 'model_unloaded' });
@@ -51,7 +51,7 @@ describe('the resident model', () => {
     expect(residency.status().status).toBe('none');
   });
 
-  it('is unloaded before its files are deleted, and cannot come back meanwhile', async () => {
+  it('is unloaded before its files are deleted, and is not loaded again during the delete', async () => {
     const { residency, text } = on('obedient');
     await residency.load(a);
     let asked: Promise<string> | null = null;
@@ -63,7 +63,7 @@ describe('the resident model', () => {
     expect(await asked).toBe('hello');
   });
 
-  it('is not the one to load when it is not ready, and what is loaded stays', async () => {
+  it('stays when a model that is not ready should be loaded', async () => {
     const { residency } = on('obedient');
     await residency.load(a);
     const missing = { ...b, ready: false, downloaded: false, reason: 'not downloaded.' };
@@ -76,7 +76,7 @@ describe('the resident model', () => {
 });
 
 describe('the queue', () => {
-  it('refuses at once when it is full, with the seconds to wait', () => {
+  it('refuses a request at once when it is full, with the seconds to wait', () => {
     const { residency } = on('obedient', { maxQueue: 2 });
     const places = [1, 2, 3].map(() => residency.reserve());
     expect(() => residency.reserve()).toThrow(
@@ -89,7 +89,7 @@ describe('the queue', () => {
 
   it('ends the wait of a request after queueSeconds', async () => {
     const { residency, text } = on('hold-the-interpreter', { queueSeconds: 0.3, patience: { cancel: 0.2 } });
-    // Loaded first: the limit is for the queue, and a process takes longer than that to start.
+    // The model is loaded first, because a process takes longer to start than the limit of the queue.
     await residency.load(a);
     const client = new AbortController();
     const running = text(a, {}, { signal: client.signal }).catch(() => undefined);
@@ -100,7 +100,7 @@ describe('the queue', () => {
     await running;
   });
 
-  it('forgets a request whose client has gone', async () => {
+  it('drops a request whose client has disconnected', async () => {
     const { residency, text } = on('hold-the-interpreter', { patience: { cancel: 0.2 } });
     const clients = [new AbortController(), new AbortController()];
     const running = text(a, {}, { signal: clients[0]!.signal }).catch(() => undefined);
@@ -114,9 +114,9 @@ describe('the queue', () => {
     await running;
   });
 
-  it('gives a load that waits for long jobs an end too', async () => {
+  it('also ends the wait of a load for long jobs', async () => {
     const { residency, text } = on('hold-the-interpreter', { queueSeconds: 0.3, patience: { cancel: 0.2 } });
-    // Loaded first: the limit is for the queue, and a process takes longer than that to start.
+    // The model is loaded first, because a process takes longer to start than the limit of the queue.
     await residency.load(a);
     const client = new AbortController();
     const running = text(a, {}, { signal: client.signal }).catch(() => undefined);
@@ -127,7 +127,7 @@ describe('the queue', () => {
     await running;
   });
 
-  it('is refused whole when the server stops; the running job gets its drain time', async () => {
+  it('fails all waiting requests when the server stops, and the running job gets the drain time', async () => {
     const { residency, text } = on('hold-the-interpreter', { patience: { cancel: 0.2 } });
     const running = expect(text(a)).rejects.toMatchObject({ code: 'shutting_down' });
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });

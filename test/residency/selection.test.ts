@@ -12,7 +12,7 @@ const on = (...args: Parameters<typeof stage>): Stage => {
   current = stage(...args);
   return current;
 };
-/** Jobs with this prompt end when it is told. */
+/** Jobs with this prompt end when the test creates the file. */
 const signal = (): string => path.join(folder, 'now');
 const tell = (): void => writeFileSync(signal(), '');
 const isRunning = (): Promise<void> =>
@@ -26,11 +26,11 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-it('is the default where nothing was ever asked for by name', async () => {
+it('is the default until a client names a model', async () => {
   expect(await on('until-told').text(null)).toBe('fallback');
 });
 
-it('is the model that was loaded last, or named by a request', async () => {
+it('is the model that was last loaded or named by a request', async () => {
   const { residency, text } = on('until-told');
   await residency.load(a);
   expect(await text(null)).toBe('a');
@@ -46,7 +46,7 @@ it('stays the selected model after a crash of its worker', async () => {
   expect(await text(null)).toBe('a');
 });
 
-it('stays the selected model after a cancel that had to end the worker', async () => {
+it('stays the selected model after a cancel that killed the worker', async () => {
   const { residency, text } = on('side-by-side', { patience: { cancel: 0.1 } });
   await residency.load(a);
   const client = new AbortController();
@@ -61,7 +61,7 @@ it('stays the selected model after a cancel that had to end the worker', async (
   expect(residency.status().model).toBe('a');
 });
 
-it('is forgotten by an unload', async () => {
+it('is cleared by an unload', async () => {
   const told: (string | null)[] = [];
   const { residency, text } = on('until-told', { onSelected: (model) => told.push(model) });
   await residency.load(a);
@@ -70,7 +70,7 @@ it('is forgotten by an unload', async () => {
   expect(told).toEqual(['a', null]);
 });
 
-it('is forgotten when its files are deleted, and not when that fails', async () => {
+it('is cleared when its files are deleted, and stays when the delete fails', async () => {
   const { residency, text } = on('until-told');
   await residency.load(a);
   const failing = residency.whileUnloaded('a', () => Promise.reject(new Error('not yours')));
@@ -80,7 +80,7 @@ it('is forgotten when its files are deleted, and not when that fails', async () 
   expect(await text(null)).toBe('fallback');
 });
 
-it('is decided for a request without a name when that starts, not when it comes', async () => {
+it('is decided for a request without a model when the request starts, not when it arrives', async () => {
   const { residency, text } = on('until-told');
   await residency.load(a);
   const first = text(a, { prompt: signal() });
@@ -91,7 +91,7 @@ it('is decided for a request without a name when that starts, not when it comes'
   expect(await Promise.all([first, named, unnamed])).toEqual(['a', 'b', 'b']);
 });
 
-it('is not changed back by requests that are older than the switch', async () => {
+it('is not changed back by requests that arrived before the switch', async () => {
   const { residency, text, worker } = on('until-told');
   await residency.load(a);
   const running = text(a, { prompt: signal() });

@@ -25,13 +25,13 @@ const patience: Patience = { hello: 20, load: 20, job: () => 20, cancel: 5, kill
 export interface Stage extends AsyncDisposable {
   residency: Residency & Jobs;
   worker(): WorkerHealth;
-  /** Of all processes that were started. */
+  /** Process ids of all started workers. */
   pids(): number[];
-  /** A process that the residency knows nothing of. */
+  /** Starts a process that the residency does not know. */
   startHandle(): Promise<WorkerHandle>;
-  /** One that the residency knows nothing of, after its hello. */
+  /** Starts a worker that the residency does not know, and waits for its hello. */
   startWorker(): Promise<Worker>;
-  /** Queues a job and gives its whole text; rejects with its error. Without a model it gets the selected one, else `fallback`. */
+  /** Runs a job and returns its text, or rejects with its error. Without a model it gets the selected one, else `fallback`. */
   text(
     model: Model | null,
     order?: Partial<JobOrder['message']>,
@@ -41,13 +41,13 @@ export interface Stage extends AsyncDisposable {
 
 export interface StageOptions extends Partial<Omit<ResidencyOptions, 'patience'>> {
   patience?: Partial<Patience>;
-  /** Another program for an engine. */
+  /** The fixture program of an engine. */
   programs?: Partial<Record<ModelEngine, string>>;
-  /** Puts itself between the machine and a process. */
+  /** Wraps a process before the residency gets it. */
   disguise?(handle: WorkerHandle): WorkerHandle;
 }
 
-/** The real residency, processes and wire over one of the fixture programs. Disposing asserts that nothing is left. */
+/** The real residency with real processes of a fixture program. Disposing asserts that no process is left. */
 export function stage(fixture: string, { programs = {}, disguise, ...options }: StageOptions = {}): Stage {
   const root = mkdtempSync(path.join(os.tmpdir(), 'asrpro-test-'));
   const run = createRunDirectory(root);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { groupLives, modelNamed, type Stage, stage } from './stage.ts';
 
-/** From one model to another: the worker that is prepared for it, and what a failure leaves. */
+/** Switches of the model: the prepared worker, and the state after a failure. */
 const [a, b, c] = [modelNamed('a'), modelNamed('b'), modelNamed('c', 'nemo')];
 let current: Stage;
 let folder: string;
@@ -25,7 +25,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** A job of `a` runs, and a client waits for `c`, for which a worker is prepared. */
+/** Starts a job of `a` and a client that waits for `c`, for which a worker is prepared. */
 async function withPreparedWorker(): Promise<{ client: AbortController; running: Promise<string>; working: number }> {
   const { text, worker, residency } = current;
   const running = text(a, { prompt: signal() });
@@ -37,7 +37,7 @@ async function withPreparedWorker(): Promise<{ client: AbortController; running:
   return { client, running, working };
 }
 
-it('prepares the next worker while a job runs, and shows the one that works', async () => {
+it('prepares the next worker while a job runs, and reports the working one', async () => {
   const { worker, residency } = on('until-told');
   const { running, working } = await withPreparedWorker();
   expect(worker()).toMatchObject({ pid: working, generation: 1, state: 'ready' });
@@ -47,7 +47,7 @@ it('prepares the next worker while a job runs, and shows the one that works', as
   expect(alive()).toEqual([worker().pid]);
 });
 
-it('ends the prepared worker when the client that needs it leaves', async () => {
+it('ends the prepared worker when the client that needs it disconnects', async () => {
   on('until-told');
   const { client, running, working } = await withPreparedWorker();
   client.abort();
@@ -67,7 +67,7 @@ it('leaves no process after an unload, not even a prepared one', async () => {
   expect(alive()).toEqual([]);
 });
 
-it('tries a prepared worker again that failed in the background', async () => {
+it('retries a prepared worker that failed in the background', async () => {
   const { text, residency } = on('until-told', { programs: { nemo: 'crash-at-second-start' } });
   const running = text(a, { prompt: signal() });
   await when(() => expect(residency.health().queue.running).toBe(1));
@@ -78,7 +78,7 @@ it('tries a prepared worker again that failed in the background', async () => {
   expect(await waiting).toBe('hello');
 });
 
-it('leaves what is loaded alone when the worker for the next model does not start', async () => {
+it('keeps the loaded model when the worker for the next model does not start', async () => {
   const { residency, text, worker } = on('until-told', { programs: { nemo: 'crash-at-start' } });
   await residency.load(a);
   const { pid } = worker();
@@ -88,7 +88,7 @@ it('leaves what is loaded alone when the worker for the next model does not star
   expect(worker().pid).toBe(pid);
 });
 
-it('lets one engine work while another keeps crashing at start', async () => {
+it('lets an engine work while another one keeps crashing at start', async () => {
   const { text } = on('until-told', { programs: { nemo: 'crash-at-start' } });
   for (let count = 0; count < 5; count += 1)
     await expect(text(c)).rejects.toMatchObject({ code: 'worker_start_failed' });
@@ -96,18 +96,18 @@ it('lets one engine work while another keeps crashing at start', async () => {
   expect(await text(a)).toBe('a');
 });
 
-it('never loads two models, also while a failed switch is being undone', async () => {
+it('never loads two models, also while a failed switch is undone', async () => {
   const { residency, text, worker } = on('say-neighbours');
   await residency.load(a);
   const failed = expect(text(modelNamed('heavy'))).rejects.toMatchObject({ code: 'worker_crashed' });
-  // Two attempts, and the one that brings `a` back.
+  // Two attempts of `heavy`, and the load of the previous model.
   await when(() => expect(worker().generation).toBe(4));
   expect(await text(b)).toBe('0');
   await failed;
   expect(alive()).toEqual([worker().pid]);
 });
 
-it('tells which model is loaded after the failed switch, and why the other is not', async () => {
+it('reports which model is loaded after a failed switch, and why the other one is not', async () => {
   const broken: string[] = [];
   const { residency } = on('model-is-broken', { onLoadFailed: ({ id }, { code }) => broken.push(`${id} ${code}`) });
   await residency.load(a);

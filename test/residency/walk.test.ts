@@ -6,7 +6,7 @@ import { MODELS, World } from './world.ts';
 const EPISODES = 200;
 const STEPS = 500;
 
-/** All that may happen next in the world, each as often as its number says. */
+/** All events that may happen next, with their weights. */
 function happenings(world: World, random: () => number): [number, () => void][] {
   const pick = <T>(all: readonly T[]): T => all[Math.floor(random() * all.length)]!;
   const model = () => pick(MODELS);
@@ -49,7 +49,7 @@ function happenings(world: World, random: () => number): [number, () => void][] 
     const { generation } = first;
     list.push([0.1, () => world.dispatch({ type: 'ClusterHeard', generation, reachable: random() < 0.5 })]);
   }
-  // News of what is long gone.
+  // Late messages about processes and jobs that have ended.
   const id = Math.floor(random() * (world.tickets + 2));
   const gone = Math.floor(random() * world.machine.state.generation);
   if (!world.processes.has(gone)) list.push([0.1, () => world.dispatch({ type: 'WorkerUp', generation: gone })]);
@@ -65,7 +65,7 @@ function happenings(world: World, random: () => number): [number, () => void][] 
 function stick(world: World, process: { generation: number; stuck: boolean }): void {
   process.stuck = true;
   const jobs = world.jobsOn(process.generation);
-  // Nobody hears of them again.
+  // The worker never reports on these jobs again.
   for (const job of jobs) job.generation = null;
   world.dispatch({ type: 'WorkerStuck', generation: process.generation });
   for (const job of jobs) world.jobs.delete(job.id);
@@ -85,7 +85,7 @@ function step(world: World, random: () => number): void {
   }
 }
 
-/** Everybody does what they are asked, and time goes on. */
+/** Lets every process do what the machine asks, and advances the clock. */
 function settle(world: World): void {
   for (let round = 0; round < 2000; round += 1) {
     for (const question of [...world.questions]) world.answer(question, true);
@@ -103,7 +103,7 @@ function settle(world: World): void {
   throw new Error(`it does not come to an end: ${JSON.stringify(world.machine.state)}`);
 }
 
-test('100 000 random events: one model, one owner, one outcome, the order of arrival and the truth', () => {
+test('100 000 random events: one loaded model, one outcome for each job, arrival order, and reports that match the processes', () => {
   let events = 0;
   for (let episode = 0; episode < EPISODES; episode += 1) {
     const random = seeded(episode + 1);

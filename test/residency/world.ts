@@ -7,13 +7,13 @@ import { Machine } from '../../src/residency/machine.ts';
 import type { Effect, Event } from '../../src/residency/state.ts';
 import { exitOf, loadedFacts, modelNamed } from './models.ts';
 
-/** A process as it really is, whatever the machine believes. */
+/** The real state of a process, which the machine may not know. */
 interface Process {
   generation: number;
   engine: ModelEngine;
   phase: 'spawning' | 'silent' | 'up' | 'loading' | 'loaded';
   model: string | null;
-  /** A kill does nothing. */
+  /** A kill has no effect. */
   immortal: boolean;
   told: 'ask' | 'kill' | null;
   stuck: boolean;
@@ -50,21 +50,21 @@ export const MODELS: readonly Model[] = [
 export const DEFAULT: Model = MODELS[0]!;
 
 /**
- * Everything around the machine: processes, clients and a clock, and the rules that must hold whatever happens. An effect
- * that breaks one throws; `check` compares what the machine says with what is.
+ * Everything around the machine: processes, clients and a clock, and the rules that must always hold. An effect that breaks
+ * a rule throws. `check` compares the state of the machine with the real one.
  */
 export class World {
   now = 1000;
   readonly machine: Machine;
   readonly processes = new Map<number, Process>();
-  /** Those without an outcome, and those that have failed and still run. */
+  /** Jobs without an outcome, and failed jobs that still run. */
   readonly jobs = new Map<number, WorldJob>();
-  /** Without an answer. */
+  /** Commands without an answer. */
   readonly commands = new Map<number, Command>();
-  /** Answers that the machine waits for. */
+  /** Queries that the machine has sent and that have no answer yet. */
   readonly questions: Question[] = [];
   readonly limits = { maxQueue: 32, queueSeconds: 60, drainSeconds: 10 };
-  /** What should be selected, and what the machine has told. */
+  /** The expected selection, and the one that the machine has reported. */
   selected: string | null = null;
   told: string | null = null;
   closing: number | null = null;
@@ -90,7 +90,7 @@ export class World {
     this.check();
   }
 
-  // What clients do
+  // Actions of clients
 
   arrive(named: Model | null): void {
     const id = this.#ticket();
@@ -122,7 +122,7 @@ export class World {
     this.dispatch({ type: 'CloseAsked', drainSeconds });
   }
 
-  // What processes do
+  // Actions of processes
 
   hello(process: Process): void {
     process.phase = 'up';
@@ -183,7 +183,7 @@ export class World {
       };
       this.dispatch(succeeds ? { type: 'SettingsChosen', model, settings } : { type: 'SettingsFailed', model, error });
     } else if (question.type === 'CarryOutUnload') {
-      // What was deleted is not selected any more.
+      // A deleted model is no longer selected.
       if (succeeds && question.subject === this.selected) this.selected = null;
       this.dispatch({ type: 'CommandCarriedOut', id: question.id, done: succeeds });
     } else if (!succeeds) {
@@ -193,7 +193,7 @@ export class World {
     } else {
       const job = this.jobs.get(question.id);
       const model = job?.named ?? MODELS.find(({ id }) => id === question.selected) ?? DEFAULT;
-      // Else its client has left meanwhile.
+      // Otherwise its client has disconnected.
       if (job !== undefined) job.bound = model;
       this.dispatch({ type: 'JobBound', id: question.id, model });
     }
@@ -213,7 +213,7 @@ export class World {
     return [...this.jobs.values()].filter((job) => job.generation === generation);
   }
 
-  /** What must be true at every moment. */
+  /** Checks the invariants that hold at every moment. */
   check(): void {
     const { state } = this.machine;
     const alive = [...this.processes.values()];
@@ -333,7 +333,7 @@ export class World {
     const process = this.processes.get(generation);
     must(process?.phase === 'loaded' && process.told === null, 'a job starts on a worker that can');
     must(process.model === job.bound!.id, 'with the model that it is for');
-    // In order of arrival, loads included.
+    // Jobs and loads start in the order of their arrival.
     const older = [...this.jobs.values()].filter(({ place }) => place === 'waiting');
     const loads = [...this.commands.values()].filter(({ kind }) => kind === 'load');
     must(

@@ -13,7 +13,7 @@ test.each([
   expect(cardOf(device, { CUDA_VISIBLE_DEVICES: visible })).toBe(card);
 });
 
-test('the worker counts cards as the list does, whatever order the person has set', () => {
+test('the worker numbers cards as the device list does, whatever order the user has set', () => {
   const { env } = pythonWorker('python', {}, '/x', { CUDA_DEVICE_ORDER: 'FASTEST_FIRST' });
   expect(env.CUDA_DEVICE_ORDER).toBe('PCI_BUS_ID');
 });

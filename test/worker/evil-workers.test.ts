@@ -12,8 +12,8 @@ afterEach(async () => {
   current = null;
 });
 
-describe('a worker that', () => {
-  it('behaves answers, is unloaded, and its process is gone when the answer arrives', async () => {
+describe('a worker', () => {
+  it('that works answers, is unloaded, and its process has ended when the unload is answered', async () => {
     const { residency, worker, text } = on('obedient');
     expect(await text(light, { prompt: 'hello there' })).toBe('hello there');
     const pid = worker().pid!;
@@ -26,7 +26,7 @@ describe('a worker that', () => {
     expect(residency.status().status).toBe('none');
   });
 
-  it('crashes at start fails the request at once, with its last words', async () => {
+  it('that crashes at start fails the request at once, with its last output', async () => {
     const { text, worker } = on('crash-at-start');
     await expect(text(light)).rejects.toMatchObject({
       code: 'worker_start_failed',
@@ -36,7 +36,7 @@ describe('a worker that', () => {
     expect(worker().lastError).toContain('exit code 3');
   });
 
-  it('crashes at start again and again is left to cool down', async () => {
+  it('that crashes at every start is not started again for a while', async () => {
     const { text, worker } = on('crash-at-start');
     for (let count = 0; count < 5; count += 1) {
       await expect(text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
@@ -45,38 +45,38 @@ describe('a worker that', () => {
     expect(worker().state).toBe('failed');
   });
 
-  it('is never ready is ended after the limit', async () => {
+  it('that is never ready is ended after the time limit', async () => {
     const { text } = on('never-ready', { patience: { hello: 0.3 } });
     await expect(text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
   });
 
-  it.each(['wrong-version', 'wrong-token'])('has the %s is refused', async (fixture) => {
+  it.each(['wrong-version', 'wrong-token'])('with the %s is refused', async (fixture) => {
     await expect(on(fixture).text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
   });
 
-  it('floods its output is not blocked by it', async () => {
+  it('that floods its output is not blocked by it', async () => {
     expect(await on('flood-output').text(light)).toBe('hello');
   });
 
-  it('exits in every job fails that job after one more try, and no other', async () => {
+  it('that exits in every job fails that job after one retry', async () => {
     const { text, worker } = on('exit-in-job');
     await expect(text(light)).rejects.toMatchObject({ code: 'worker_crashed' });
     expect(worker().generation).toBe(2);
   });
 
-  it('exits in its first job is replaced without the caller noticing', async () => {
+  it('that exits in its first job is replaced, and the client gets the text', async () => {
     const { text, worker } = on('exit-in-first-job');
     expect(await text(light)).toBe('second try');
     expect(worker()).toMatchObject({ generation: 2, restarts: 1, state: 'ready' });
   });
 
-  it('exits after a segment was passed on is not tried again', async () => {
+  it('that exits after a segment was sent to the client gets no retry', async () => {
     const { text, worker } = on('exit-in-job');
     await expect(text(light, {}, { stream: true })).rejects.toMatchObject({ code: 'worker_crashed' });
     expect(worker().generation).toBe(1);
   });
 
-  it('has a grandchild takes it along', async () => {
+  it('with a child process is ended together with the child', async () => {
     const { residency, text } = on('fork-grandchild');
     const grandchild = Number(await text(light));
     expect(() => process.kill(grandchild, 0)).not.toThrow();
@@ -84,14 +84,14 @@ describe('a worker that', () => {
     await vi.waitFor(() => expect(() => process.kill(grandchild, 0)).toThrow(), { timeout: 5000 });
   });
 
-  it('hangs in a job is ended when its time is over', async () => {
+  it('that hangs in a job is ended after the time limit', async () => {
     const { residency, text, worker } = on('hold-the-interpreter', { patience: { job: () => 0.5 } });
     await expect(text(light)).rejects.toMatchObject({ code: 'worker_unresponsive' });
     await vi.waitFor(() => expect(worker().pid).toBeNull(), { timeout: 5000 });
     expect(residency.status().status).toBe('none');
   });
 
-  it('does not hear a cancel is ended, and loaded again only when needed', async () => {
+  it('that ignores a cancel is ended, and its model is loaded again only when needed', async () => {
     const { residency, worker, text } = on('hold-the-interpreter', { patience: { cancel: 0.3 } });
     const client = new AbortController();
     const answer = text(light, {}, { signal: client.signal });
@@ -103,18 +103,18 @@ describe('a worker that', () => {
     expect(residency.health().queue).toMatchObject({ running: 0, waiting: 0 });
   });
 
-  it('sends garbage is ended and the job fails with a typed error', async () => {
+  it('that sends garbage is ended, and the job fails with a typed error', async () => {
     await expect(on('send-garbage').text(light)).rejects.toMatchObject({ code: 'worker_crashed' });
   });
 
-  it('answers twice confuses nobody', async () => {
+  it('that answers twice does not change the next answer', async () => {
     const { text, worker } = on('answer-twice');
     expect(await text(light, { prompt: 'one' })).toBe('one');
     expect(await text(light, { prompt: 'two' })).toBe('two');
     expect(worker().generation).toBe(1);
   });
 
-  it('answers a cancelled job late does not answer another with it', async () => {
+  it('that answers a cancelled job late does not answer the next job with it', async () => {
     const { residency, text } = on('answer-late', { patience: { cancel: 10 } });
     const client = new AbortController();
     const first = text(light, { prompt: 'first' }, { signal: client.signal });
@@ -124,7 +124,7 @@ describe('a worker that', () => {
     expect(await text(light, { prompt: 'second' })).toBe('second');
   });
 
-  it('runs out of memory says so in words', async () => {
+  it('that runs out of memory fails the job with out_of_memory', async () => {
     const { text, worker } = on('out-of-memory');
     await expect(text(light)).rejects.toMatchObject({ code: 'out_of_memory' });
     expect(worker().lastError).toContain('out of memory');
@@ -134,7 +134,7 @@ describe('a worker that', () => {
     ['obedient', 'message'],
     ['ignore-shutdown', 'SIGTERM'],
     ['ignore-sigterm', 'SIGKILL'],
-  ])('is %s ends at the rung %s', async (fixture, rung) => {
+  ])('of the kind %s ends at the step %s of the kill escalation', async (fixture, rung) => {
     const worker = await on(fixture).startWorker();
     const stop = await worker.climb({
       rungs: [
@@ -148,7 +148,7 @@ describe('a worker that', () => {
     expect(worker.state).toBe('stopped');
   });
 
-  it('dies while a model is loaded three times makes that model refused, until it is asked for by name', async () => {
+  it('that crashes three times while it loads a model gets the model refused, until a load names it', async () => {
     const { residency, worker, text } = on('crash-on-load');
     const heavy = modelNamed('heavy');
     await expect(text(heavy)).rejects.toMatchObject({ code: 'worker_crashed' });
@@ -164,7 +164,7 @@ describe('a worker that', () => {
     expect(await text(light)).toBe('hello');
   });
 
-  it('dies while the next model is loaded brings the old model back', async () => {
+  it('that crashes while it loads the next model gets the previous model loaded again', async () => {
     const { residency, text } = on('crash-on-load');
     await residency.load(light);
     await expect(residency.load(modelNamed('heavy'))).rejects.toMatchObject({

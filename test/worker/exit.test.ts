@@ -11,9 +11,9 @@ const exit = (signal: NodeJS.Signals | null, lastWords = '') => ({
 describe('the end of a worker', () => {
   it.each([
     ['our own kill, although the kernel has killed others for memory', exit('SIGKILL'), true, true, 'us', false],
-    ['our own kill of one that spoke of memory before', exit('SIGKILL', 'MemoryError'), true, false, 'us', false],
-    ['a kill for memory by the kernel', exit('SIGKILL'), false, true, 'outside', true],
-    ['a kill by somebody else', exit('SIGKILL'), false, false, 'outside', false],
+    ['our own kill of a worker that reported a MemoryError before', exit('SIGKILL', 'MemoryError'), true, false, 'us', false],
+    ['a kill by the kernel for lack of memory', exit('SIGKILL'), false, true, 'outside', true],
+    ['a kill by another program', exit('SIGKILL'), false, false, 'outside', false],
     ['a crash', exit('SIGSEGV'), false, true, 'itself', false],
     ['an allocation that failed', exit('SIGABRT', 'std::bad_alloc'), false, false, 'itself', true],
     ['an exit', exit(null), false, true, 'itself', false],
@@ -32,7 +32,7 @@ test.each([
   ['401 for hf_abcdefghijklmnopqrstuvwxyz0123456789', '401 for …'],
   ['x '.repeat(300), `${'x '.repeat(100)}…`],
   ['', ''],
-])('words of %j are told as %j', (words, told) => {
+])('the output %j is reported as %j', (words, told) => {
   expect(publicWords(words)).toBe(told);
 });
 

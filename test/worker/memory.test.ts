@@ -6,10 +6,10 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { footprintOf, ownBytes } from '../../src/worker/memory.ts';
 
-test('pages of a program and its libraries are not counted as memory that comes back', async () => {
+test('pages of the program and its libraries do not count as memory that an unload returns', async () => {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-memory-'));
   const program = path.join(folder, 'node');
-  // A copy, so that no other process has the same file mapped: its pages are private, and clean.
+  // No other process maps this copy of the file, so its pages are private and clean.
   copyFileSync(process.execPath, program);
   const child = spawn(program, ['-e', 'process.stdout.write("up"); setInterval(() => undefined, 1e6)']);
   try {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { pythonWorker } from '../../src/worker/python.ts';
 
-test("the worker sees the user's machine, but not the user's Python", () => {
+test("the worker gets the user's environment without the settings of the user's Python", () => {
   const user = { PATH: '/bin', CUDA_VISIBLE_DEVICES: '1', PYTHONHOME: '/x', PYTHONPATH: '/x', PYTHONWARNINGS: 'error' };
   const bundle = { APPDIR: '/tmp/.mount_App', LD_LIBRARY_PATH: '/tmp/.mount_App/usr/lib' };
   const engine = { LD_LIBRARY_PATH: `/engine/cublas:${bundle.LD_LIBRARY_PATH}` };
