@@ -68,14 +68,14 @@ export async function gpuParakeet(): Promise<void> {
 
 interface Ran {
   device: string;
-  /** Of the load, with a test of the device where there is one. */
+  /** Seconds of the load, with the capability test of the device if there is one. */
   load: number;
   seconds: number;
-  /** Outcomes that were written to devices.json by this start. */
+  /** Results that this start has added to devices.json. */
   tests: number;
-  /** MB of the card while it is loaded. */
+  /** Memory of the GPU in MB while the model is loaded. */
   held: number;
-  /** The same after an unload, while the gateway goes on. */
+  /** The same after an unload, while the gateway keeps running. */
   left: number;
   same(other: Ran): number;
   texts: string[];
@@ -92,7 +92,7 @@ async function run(home: string, model: string, prefer: string): Promise<Ran> {
     const { device } = (await call(gateway.url, '/v1/settings/model')).json;
     const files = corpus('librispeech').map(({ file }) => file);
     const sent = Array.from({ length: FILES }, (_, at) => files[at % files.length]!);
-    // The first warms up: kernels are chosen and memory is taken.
+    // The first request warms up: kernels are chosen and memory is allocated.
     await post(gateway.url, sent[0]!, { model });
     begin = performance.now();
     const texts = await Promise.all(sent.map((file) => post(gateway.url, file, { model })));
@@ -112,7 +112,7 @@ function tested(home: string): number {
   return existsSync(file) ? Object.keys(JSON.parse(readFileSync(file, 'utf8')) as object).length : 0;
 }
 
-/** Of all cards, by the driver; 0 where there is none. */
+/** Used memory of all GPUs according to the driver; 0 without a GPU. */
 async function cardMegabytes(): Promise<number> {
   const args = ['--query-gpu=memory.used', '--format=csv,noheader,nounits'];
   const { stdout, failed } = await execa('nvidia-smi', args, { reject: false });

@@ -71,13 +71,13 @@ export function workersOf(gateway: Gateway): number[] {
     .map((line) => Number(line.split(' ')[0]));
 }
 
-/** Processes that the gateway started itself, from one file: looking at all of /proc 40 times a second slows what is measured. */
+/** Children of the gateway, read from one file: reading all of /proc 40 times a second would slow down the gateway. */
 export function childrenOf(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
   return children === '' ? [] : children.split(' ').map(Number);
 }
 
-/** Seconds until a fact holds; Infinity when it does not within the limit. */
+/** Seconds until a condition holds; Infinity if it does not hold within the limit. */
 export async function secondsUntil(fact: () => boolean | Promise<boolean>, limit: number): Promise<number> {
   const startedAt = performance.now();
   while ((performance.now() - startedAt) / 1000 < limit) {

@@ -104,7 +104,7 @@ async function cycle(gateway: Gateway): Promise<void> {
   await (await fetch(settings, { method: 'DELETE' })).arrayBuffer();
 }
 
-/** Milliseconds of each of some calls. */
+/** Milliseconds of each of 30 calls. */
 async function listModels(gateway: Gateway): Promise<number[]> {
   const times: number[] = [];
   for (let call = 0; call < 30; call += 1) {
@@ -115,7 +115,7 @@ async function listModels(gateway: Gateway): Promise<number[]> {
   return times;
 }
 
-/** Per cent of one core. */
+/** CPU time in per cent of one core. */
 async function idleCpu(pid: number, seconds: number): Promise<number> {
   const before = cpuSeconds(pid);
   await sleep(seconds * 1000);

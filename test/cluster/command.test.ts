@@ -10,7 +10,7 @@ import { installFakeCluster, startHead } from './fake-cluster.ts';
 
 const test = anywhere.runIf(process.platform === 'linux');
 
-/** `asrpro cluster` with a stand-in for Python that records its calls. */
+/** `asrpro cluster` over a Python that writes down what it is asked. */
 function nodeCommands() {
   const home = temporaryHome();
   installFakeCluster(home);
@@ -29,7 +29,7 @@ function nodeCommands() {
   };
 }
 
-test('start --head prints the command for the other machines and the path of the secret', async () => {
+test('start --head says what the other machines have to run, and where the secret is', async () => {
   const { home, run, said } = nodeCommands();
   const { code, out, err } = await run(['start', '--head', '--port', '7000', '--slots', '2']);
   expect({ code, err }).toEqual({ code: 0, err: '' });
@@ -42,7 +42,7 @@ test('start --head prints the command for the other machines and the path of the
   expect(ray).toMatchObject({ RAY_AUTH_MODE: 'token', RAY_AUTH_TOKEN_PATH: token, RAY_USAGE_STATS_ENABLED: '0' });
 });
 
-test('start HEAD:PORT joins with the secret of the environment, and reports a head that does not answer', async () => {
+test('start HEAD:PORT joins with the secret of the environment; a head that is not there is said', async () => {
   const { run, said } = nodeCommands();
   const joined = await run(['start', '10.0.0.1:6379', '--json'], { ASRPRO_CLUSTER_TOKEN: 'secret' });
   expect(JSON.parse(joined.out)).toMatchObject({ head: false, address: '10.0.0.1:6379' });
@@ -52,7 +52,7 @@ test('start HEAD:PORT joins with the secret of the environment, and reports a he
   expect(refused.err).toContain('The head at unreachable:1 does not answer.');
 });
 
-test('status shows machines, replicas and rate of cluster.address as text and as JSON', async () => {
+test('status shows machines, replicas and rate of cluster.address, for people and as JSON', async () => {
   const { run, said } = nodeCommands();
   const environment = { ASRPRO_CLUSTER_ADDRESS: '10.0.0.1:6379' };
   const people = await run(['status'], environment);
@@ -65,7 +65,7 @@ test('status shows machines, replicas and rate of cluster.address as text and as
   expect(said()[0].args).toEqual(['status', '--address', '10.0.0.1:6379', '--json']);
 });
 
-test('start --wait runs as long as the node, and leaves the cluster on a signal', async () => {
+test('start --wait stays as long as the node lives, and leaves the cluster when it is stopped', async () => {
   const { home, run, said } = nodeCommands();
   const alone = await run(['start', '--head', '--wait']);
   expect(alone).toMatchObject({ code: 1, err: expect.stringContaining('has ended by itself') });
@@ -76,7 +76,7 @@ test('start --wait runs as long as the node, and leaves the cluster on a signal'
     env: { ...process.env, ASRPRO_HOME: home, ASRPRO_TEST_SAID: path.join(home, 'said') },
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  // The command prints that it has started before it waits.
+  // It says that it has started before it waits.
   await once(waiting.stdout, 'data');
   const before = said().length;
   waiting.kill('SIGTERM');
@@ -84,7 +84,7 @@ test('start --wait runs as long as the node, and leaves the cluster on a signal'
   expect(said().slice(before)).toMatchObject([{ args: ['stop', '--json'] }]);
 });
 
-test('stop reports whether there was a node', async () => {
+test('stop says whether there was a node', async () => {
   const { run, said } = nodeCommands();
   expect(await run(['stop'])).toMatchObject({ code: 0, out: 'This machine has left the cluster.' });
   expect(said()[0].args).toEqual(['stop', '--json']);
@@ -103,13 +103,13 @@ test.each([
   expect(said()).toEqual([]);
 });
 
-test('without the engine environment every command ends with exit code 4 and the remedy', async () => {
+test('without its environment every command ends with 4 and the remedy', async () => {
   const { code, err } = await runCli(temporaryHome(), ['cluster', 'start', '--head']);
   expect(code).toBe(4);
   expect(err).toContain('asrpro setup cluster');
 });
 
-test('doctor reports what a configured cluster lacks, and nothing without a configured cluster', async () => {
+test('doctor finds what is missing of the cluster that is configured, and nothing where none is', async () => {
   const { home } = nodeCommands();
   const report = async (environment: NodeJS.ProcessEnv) =>
     JSON.parse((await runCli(home, ['doctor', '--json'], environment)).out);
@@ -123,7 +123,7 @@ test('doctor reports what a configured cluster lacks, and nothing without a conf
     { name: 'head', state: 'ok' },
   ]);
   const { cluster, engines } = await report({ ...address, ASRPRO_CLUSTER_TOKEN: 'secret' });
-  // With a cluster, doctor does not ask for engines on this machine.
+  // What models on this machine would need is missed by nobody.
   expect(engines).toContainEqual(expect.objectContaining({ name: 'core', state: 'absent' }));
   expect(cluster).toContainEqual({
     ...{ name: 'nodes', state: 'ok', detail: '2 alive, with 2 slots' },

@@ -9,7 +9,7 @@ import { installFakeCluster, startHead } from './fake-cluster.ts';
 
 const test = anywhere.runIf(process.platform === 'linux');
 
-/** A real gateway with a worker that stands for a cluster, and a head that a test can stop. */
+/** A real gateway over a worker that stands for a cluster, and a head that can be taken away. */
 const jfk = audio('english/jfk.flac');
 let home: string;
 let head: Awaited<ReturnType<typeof startHead>>;
@@ -34,7 +34,7 @@ beforeEach(async () => {
 
 const health = async () => (await call(url, '/health')).json;
 
-test('a model of another engine is loaded on the cluster, and the worker gets address, replicas and token', async () => {
+test('a model of another engine is loaded on the cluster: address, replicas and token reach the worker', async () => {
   const { json, status, text } = await transcribe(url, jfk);
   expect(status, text).toBe(200);
   expect(JSON.parse(json.text)).toMatchObject({
@@ -55,7 +55,7 @@ test('a model of another engine is loaded on the cluster, and the worker gets ad
   });
 });
 
-test('/v1/devices lists the machines with the reason for a lost one, and reports that this machine is not used', async () => {
+test('/v1/devices lists the machines, with the reason for one that is gone, and says that this one is not used', async () => {
   await transcribe(url, jfk);
   const { devices, selected } = (await call(url, '/v1/devices')).json;
   expect(devices).toMatchObject([
@@ -68,7 +68,7 @@ test('/v1/devices lists the machines with the reason for a lost one, and reports
   expect(selected['faster-whisper']).toBe('cluster');
 });
 
-test('an unload reports the memory that the machines returned and the memory that they still hold', async () => {
+test('an unload reports the memory of the machines too, and what they still hold', async () => {
   await transcribe(url, jfk);
   const { memory } = (await call(url, '/v1/settings/model', { method: 'DELETE' })).json;
   expect(memory.before_bytes).toBeGreaterThan(4.7e9);
@@ -76,7 +76,7 @@ test('an unload reports the memory that the machines returned and the memory tha
   expect(memory.before_bytes - memory.returned_bytes).toBeLessThanOrEqual(1e9);
 });
 
-test('a lost head ends its worker without a crash: requests get 503 with Retry-After until the head is back', async () => {
+test('a head that goes takes its worker along without a crash: 503 with Retry-After, and /health heals', async () => {
   await transcribe(url, jfk);
   await head.stop();
   const lost = await transcribe(url, jfk, { prompt: 'lose' });
@@ -107,7 +107,7 @@ test('a lost head ends its worker without a crash: requests get 503 with Retry-A
   expect((await transcribe(url, jfk)).status).toBe(200);
 });
 
-test('a load without a head is refused with the reason, and the loaded model stays', async () => {
+test('a load without a head is refused in words, before anything that is loaded is given up', async () => {
   await head.stop();
   const { status, json } = await post(url, '/v1/settings/model', { model_id: 'custom' });
   expect(status).toBe(503);

@@ -9,7 +9,7 @@ import { type Gateway, launchGateway } from '../setup/launch.ts';
 import { installClusterForTests } from '../setup/shared-home.ts';
 import { type Machine, startMachine } from './machines.ts';
 
-/** Two machines of a real cluster, and gateways that use it. Clusters exist only on Linux. */
+/** Two machines of a real cluster, and gateways on it. Linux alone has clusters. */
 const model = 'whisper-tiny.en';
 const jfk = audio('english/jfk.flac');
 
@@ -24,7 +24,7 @@ describe.runIf(process.platform === 'linux')('a cluster of two machines', () => 
   afterAll(async () => {
     await node.leave();
     await head.leave();
-    // The agents of a killed machine notice its end themselves and exit.
+    // Agents of a machine that was killed find out by themselves.
     const left = () => expect([...head.processes(), ...node.processes()]).toEqual([]);
     await vi.waitFor(left, { timeout: 60_000, interval: 500 });
   });
@@ -56,14 +56,14 @@ describe.runIf(process.platform === 'linux')('a cluster of two machines', () => 
       }
     });
 
-    test('answer at the same time with the same replicas', async () => {
+    test('answer side by side with the same replicas', async () => {
       const [first, second] = gateways as [Gateway, Gateway];
       expect(await Promise.all([said(first), said(second)])).toEqual([jfkWords, jfkWords]);
       expect(await health()).toMatchObject({ status: 'healthy', cluster: { reachable: true, nodes: 2, replicas: 2 } });
       expect(replicas()).toHaveLength(4);
     });
 
-    test('report a lost head with the reason and answer 503, and work again when the head is back', async () => {
+    test('a head that is gone is said with its reason and costs 503; when it is back everything goes on', async () => {
       const [first] = gateways as [Gateway, Gateway];
       head.kill('gcs_server');
       const gone = {
@@ -75,7 +75,7 @@ describe.runIf(process.platform === 'linux')('a cluster of two machines', () => 
       expect(refused.json.error).toMatchObject({ code: 'cluster_unreachable' });
       expect(refused.status).toBe(503);
       expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-      // Nodes end some time after their head; the kill makes them end now.
+      // Nodes end with their head, though not at once.
       for (const machine of [node, head]) machine.kill();
       await head.start();
       await node.start();
@@ -84,7 +84,7 @@ describe.runIf(process.platform === 'linux')('a cluster of two machines', () => 
       expect((await health()).worker).toMatchObject({ restarts: 0, last_error: null });
     });
 
-    test('keep the replicas until the last gateway unloads; then no process is left', async () => {
+    test('the replicas stay for the other gateway, and go with the last: no process is left', async () => {
       const [first, second] = gateways as [Gateway, Gateway];
       expect(await said(second)).toBe(jfkWords);
       expect((await unload(second)).json).toMatchObject({ status: 'success', unloaded: model });
@@ -92,7 +92,7 @@ describe.runIf(process.platform === 'linux')('a cluster of two machines', () => 
       expect(await said(first)).toBe(jfkWords);
       const { json } = await unload(first);
       expect(replicas()).toEqual([]);
-      // Two machines return the weights and the memory of Python.
+      // The weights and Python of two machines.
       expect(json.memory.returned_bytes).toBeGreaterThan(300e6);
     });
   });

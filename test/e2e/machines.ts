@@ -3,21 +3,21 @@ import path from 'node:path';
 import { createHome } from '../setup/create-home.ts';
 import { runCli } from '../setup/run-cli.ts';
 
-/** A machine of a cluster. All of them are on this computer, each with its own home and ports. */
+/** A machine of a cluster, which on this one is a home and ports of its own. */
 export interface Machine {
   home: string;
-  /** Address of the head. */
+  /** Of the head. */
   address: string;
-  /** Processes of its node, as `pid name`. */
+  /** Those of its node, as `pid name`. */
   processes(): string[];
-  /** Kills all its processes, or those of one program. */
+  /** All of them, or those of a program. */
   kill(program?: string): void;
-  /** Joins the cluster again, with the same ports. */
+  /** Joins again, with the same ports. */
   start(): Promise<void>;
   leave(): Promise<void>;
 }
 
-/** @param head null: the new machine is the head. @param first port; a node takes about twenty. */
+/** @param head null: it is the head. @param first port; a node has about twenty. */
 export async function startMachine(head: Machine | null, first: number): Promise<Machine> {
   const home = createHome(true);
   const folder = path.join(home, 'cluster');
@@ -32,7 +32,7 @@ export async function startMachine(head: Machine | null, first: number): Promise
     processes: () => processesOf(folder),
     kill(program = '') {
       const chosen = () => processesOf(folder).filter((line) => line.endsWith(program));
-      // A process may start another one while it is being killed.
+      // One may start another while it is being killed.
       for (let lines = chosen(); lines.length > 0; lines = chosen())
         for (const line of lines) killQuietly(Number.parseInt(line, 10));
     },
@@ -58,7 +58,7 @@ function killQuietly(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // The process has already ended.
+    // It has ended meanwhile: what was wanted.
   }
 }
 
