@@ -18,7 +18,7 @@ const FORMATS: Record<string, string>[] = [
   { response_format: 'verbose_json', 'timestamp_granularities[]': 'word' },
   { response_format: 'text' },
 ];
-/** Without `--full`, every sixth file is transcribed. */
+/** Without `--full`, one file of this many is transcribed. */
 const STEP = 6;
 
 /** Word errors of short files beside in-process, and words that differ between the formats of the answer. */
