@@ -10,8 +10,8 @@ const timed = ['test/e2e/chaos.test.ts', 'test/e2e/death.test.ts', 'test/http/le
 /** The cache of compiled code is in ASRPRO_HOME, and each test has its own. A shared one halves the CPU time of a start. */
 const env = { NODE_COMPILE_CACHE: path.join(import.meta.dirname, 'node_modules', '.cache', 'compiled') };
 
-/** A test that checks nothing fails. */
-const expect = { requireAssertions: true };
+/** A test that checks nothing fails. A test that waits for a fact waits long enough for a busy machine. */
+const strict = { expect: { requireAssertions: true, poll: { timeout: 20_000 } }, setupFiles: ['test/setup/wait-for.ts'] };
 
 export default defineConfig({
   test: {
@@ -21,20 +21,20 @@ export default defineConfig({
         test: {
           name: 'quick',
           env,
-          expect,
+          ...strict,
           sequence: { groupOrder: 0 },
           // They wait for processes and sockets more than they compute.
           maxWorkers: 3,
           include: ['test/**/*.test.ts'],
           exclude: real,
-          testTimeout: 30_000,
+          testTimeout: 60_000,
         },
       },
       {
         test: {
           name: 'real',
           env,
-          expect,
+          ...strict,
           include: real,
           exclude: timed,
           globalSetup: ['test/setup/install.ts'],
@@ -49,7 +49,7 @@ export default defineConfig({
         test: {
           name: 'timed',
           env,
-          expect,
+          ...strict,
           include: timed,
           globalSetup: ['test/setup/install.ts'],
           sequence: { groupOrder: 2 },

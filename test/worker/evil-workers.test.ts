@@ -81,13 +81,13 @@ describe('a worker', () => {
     const grandchild = Number(await text(light));
     expect(() => process.kill(grandchild, 0)).not.toThrow();
     await residency.unload();
-    await vi.waitFor(() => expect(() => process.kill(grandchild, 0)).toThrow(), { timeout: 5000 });
+    await vi.waitFor(() => expect(() => process.kill(grandchild, 0)).toThrow());
   });
 
   it('that hangs in a job is ended after the time limit', async () => {
     const { residency, text, worker } = on('hold-the-interpreter', { patience: { job: () => 0.5 } });
     await expect(text(light)).rejects.toMatchObject({ code: 'worker_unresponsive' });
-    await vi.waitFor(() => expect(worker().pid).toBeNull(), { timeout: 5000 });
+    await vi.waitFor(() => expect(worker().pid).toBeNull());
     expect(residency.status().status).toBe('none');
   });
 
@@ -98,7 +98,7 @@ describe('a worker', () => {
     await vi.waitFor(() => expect(residency.health().queue.running).toBe(1), { timeout: 10_000 });
     client.abort();
     await expect(answer).rejects.toMatchObject({ code: 'client_closed' });
-    await vi.waitFor(() => expect(worker().pid).toBeNull(), { timeout: 5000 });
+    await vi.waitFor(() => expect(worker().pid).toBeNull());
     expect(worker()).toMatchObject({ generation: 1, state: 'stopped' });
     expect(residency.health().queue).toMatchObject({ running: 0, waiting: 0 });
   });
