@@ -45,7 +45,7 @@ test('closing takes no longer than its limit, although an installation never end
   vi.spyOn(gateway.services.downloads, 'close').mockReturnValue(never);
   const begin = performance.now();
   await gateway.services.close();
-  // Without a limit it would never end. A busy machine needs more than the two seconds of the limit.
+  // Without the limit it would never end.
   expect(performance.now() - begin).toBeLessThan(15_000);
   await gateway[Symbol.asyncDispose]();
 });
