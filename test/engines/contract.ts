@@ -171,7 +171,7 @@ export function contract(
     expect(json.error).toMatchObject({ type: 'invalid_request_error', code: 'audio_too_short', param: 'file' });
   });
 
-  const damages = damage.length > 0 ? damage : [null];
+  const damages: (string | null)[] = damage.length > 0 ? [...damage] : [null];
   test.each(damages)('damage in %s is reported with the remedy, and the previous model is loaded again', async (file) => {
     const broken = file === null ? 'mock-broken' : damagedNeighbour(file);
     const before = (await call(gateway.url, '/v1/settings/model')).json.model;
