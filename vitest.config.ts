@@ -11,7 +11,10 @@ const timed = ['test/e2e/chaos.test.ts', 'test/e2e/death.test.ts', 'test/http/le
 const env = { NODE_COMPILE_CACHE: path.join(import.meta.dirname, 'node_modules', '.cache', 'compiled') };
 
 /** A test that checks nothing fails. A test that waits for a fact waits long enough for a busy machine. */
-const strict = { expect: { requireAssertions: true, poll: { timeout: 20_000 } }, setupFiles: ['test/setup/wait-for.ts'] };
+const strict = {
+  expect: { requireAssertions: true, poll: { timeout: 20_000 } },
+  setupFiles: ['test/setup/wait-for.ts'],
+};
 
 export default defineConfig({
   test: {

@@ -93,16 +93,19 @@ test('a suspended process keeps its claim', async () => {
   expect(await look(folder)).toBe('held');
 });
 
-test.runIf(process.platform === 'linux')('a holder in another pid namespace is seen alive, and dead after its end', async () => {
-  const apart = await holder('take', { apart: true });
-  expect(await look(folder)).toBe('held');
-  expect(await tryTake(folder)).toBeNull();
-  await kill(apart);
-  await vi.waitFor(async () => expect(await look(folder)).toBe('dead'), { timeout: 10_000 });
-  const mine = await take(folder);
-  expect(await firstLine(start(['look', folder], { apart: true }))).toBe('held');
-  mine.release();
-});
+test.runIf(process.platform === 'linux')(
+  'a holder in another pid namespace is seen alive, and dead after its end',
+  async () => {
+    const apart = await holder('take', { apart: true });
+    expect(await look(folder)).toBe('held');
+    expect(await tryTake(folder)).toBeNull();
+    await kill(apart);
+    await vi.waitFor(async () => expect(await look(folder)).toBe('dead'), { timeout: 10_000 });
+    const mine = await take(folder);
+    expect(await firstLine(start(['look', folder], { apart: true }))).toBe('held');
+    mine.release();
+  },
+);
 
 test('leftovers of a power failure or of other programs in place of a claim block no process', async () => {
   mkdirSync(folder);
@@ -163,7 +166,9 @@ test.runIf(process.platform === 'linux')('claims work on a file system without s
   await holder('take', { environment: { ...environment, WITHOUT_SOCKETS: root } });
 });
 
-test('no two processes hold a claim at once, whichever of them is killed at whatever moment', { timeout: 60_000 }, async () => {
+test('no two processes hold a claim at once, whichever of them is killed at whatever moment', {
+  timeout: 60_000,
+}, async () => {
   const log = path.join(root, 'log');
   writeFileSync(log, '');
   const random = seeded(15);

@@ -66,24 +66,29 @@ test.runIf(posix)('a named pipe is read as soon as a writer opens it', async () 
   expect(await transcribe(home, ['pipe', 'two.wav'])).toEqual({ code: 0, lengths: ['3.0', '2.0'], err: '' });
 });
 
-test.runIf(posix).each(['SIGTERM', 'SIGINT'] as const)('%s ends the command while it waits for a writer', async (signal) => {
-  const home = homeWithAudio();
-  execFileSync('mkfifo', [path.join(home, 'pipe')]);
-  for (const name of ['pipe', '-']) {
-    const child = spawn(process.execPath, [...program, name], {
-      ...{ cwd: home, env: { ...process.env, ASRPRO_HOME: home } },
-      stdio: ['pipe', 'ignore', 'pipe'],
-    });
-    let err = '';
-    child.stderr.on('data', (chunk) => (err += chunk));
-    // The copy of stdin in the spool shows that the command has begun to read.
-    await expect.poll(() => runFiles(home).filter((file) => /spool.+/.test(file)), { timeout: 10_000 }).toHaveLength(1);
-    child.kill(signal);
-    const [code] = await once(child, 'close');
-    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('Stopped') });
-    expect(runFiles(home)).toEqual([]);
-  }
-});
+test.runIf(posix).each(['SIGTERM', 'SIGINT'] as const)(
+  '%s ends the command while it waits for a writer',
+  async (signal) => {
+    const home = homeWithAudio();
+    execFileSync('mkfifo', [path.join(home, 'pipe')]);
+    for (const name of ['pipe', '-']) {
+      const child = spawn(process.execPath, [...program, name], {
+        ...{ cwd: home, env: { ...process.env, ASRPRO_HOME: home } },
+        stdio: ['pipe', 'ignore', 'pipe'],
+      });
+      let err = '';
+      child.stderr.on('data', (chunk) => (err += chunk));
+      // The copy of stdin in the spool shows that the command has begun to read.
+      await expect
+        .poll(() => runFiles(home).filter((file) => /spool.+/.test(file)), { timeout: 10_000 })
+        .toHaveLength(1);
+      child.kill(signal);
+      const [code] = await once(child, 'close');
+      expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('Stopped') });
+      expect(runFiles(home)).toEqual([]);
+    }
+  },
+);
 
 test('folders and missing, empty or unreadable files are reported by name; the other files are transcribed', async () => {
   const home = homeWithAudio();

@@ -86,11 +86,14 @@ test.each<[string, unknown, NodeJS.ProcessEnv, Override[], RegExp]>([
   ['no JSON', '{"server": {', {}, [], /is not valid JSON/],
   ['no object', '[]', {}, [], /holds no JSON object/],
   ['section no object', '{"server": 1}', {}, [], /^server \(\S+config\.json\): 1 is not an object/],
-])('%s is an error that names the key, the source and the allowed values', (_name, content, environment, flags, message) => {
-  expect(() => load(content, environment, flags)).toThrow(
-    expect.objectContaining({ code: 'invalid_config', message: expect.stringMatching(message) }),
-  );
-});
+])(
+  '%s is an error that names the key, the source and the allowed values',
+  (_name, content, environment, flags, message) => {
+    expect(() => load(content, environment, flags)).toThrow(
+      expect.objectContaining({ code: 'invalid_config', message: expect.stringMatching(message) }),
+    );
+  },
+);
 
 test('a file that the user named must exist', () => {
   const file = path.join(temporaryHome(), 'absent.json');

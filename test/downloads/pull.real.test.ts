@@ -25,7 +25,9 @@ function keptBytes(folder: string): Map<string, number> {
   );
 }
 
-test('a pull that is killed at fifty moments never fetches a byte again that was on disk', { timeout: 170_000 }, async () => {
+test('a pull that is killed at fifty moments never fetches a byte again that was on disk', {
+  timeout: 170_000,
+}, async () => {
   await using hub = await startFaultHub(files);
   hub.bytesPerSecond = 16_000_000;
   const home = temporaryHome();

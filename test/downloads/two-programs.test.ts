@@ -75,7 +75,9 @@ async function last(downloads: Downloads) {
   return status;
 }
 
-test('a cancel of a waiting download does not disturb the running one of another program', { timeout: 60_000 }, async () => {
+test('a cancel of a waiting download does not disturb the running one of another program', {
+  timeout: 60_000,
+}, async () => {
   const hub = await slowHub();
   const child = await pulling(hub);
   const waiting = program(hub);

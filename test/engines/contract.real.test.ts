@@ -3,7 +3,13 @@ import { toyModels } from '../setup/toy-models.ts';
 import { contract, type Subject } from './contract.ts';
 
 const subjects: Subject[] = [
-  { engine: 'faster-whisper', model: 'whisper-base', weights: 'real', words: true, damage: ['model.bin', 'tokenizer.json'] },
+  {
+    engine: 'faster-whisper',
+    model: 'whisper-base',
+    weights: 'real',
+    words: true,
+    damage: ['model.bin', 'tokenizer.json'],
+  },
   {
     engine: 'onnx-asr',
     model: 'whisper-base-onnx',

@@ -172,22 +172,25 @@ export function contract(
   });
 
   const damages: (string | null)[] = damage.length > 0 ? [...damage] : [null];
-  test.each(damages)('damage in %s is reported with the remedy, and the previous model is loaded again', async (file) => {
-    const broken = file === null ? 'mock-broken' : damagedNeighbour(file);
-    const before = (await call(gateway.url, '/v1/settings/model')).json.model;
-    const { json, status, text } = await post(gateway.url, '/v1/settings/model', { model_id: broken });
-    expect(status, text).toBe(500);
-    expect(json.error.code).toBe('model_broken');
-    if (file !== null) {
-      expect(json.error.message).toContain(file);
-      expect(json.error.message).toMatch(/download it again/i);
-      expect(json.error.message).not.toContain(gateway.home);
-    }
-    expect((await call(gateway.url, '/v1/settings/model')).json).toMatchObject({ model: before, status: 'loaded' });
-    const listed = (await call(gateway.url, `/v1/models/${broken}`)).json;
-    expect(listed).toMatchObject({ ready: false, downloaded: true });
-    expect(json.error.message).toContain(listed.reason);
-  });
+  test.each(damages)(
+    'damage in %s is reported with the remedy, and the previous model is loaded again',
+    async (file) => {
+      const broken = file === null ? 'mock-broken' : damagedNeighbour(file);
+      const before = (await call(gateway.url, '/v1/settings/model')).json.model;
+      const { json, status, text } = await post(gateway.url, '/v1/settings/model', { model_id: broken });
+      expect(status, text).toBe(500);
+      expect(json.error.code).toBe('model_broken');
+      if (file !== null) {
+        expect(json.error.message).toContain(file);
+        expect(json.error.message).toMatch(/download it again/i);
+        expect(json.error.message).not.toContain(gateway.home);
+      }
+      expect((await call(gateway.url, '/v1/settings/model')).json).toMatchObject({ model: before, status: 'loaded' });
+      const listed = (await call(gateway.url, `/v1/models/${broken}`)).json;
+      expect(listed).toMatchObject({ ready: false, downloaded: true });
+      expect(json.error.message).toContain(listed.reason);
+    },
+  );
 
   /** Copies the model to the id of another model of its engine, with garbage of the same size in one file. */
   function damagedNeighbour(file: string): string {

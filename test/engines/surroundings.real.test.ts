@@ -6,7 +6,9 @@ import { temporaryHome } from '../setup/home.ts';
 import { runCli } from '../setup/run-cli.ts';
 import { sharedHome } from '../setup/shared-home.ts';
 
-test('core is installed and transcribes although every hostile setting is set at once', { timeout: 900_000 }, async () => {
+test('core is installed and transcribes although every hostile setting is set at once', {
+  timeout: 900_000,
+}, async () => {
   const home = temporaryHome();
   const at = (...parts: string[]): string => path.join(home, ...parts);
   for (const folder of ['bin', 'packages/numpy', '.config/pip', '.config/uv', 'models']) {

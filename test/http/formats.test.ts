@@ -34,13 +34,16 @@ test.each(['srt', 'vtt'])('34, 35, 36: %s is refused before the audio is read', 
   expect(gateway.services.residency.health().worker.generation).toBe(generation);
 });
 
-test.each(['SRT', 'Vtt', ' srt ', 'xml', 'JSON'])('38, 69: response_format=%j is a 400 that names the allowed formats', async (format) => {
-  const answer = await ask(gateway.url, [model, `response_format=${format}`]);
-  expect(answer.status).toBe(400);
-  expect(answer.json.error.param).toBe('response_format');
-  expect(answer.json.error.code).toMatch(/^(un|in)/);
-  expect(answer.json.error.message).toMatch(/'json'.*'text'.*'verbose_json'/);
-});
+test.each(['SRT', 'Vtt', ' srt ', 'xml', 'JSON'])(
+  '38, 69: response_format=%j is a 400 that names the allowed formats',
+  async (format) => {
+    const answer = await ask(gateway.url, [model, `response_format=${format}`]);
+    expect(answer.status).toBe(400);
+    expect(answer.json.error.param).toBe('response_format');
+    expect(answer.json.error.code).toMatch(/^(un|in)/);
+    expect(answer.json.error.message).toMatch(/'json'.*'text'.*'verbose_json'/);
+  },
+);
 
 test('38: no description mentions subtitles', async () => {
   for (const route of ['/openapi.json', '/docs', '/v1/models']) {

@@ -47,9 +47,12 @@ test.each(['english', 'xx', 'en-US', 'zh-tw', 'e', '../x', '🎧'])('66: languag
   expect(answer.json.error.message).toBe(text);
 });
 
-test.each(['none-such', '../../etc/passwd', 'a/b', 'x'.repeat(10_000), '\u0000'])('72: unknown model %# is 404', async (model) => {
-  expectError(await ask(gateway.url, [`model=${model}`]), 404, 'model', 'model_not_found');
-});
+test.each(['none-such', '../../etc/passwd', 'a/b', 'x'.repeat(10_000), '\u0000'])(
+  '72: unknown model %# is 404',
+  async (model) => {
+    expectError(await ask(gateway.url, [`model=${model}`]), 404, 'model', 'model_not_found');
+  },
+);
 
 test('72: the error for a model that is not downloaded says how to get it', async () => {
   const answer = await ask(gateway.url, ['model=mock-download']);

@@ -49,17 +49,20 @@ test('19, 77: every format gives its text, every damaged file a text or a 400, a
     const shared = overlap(answer.json?.text ?? '', reference);
     if (answer.status !== 200 || shared < 0.6) wrong.push(`${name}: ${answer.status} ${shared} ${answer.text}`);
   });
-  await transcribeAll(corpus('corrupt'), ({ file, ffmpeg_exit: exit, ffmpeg_decoded_s_max120: seconds, notes }, answer) => {
-    const name = path.basename(file);
-    const mayBeText = exit === '0' && Number(seconds) >= 0.1;
-    const mustBeText = mayBeText && Number(seconds) > 1 && !/rate|claims/.test(notes!);
-    if (answer.status !== 200 && answer.status !== 400) wrong.push(`${name}: ${answer.status} ${answer.text}`);
-    if (mustBeText && answer.status !== 200) wrong.push(`${name}: refused, ${answer.text}`);
-    if (answer.status === 400)
-      expectError(answer, 400, 'file', expect.stringMatching(/^(invalid_file_format|audio_too_)/) as never);
-    if (/expect empty text|no speech/.test(notes!) && answer.json.text !== '')
-      wrong.push(`${name}: heard ${answer.text}`);
-  });
+  await transcribeAll(
+    corpus('corrupt'),
+    ({ file, ffmpeg_exit: exit, ffmpeg_decoded_s_max120: seconds, notes }, answer) => {
+      const name = path.basename(file);
+      const mayBeText = exit === '0' && Number(seconds) >= 0.1;
+      const mustBeText = mayBeText && Number(seconds) > 1 && !/rate|claims/.test(notes!);
+      if (answer.status !== 200 && answer.status !== 400) wrong.push(`${name}: ${answer.status} ${answer.text}`);
+      if (mustBeText && answer.status !== 200) wrong.push(`${name}: refused, ${answer.text}`);
+      if (answer.status === 400)
+        expectError(answer, 400, 'file', expect.stringMatching(/^(invalid_file_format|audio_too_)/) as never);
+      if (/expect empty text|no speech/.test(notes!) && answer.json.text !== '')
+        wrong.push(`${name}: heard ${answer.text}`);
+    },
+  );
   expect(wrong).toEqual([]);
   expect(await workerPid()).toBe(pid);
 }, 400_000);

@@ -48,7 +48,9 @@ test('silence streams a done event with an empty text', async () => {
   expect(eventsOf(text)).toEqual([{ type: 'transcript.text.done', text: '', usage: { type: 'duration', seconds: 1 } }]);
 });
 
-test('55, 59: text arrives while the engine works, and a disconnect stops the engine', { timeout: 20_000 }, async () => {
+test('55, 59: text arrives while the engine works, and a disconnect stops the engine', {
+  timeout: 20_000,
+}, async () => {
   const leave = new AbortController();
   const { body } = await open('mock-slow', leave.signal);
   const first = await body!.getReader().read();

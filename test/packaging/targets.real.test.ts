@@ -63,22 +63,28 @@ describe.each(targets)('the executable for $triple', (target) => {
   });
 });
 
-test.each(targets.filter(({ platform }) => platform === 'darwin'))('the executable for $triple passes the checks of macOS for layout and signature', (target) => {
-  expectSound(readFileSync(fileOf(target)), 'asrpro');
-  if (target.arch === 'x64') return;
-  const addon = addonFiles(target).find((file) => file.endsWith('.node'))!;
-  expectSigned(readFileSync(path.join(checkout, addon)));
-});
+test.each(targets.filter(({ platform }) => platform === 'darwin'))(
+  'the executable for $triple passes the checks of macOS for layout and signature',
+  (target) => {
+    expectSound(readFileSync(fileOf(target)), 'asrpro');
+    if (target.arch === 'x64') return;
+    const addon = addonFiles(target).find((file) => file.endsWith('.node'))!;
+    expectSigned(readFileSync(path.join(checkout, addon)));
+  },
+);
 
-test.each(targets.filter(({ platform }) => platform === 'win32'))('the executable for $triple has our name in its version resource', (target) => {
-  const image = readPortableExecutable(readFileSync(fileOf(target)));
-  expect(image.console).toBe(true);
-  expect(image.signatureBytes, "Node's signature is gone").toBe(0);
-  const ours = { ProductName: 'asrpro', FileDescription: 'asrpro', FileVersion: version };
-  expect(image.version).toMatchObject({ ...ours, OriginalFilename: executableName(target) });
-  // An icon here would be Node's.
-  for (const icon of [3, 14]) expect(image.types).not.toContain(icon);
-});
+test.each(targets.filter(({ platform }) => platform === 'win32'))(
+  'the executable for $triple has our name in its version resource',
+  (target) => {
+    const image = readPortableExecutable(readFileSync(fileOf(target)));
+    expect(image.console).toBe(true);
+    expect(image.signatureBytes, "Node's signature is gone").toBe(0);
+    const ours = { ProductName: 'asrpro', FileDescription: 'asrpro', FileVersion: version };
+    expect(image.version).toMatchObject({ ...ours, OriginalFilename: executableName(target) });
+    // An icon here would be Node's.
+    for (const icon of [3, 14]) expect(image.types).not.toContain(icon);
+  },
+);
 
 test('a build without uv is smaller by more than 15 MB', async () => {
   const file = await buildExecutable(hostTarget(), { uv: false, snapshot: false, into: path.join(folder, 'small') });

@@ -36,15 +36,18 @@ describe('the run directory', () => {
     expect(readdirSync(root)).toEqual([]);
   });
 
-  it.each(['a'.repeat(100), '漢'.repeat(30)])('places sockets where their path is short enough: below %s', async (name) => {
-    const run = createRunDirectory(path.join(root, name));
-    await run.claimed;
-    const address = run.socketAddress('worker-1-abcdef01.sock');
-    expect(Buffer.byteLength(address)).toBeLessThanOrEqual(103);
-    writeFileSync(address, '');
-    run.remove();
-    expect(existsSync(address)).toBe(false);
-  });
+  it.each(['a'.repeat(100), '漢'.repeat(30)])(
+    'places sockets where their path is short enough: below %s',
+    async (name) => {
+      const run = createRunDirectory(path.join(root, name));
+      await run.claimed;
+      const address = run.socketAddress('worker-1-abcdef01.sock');
+      expect(Buffer.byteLength(address)).toBeLessThanOrEqual(103);
+      writeFileSync(address, '');
+      run.remove();
+      expect(existsSync(address)).toBe(false);
+    },
+  );
 
   it('of a living gateway is kept, and that of a killed one is removed with its sockets', async () => {
     const mine = createRunDirectory(root);

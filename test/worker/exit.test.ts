@@ -11,7 +11,14 @@ const exit = (signal: NodeJS.Signals | null, lastWords = '') => ({
 describe('the end of a worker', () => {
   it.each([
     ['our own kill, although the kernel has killed others for memory', exit('SIGKILL'), true, true, 'us', false],
-    ['our own kill of a worker that reported a MemoryError before', exit('SIGKILL', 'MemoryError'), true, false, 'us', false],
+    [
+      'our own kill of a worker that reported a MemoryError before',
+      exit('SIGKILL', 'MemoryError'),
+      true,
+      false,
+      'us',
+      false,
+    ],
     ['a kill by the kernel for lack of memory', exit('SIGKILL'), false, true, 'outside', true],
     ['a kill by another program', exit('SIGKILL'), false, false, 'outside', false],
     ['a crash', exit('SIGSEGV'), false, true, 'itself', false],
