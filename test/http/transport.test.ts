@@ -100,8 +100,8 @@ test.each([
   ['/v1/nope', 404, null],
   ['/', 404, null],
 ])('7: HEAD of %s is %i without a body, OPTIONS names the methods', async (route, status, methods) => {
-  const head = await call(gateway.url, route, { method: 'HEAD' });
-  expect(head).toMatchObject({ status, text: '' });
+  const head = await fetch(gateway.url + route, { method: 'HEAD' });
+  expect([head.status, await head.text()]).toEqual([status, '']);
   const options = await call(gateway.url, route, { method: 'OPTIONS' });
   expect(options.status).toBe(methods === null ? 404 : 204);
   expect(options.headers.get('allow')).toBe(methods);
