@@ -44,7 +44,7 @@ test('on a Mac with Apple silicon Whisper runs on the GPU with text and words, a
     expect(unloaded.status, unloaded.text).toBe(200);
     expect(gateway.processes().filter((one) => one.includes('asrpro_worker'))).toEqual([]);
   });
-}, 300_000);
+}, 600_000);
 
 test('a GPU that fails the capability test is not used, and the reason is reported', async () => {
   await on(await likeMac({ broken: 1 }), async (gateway) => {
@@ -54,11 +54,11 @@ test('a GPU that fails the capability test is not used, and the reason is report
     expect(mps.engines['faster-whisper'].reason).toContain('GPU Hang');
     expect(gateway.output.err).toContain('GPU Hang');
   });
-}, 300_000);
+}, 600_000);
 
 test('a model that fails on the GPU is loaded on the CPU, although the GPU has passed the capability test', async () => {
   await on(await likeMac({ broken: 100 }), async (gateway) => {
     expect((await call(gateway.url, '/health')).json).toMatchObject({ current_model: model, device: 'cpu' });
     expect((await appleGpu(gateway)).selected['faster-whisper']).toBe('mps');
   });
-}, 300_000);
+}, 600_000);

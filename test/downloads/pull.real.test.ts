@@ -26,7 +26,7 @@ function keptBytes(folder: string): Map<string, number> {
 }
 
 test('a pull that is killed at fifty moments never fetches a byte again that was on disk', {
-  timeout: 170_000,
+  timeout: 300_000,
 }, async () => {
   await using hub = await startFaultHub(files);
   hub.bytesPerSecond = 16_000_000;
