@@ -1,4 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { request as httpRequest } from 'node:http';
+import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { AsrproError } from '../../src/errors.ts';
 import { call, post } from '../setup/api.ts';
@@ -90,8 +92,14 @@ test('many refreshes of the devices at once run one probe', async () => {
     finish = () => resolve(known);
   });
   const report = vi.spyOn(devices, 'report').mockReturnValue(tested);
+  let arrived = 0;
+  const count = () => (arrived += 1);
+  subscribe('http.server.request.start', count);
   const asked = Array.from({ length: 20 }, () => call(gateway.url, '/v1/devices?refresh=true'));
-  await vi.waitFor(() => expect(report).toHaveBeenCalled());
+  // A request that arrives after the end of the probe rightly starts another one.
+  await vi.waitFor(() => expect([arrived, report.mock.calls.length]).toEqual([20, 1]));
+  unsubscribe('http.server.request.start', count);
+  await turn();
   finish();
   for (const answer of await Promise.all(asked)) expect(answer.status).toBe(200);
   expect(report).toHaveBeenCalledTimes(1);

@@ -25,7 +25,7 @@ async function eightAtOnce(count: number, send: () => Promise<void>): Promise<vo
 
 test.runIf(process.platform === 'linux')(
   'two thousand bad uploads, many cut at a random byte, leave no place taken, no file and no memory',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     const gateway = await startGateway({ mock: true });
     const good = async (): Promise<void> => {

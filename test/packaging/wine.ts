@@ -57,7 +57,7 @@ export class Wine {
       stdio: ['ignore', file, file],
     });
     this.#apps.push(app);
-    const port = await vi.waitFor(() => readFileSync(output, 'utf8').match(/^\d+(?=\r?\n)/)![0], { timeout: 60_000 });
+    const port = await vi.waitFor(() => readFileSync(output, 'utf8').match(/^\d+(?=\r?\n)/)![0], { timeout: 240_000 });
     return new WindowsApp(`http://127.0.0.1:${port}`, app);
   }
 
