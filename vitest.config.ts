@@ -1,11 +1,20 @@
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 
-/** Tests of these rooms need the Python environment and real models; they are installed before the first one runs. */
+/** These tests need the Python environment and real models. The global setup installs both before the first test. */
 const real = ['test/e2e/**/*.test.ts', 'test/sdk/**/*.test.ts', 'test/**/*.real.test.ts'];
 
-/** Every test has a home of its own; with the program compiled once for all, a start takes half the CPU time. */
+/** These tests have limits of one to three seconds, so nothing may compete with them for the cores. */
+const timed = ['test/e2e/chaos.test.ts', 'test/e2e/death.test.ts', 'test/http/leaving.real.test.ts'];
+
+/** The cache of compiled code is in ASRPRO_HOME, and each test has its own. A shared one halves the CPU time of a start. */
 const env = { NODE_COMPILE_CACHE: path.join(import.meta.dirname, 'node_modules', '.cache', 'compiled') };
+
+/** A test that checks nothing fails. A test that waits for a fact waits long enough for a busy machine. */
+const strict = {
+  expect: { requireAssertions: true, poll: { timeout: 20_000 } },
+  setupFiles: ['test/setup/wait-for.ts'],
+};
 
 export default defineConfig({
   test: {
@@ -15,20 +24,38 @@ export default defineConfig({
         test: {
           name: 'quick',
           env,
+          ...strict,
+          sequence: { groupOrder: 0 },
           // They wait for processes and sockets more than they compute.
           maxWorkers: 3,
           include: ['test/**/*.test.ts'],
           exclude: real,
-          testTimeout: 30_000,
+          testTimeout: 60_000,
         },
       },
       {
         test: {
           name: 'real',
           env,
+          ...strict,
           include: real,
+          exclude: timed,
           globalSetup: ['test/setup/install.ts'],
-          // Each starts engines that take all cores.
+          sequence: { groupOrder: 1 },
+          // Builds, installations and loads of models keep one core busy, clusters none. Two files fill two cores.
+          maxWorkers: 2,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          name: 'timed',
+          env,
+          ...strict,
+          include: timed,
+          globalSetup: ['test/setup/install.ts'],
+          sequence: { groupOrder: 2 },
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,

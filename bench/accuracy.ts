@@ -1,7 +1,7 @@
 /**
- * `npm run bench:accuracy [MODEL...]`: word error rates of the product beside the libraries called directly, what keywords do,
- * and when utterances begin. Writes docs/accuracy.md; with models named it prints their rows only. Answers of the libraries
- * are kept, so that only the first run takes long.
+ * `npm run bench:accuracy [MODEL...]`: word error rates of the product beside direct calls of the libraries, the effect of
+ * keywords, and the times at which utterances begin. Without arguments it writes docs/accuracy.md, with models it prints
+ * their rows. The answers of the libraries are kept, so that only the first run takes long.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -21,7 +21,7 @@ const MODELS: { id: string; kind: Kind; english: boolean }[] = [
   { id: 'whisper-tiny.en', kind: 'faster-whisper', english: true },
   { id: 'whisper-base-onnx', kind: 'onnx-asr', english: false },
 ];
-/** Nobody says these in any recording. */
+/** Keywords that occur in no recording. */
 const UNRELATED = Array.from(
   { length: 60 },
   (_, at) =>
@@ -29,7 +29,7 @@ const UNRELATED = Array.from(
 );
 /** faster-whisper draws texts at random where it is unsure, so its errors on short English files are the mean of several runs. */
 const RUNS = 3;
-/** Keywords of a request: those of the sentence and of its neighbours. */
+/** Keywords of a request: those of its sentence and of the sentences beside it. */
 const GLOSSARY = 8;
 
 const wanted = process.argv.slice(2);

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:chaos [-- --rounds N] [NAME...]`: real models, killed, switched, left and unloaded, with what came of it
- * in a table that also goes to docs/reliability.md when all of it was run. N (100) is the number of kills and cycles.
+ * `npm run bench:chaos [-- --rounds N] [NAME...]`: kills, switches, disconnects and unloads with real models. It prints the
+ * outcomes, and writes docs/reliability.md after a complete run. N (default 100) is the number of kills and cycles.
  */
 import { writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -21,7 +21,7 @@ const parts: Record<string, () => Promise<Row[]>> = {
   'worker-deaths': () => workerDeaths(rounds),
   'gateway-deaths': () => gatewayDeaths(rounds),
   leavers: () => leavers(Math.ceil(rounds / 2)),
-  // Each loads two models in turn, which takes longest of all.
+  // A switch loads two models, which takes longest, so it gets fewer rounds.
   switches: () => switches(Math.ceil(rounds / 4)),
   'broken-target': brokenTarget,
   health: () => healthUnderLoad(500),

@@ -9,16 +9,16 @@ import { launchGateway } from '../test/setup/launch.ts';
 import { peak } from './processes.ts';
 import { median } from './statistics.ts';
 
-/** The second is twice as large as the first, for the memory. */
+/** The second model is twice as large as the first, which shows whether memory grows with the size. */
 const MODELS = ['whisper-tiny.en', 'whisper-base'];
 const ROUNDS = 7;
 const LOOK_MS = 25;
 
 /**
- * A download job of a running gateway (listing, sha256 of every byte, fsync, the model's marker) beside curl, which writes
- * the largest file, from the same local server to the same disk in turn. Curl is done when the system has the bytes in
- * memory; so its time is also taken with the fsync that the job ends with. Prints the medians, the ratios in bytes a
- * second, and what the gateway's peak memory grew by.
+ * A download by a running gateway (listing, sha256 of every byte, fsync, the model's marker) and curl, which writes the
+ * largest file, in turns from the same local server to the same disk. Curl ends when the system has the bytes in memory,
+ * so its time is also measured with the fsync that a download includes. Prints the medians, the ratios in bytes a second,
+ * and the growth of the gateway's peak memory.
  */
 export async function downloads(): Promise<void> {
   for (const model of MODELS) await download(model);
@@ -49,7 +49,7 @@ async function download(model: string): Promise<void> {
         return curl.bytes;
       });
       rmSync(target);
-      // The first loads the HTTP client.
+      // The first round loads the HTTP client.
       if (round === 0) continue;
       ours.push(bytes / seconds);
       theirs.push(curl.bytes / curl.seconds);
@@ -69,7 +69,7 @@ async function download(model: string): Promise<void> {
   }
 }
 
-/** Runs the job to its end. Returns the bytes of the model. */
+/** Runs a download to its end. Returns the size of the model in bytes. */
 async function pull(url: string, model: string): Promise<number> {
   let bytes = 0;
   const job = follow<Download>({ url, apiKey: null }, `/v1/models/${model}/download`, { everyMs: LOOK_MS });

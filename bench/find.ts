@@ -7,7 +7,7 @@ import { median, spread } from './statistics.ts';
 const FOREIGN = 300;
 const CALLS = 200;
 
-/** What repositories of other programs in the Hugging Face cache cost a call that names one model, and /health. */
+/** The time that repositories of other programs in the Hugging Face cache add to a lookup of a model and to /health. */
 export async function find(): Promise<void> {
   const home = createHome(true);
   const [empty, full] = ['empty', 'full'].map((name) => path.join(home, 'hubs', name)) as [string, string];

@@ -10,14 +10,15 @@ import { toyModels } from '../test/setup/toy-models.ts';
 import { post } from './contenders/over-http.ts';
 import { summary } from './report.ts';
 import type { Row } from './row.ts';
+import { ratio } from './statistics.ts';
 
 const MODELS = ['parakeet-tdt-0.6b-v3-onnx', 'parakeet-tdt-0.6b-v3'];
 const FILES = 16;
 
 /**
- * Parakeet in ONNX form and as `.nemo`: the card beside the CPU, its memory after an unload, and a second start. With the models of
- * the tests' home where they are, else with toys, whose figures tell only that this works. Without a card both sides
- * are the CPU.
+ * Parakeet in ONNX form and as `.nemo`: speed of the GPU beside the CPU, its memory after an unload, and a second start. It
+ * takes the models of the tests' home where they are installed, else toys, whose figures only show that the bench works.
+ * Without a GPU it refuses: the CPU would be compared with itself.
  */
 export async function gpuParakeet(): Promise<void> {
   const toys = await toyModels();
@@ -33,11 +34,12 @@ export async function gpuParakeet(): Promise<void> {
         await run(home, model, 'auto'),
         await run(home, model, 'auto'),
       ];
+      if (card.device === 'cpu') throw new Error('there is no GPU that the engine can use: nothing to compare');
       const what = `${model}${isReal ? '' : ' (toy)'} on ${card.device}`;
       const rows: Row[] = [
         {
           name: `${what} against the CPU, ${FILES} files at once`,
-          value: card.seconds / cpu.seconds,
+          value: ratio([card.seconds], [cpu.seconds]),
           target: 0.3,
           unit: 'x',
           detail: `${card.seconds.toFixed(1)} s, the CPU ${cpu.seconds.toFixed(1)} s, ${card.same(cpu)} of ${FILES} texts the same`,
@@ -66,14 +68,14 @@ export async function gpuParakeet(): Promise<void> {
 
 interface Ran {
   device: string;
-  /** Of the load, with a test of the device where there is one. */
+  /** Seconds of the load, with the capability test of the device if there is one. */
   load: number;
   seconds: number;
-  /** Outcomes that were written to devices.json by this start. */
+  /** Results that this start has added to devices.json. */
   tests: number;
-  /** MB of the card while it is loaded. */
+  /** Memory of the GPU in MB while the model is loaded. */
   held: number;
-  /** The same after an unload, while the gateway goes on. */
+  /** The same after an unload, while the gateway keeps running. */
   left: number;
   same(other: Ran): number;
   texts: string[];
@@ -90,7 +92,7 @@ async function run(home: string, model: string, prefer: string): Promise<Ran> {
     const { device } = (await call(gateway.url, '/v1/settings/model')).json;
     const files = corpus('librispeech').map(({ file }) => file);
     const sent = Array.from({ length: FILES }, (_, at) => files[at % files.length]!);
-    // The first warms up: kernels are chosen and memory is taken.
+    // The first request warms up: kernels are chosen and memory is allocated.
     await post(gateway.url, sent[0]!, { model });
     begin = performance.now();
     const texts = await Promise.all(sent.map((file) => post(gateway.url, file, { model })));
@@ -110,7 +112,7 @@ function tested(home: string): number {
   return existsSync(file) ? Object.keys(JSON.parse(readFileSync(file, 'utf8')) as object).length : 0;
 }
 
-/** Of all cards, by the driver; 0 where there is none. */
+/** Used memory of all GPUs according to the driver; 0 without a GPU. */
 async function cardMegabytes(): Promise<number> {
   const args = ['--query-gpu=memory.used', '--format=csv,noheader,nounits'];
   const { stdout, failed } = await execa('nvidia-smi', args, { reject: false });

@@ -9,12 +9,13 @@ import { startProduct } from './contenders/over-http.ts';
 import { streamed } from './contenders/streamed.ts';
 import { english } from './long-audio.ts';
 import { summary } from './report.ts';
+import { ratio } from './statistics.ts';
 
 const MODEL = 'whisper-base';
 const PIECES = 8;
 const FILES = 32;
 
-/** What a GPU is for: a long file beside the library's batched pipeline, and many short files at once. Runs on a CPU too. */
+/** On a GPU: a long file beside the library's batched pipeline, and many short files at once. It also runs on a CPU. */
 export async function gpu(python: string): Promise<void> {
   const home = createHome(true);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-bench-'));
@@ -25,7 +26,7 @@ export async function gpu(python: string): Promise<void> {
     const short = Array.from({ length: FILES }, (_, at) => files[at % files.length]!);
     const send = (file: string): Promise<string> => product.transcribe(file, 'en');
     const long = await english(folder, 12);
-    // The first of each warms up: kernels are chosen and memory is taken.
+    // The first request warms up: kernels are chosen and memory is allocated.
     await direct.ask(short[0]!, 'en', PIECES);
     await send(short[0]!);
 
@@ -38,14 +39,14 @@ export async function gpu(python: string): Promise<void> {
     for (const row of [
       {
         name: `12 minutes against the batched pipeline, ${PIECES} pieces`,
-        value: ours / theirs,
+        value: ratio([ours], [theirs]),
         target: 1,
         unit: 'x',
         detail: `asrpro ${ours.toFixed(1)} s, the pipeline ${theirs.toFixed(1)} s`,
       },
       {
         name: `${FILES} short files at once against one by one`,
-        value: together / single,
+        value: ratio([together], [single]),
         target: 0.3,
         unit: 'x',
         detail: `${together.toFixed(1)} s, one by one ${single.toFixed(1)} s`,

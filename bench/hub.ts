@@ -4,8 +4,8 @@ import { REVISION, siblingsOf } from '../test/downloads/fault-hub.ts';
 import { modelFiles } from '../test/downloads/model-files.ts';
 
 /**
- * `node bench/hub.ts MODEL` serves the files of an installed model with the hub's protocol, as fast as it can and in a process
- * of its own, so that it is the client that is measured. Prints its address.
+ * `node bench/hub.ts MODEL` serves the files of an installed model with the hub's protocol as fast as possible. It is a
+ * separate process, so that a bench measures only the client. It prints its address.
  */
 const files = modelFiles(process.argv[2]!);
 const listing = Buffer.from(JSON.stringify({ sha: REVISION, siblings: siblingsOf(files) }));

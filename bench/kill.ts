@@ -5,10 +5,10 @@ import { executableName, hostTarget } from '../packaging/targets.ts';
 import { killedApp } from '../test/setup/killed-app.ts';
 
 const TIMES = 50;
-/** Later than the model is loaded and the first transcription runs, in milliseconds. */
+/** The latest kill in milliseconds. By then the model is loaded and a transcription runs. */
 const LATEST_MS = 5000;
 
-/** An app is killed in random moments; how long its sidecar and the worker live on, at most. Needs `npm run build`. */
+/** Kills an app at random moments and measures how long its sidecar and the worker survive it. Needs `npm run build`. */
 export async function lifeAfterApp(): Promise<void> {
   const binary = path.join(dist, executableName(hostTarget()));
   if (!existsSync(binary)) throw new Error('there is no executable in dist: run `npm run build`');

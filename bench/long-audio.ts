@@ -1,4 +1,4 @@
-/** Long files for the bench: the recording of 12 minutes where it lies beside the checkout, and joined utterances. */
+/** Long files for the bench: the recording of 12 minutes if it is beside the checkout, and joined utterances. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
@@ -22,10 +22,10 @@ interface Part {
 const READING = path.join(checkout, '..', 'shared', 'audio', 'longform', 'libri_27-123349_12min');
 const READING_SECONDS = 744;
 
-/** What the files are made of, for the page. */
+/** The source of the files, for the page. */
 export const made = existsSync(`${READING}.txt`) ? 'one reader' : 'joined utterances, the recording is missing here';
 
-/** An English file of about so many minutes: readings of one reader, then utterances of many. */
+/** An English file of about `minutes` minutes: a recording of one reader, then utterances of many speakers. */
 export async function english(folder: string, minutes: number): Promise<Spoken> {
   const utterances = parts('librispeech', 'en');
   const readings = existsSync(`${READING}.txt`) ? Math.floor(minutes / 12) : 0;
@@ -46,7 +46,7 @@ export async function joinedIn(folder: string, language: string): Promise<Spoken
   return await join(path.join(folder, `${language}.wav`), parts('multilingual', language), language);
 }
 
-/** The first seconds of a file. */
+/** Cuts off a file after `seconds` seconds. */
 export async function beginning(folder: string, file: string, seconds: number): Promise<string> {
   const target = path.join(folder, `first-${seconds}`);
   mkdirSync(target);

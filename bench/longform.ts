@@ -1,6 +1,7 @@
 /**
- * `npm run bench:longform [MODEL...]`: what a file of 12 minutes costs beside one of 60 seconds, and whether its text is
- * that of its parts. `npm run bench:longform wer`: Whisper in ONNX form beside faster-whisper with the same greedy search.
+ * `npm run bench:longform [MODEL...]`: memory and time of a file of 12 minutes beside one of 60 seconds, and the word errors
+ * of the whole file beside those of its parts. `npm run bench:longform wer`: Whisper in ONNX form beside faster-whisper, both
+ * with greedy search.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -14,19 +15,19 @@ import { type Gateway, launchGateway } from '../test/setup/launch.ts';
 import { pythonWithTools } from '../test/setup/python-tools.ts';
 import { toyModels } from '../test/setup/toy-models.ts';
 
-/** What must hold (docs of the product): peak memory of the long file beside the short one, and when the first text comes. */
+/** Goals: peak memory of the long file relative to the short one, and the time of the first text relative to the whole time. */
 const MOST_MEMORY = 1.15;
 const LATEST_TEXT = 0.1;
 
 const speech = path.join(checkout, '..', 'shared', 'audio', 'longform', 'libri_27-123349_12min.m4a');
-/** By model: whether what it says means anything. */
+/** Models, and whether their text is meaningful. */
 const models: Record<string, boolean> = {
   'whisper-base': true,
   'whisper-base-onnx': true,
   'parakeet-tdt-0.6b-v3-onnx': false,
   'parakeet-tdt-0.6b-v3': false,
 };
-/** What both do alike: no beam, English. */
+/** The settings of both: no beam search. */
 const GREEDY = { models: { settings: { 'whisper-base': { beamSize: 1 } } } };
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-longform-'));

@@ -13,7 +13,7 @@ const clip = audio('english/jfk.flac');
 const MODEL = 'whisper-base';
 const ROUNDS = 7;
 
-/** What gateway, wire and worker cost on top of faster-whisper in the same Python environment, as JSON and as a stream. */
+/** The time that gateway, wire and worker add to faster-whisper in the same Python environment, as JSON and as a stream. */
 export async function overhead(): Promise<void> {
   const home = createHome(true);
   const { stdout } = await execa(process.execPath, [mainProgram, 'setup', 'core', '--json'], {

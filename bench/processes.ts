@@ -1,4 +1,4 @@
-/** What a process and all of its descendants cost, read from /proc. Linux only, like the figures of this bench. */
+/** CPU time and memory of a process and its descendants, read from /proc. It works only on Linux, like the bench. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Clock ticks of /proc/PID/stat in a second. */
@@ -10,7 +10,7 @@ interface Stat {
   ticks: number;
 }
 
-/** The process and its descendants that are alive. */
+/** Process ids of the process and its living descendants. */
 export function tree(pid: number): number[] {
   const all = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -26,11 +26,11 @@ export function cpuSeconds(pid: number): number {
 }
 
 export interface Memory {
-  /** Proportional set size: shared pages are divided among those who share them. */
+  /** Proportional set size: a shared page is divided among the processes that share it. */
   pss: number;
-  /** Pages that nobody else has. */
+  /** Pages that no other process has. */
   private: number;
-  /** Of the private memory, what is not as it is on disk: the system cannot drop it. */
+  /** The private pages that differ from the disk, so that the system cannot drop them. */
   dirty: number;
 }
 
@@ -46,7 +46,7 @@ export function memory(pid: number): Memory {
   return { pss: sum.pss / 1024, private: sum.private / 1024, dirty: sum.dirty / 1024 };
 }
 
-/** Highest resident memory so far in MB, of the largest process of a tree. */
+/** Peak resident memory in MB of the largest process of a tree. */
 export function peak(pid: number): number {
   return Math.max(...tree(pid).map((one) => kilobytes(contents(`/proc/${one}/status`), 'VmHWM'))) / 1024;
 }

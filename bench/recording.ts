@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- recording`: runs what README shows, with the real program, and writes docs/images/terminal.svg, which plays
- * in any browser without a script. Waiting is shortened; text and figures are those of the run.
+ * `npm run bench -- recording`: runs the commands of README with the real program and writes docs/images/terminal.svg, an
+ * animation without a script. Waiting times are shortened; text and figures are those of the run.
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,7 +11,7 @@ import { sharedHome } from '../test/setup/shared-home.ts';
 const COLUMNS = 96;
 const LINE = 19;
 const MARGIN = 18;
-/** Seconds until the next command, and until it starts again from the beginning. */
+/** Seconds before the next command, and before the animation starts again. */
 const PAUSE = 3.2;
 const END = 4;
 
@@ -60,7 +60,7 @@ export async function recording(): Promise<void> {
   writeFileSync(path.join(checkout, 'docs', 'images', 'terminal.svg'), drawing(shown, now + END));
 }
 
-/** Neither what npm says of itself, nor the line for programs. */
+/** Leaves out the lines of npm about itself and the line for programs. */
 function isForPeople(line: string): boolean {
   return line.trim() !== '' && !/^(> |\{"event")/.test(line);
 }

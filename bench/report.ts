@@ -3,12 +3,13 @@ import os from 'node:os';
 import path from 'node:path';
 import { checkout } from '../test/setup/checkout.ts';
 import { plot } from './plot.ts';
+import { reasonOf } from './reasons.ts';
 import { holds, type Measured, type Row } from './row.ts';
 
 const docs = path.join(checkout, 'docs');
 const results = path.join(checkout, 'bench', 'results');
 
-/** What one measurement found, and when and where. */
+/** The figures of one measurement with their date and machine. */
 interface Kept extends Measured {
   day: string;
   machine: string;
@@ -23,7 +24,7 @@ export function keep(name: string, measured: Measured, full: boolean): void {
   writeFileSync(fileOf(name), JSON.stringify(kept, null, 2));
 }
 
-/** Writes docs/benchmarks.md with its plots from the newest figures of each measurement that there are. */
+/** Writes docs/benchmarks.md with its plots from the newest kept figures of each measurement. */
 export function writeReport(names: readonly string[], skipped: readonly string[]): void {
   const plots = path.join(docs, 'benchmarks');
   mkdirSync(plots, { recursive: true });
@@ -37,7 +38,7 @@ export function writeReport(names: readonly string[], skipped: readonly string[]
       return `![${chart.title}](benchmarks/${file})`;
     });
     const when = `Measured ${day.slice(0, 10)}${full ? ' with `bench:full`' : ''}, load of the machine ${load[0]?.toFixed(1)}.`;
-    return [`## ${name}`, '', when, '', table(rows), '', ...images, ''].join('\n');
+    return [`## ${name}`, '', when, '', table(rows), '', ...shortfalls(rows), ...images, ''].join('\n');
   });
   const rows = kept.flatMap(([, one]) => one.rows);
   const page = [
@@ -46,7 +47,7 @@ export function writeReport(names: readonly string[], skipped: readonly string[]
     `Written by \`npm run bench\` on ${kept[0]?.[1].machine ?? machine()}. Runs of the contenders are`,
     'interleaved; figures are medians with the lowest and highest in parentheses, ratios the median over pairs measured',
     'one right after the other. "in-process" is faster-whisper called directly with its defaults and int8; agent-cli is',
-    'the server a user could pick instead. CPU time counts every process. Why rows fall short: [performance.md](performance.md).',
+    'the server a user could pick instead. CPU time counts every process. What was tried: [performance.md](performance.md).',
     '',
     `${rows.filter(holds).length} of ${rows.length} rows hold.${skipped.length > 0 ? ` Not measured: ${skipped.join('; ')}.` : ''}`,
     '',
@@ -60,9 +61,10 @@ function fileOf(name: string): string {
   return path.join(results, `${name}.json`);
 }
 
-/** One line for each row, for the terminal. */
+/** A row for the terminal, with the reason where it falls short. */
 export function summary(row: Row): string {
-  return `${holds(row) ? 'holds' : 'SHORT'}  ${row.name}: ${figure(row)} (at most ${row.target} ${row.unit}) ${row.detail}`;
+  const line = `${row.name}: ${figure(row)} (at most ${row.target} ${row.unit}) ${row.detail}`;
+  return holds(row) ? `holds  ${line}` : `SHORT  ${line}\n       ${reasonOf(row)}`;
 }
 
 function table(rows: readonly Row[]): string {
@@ -71,6 +73,12 @@ function table(rows: readonly Row[]): string {
     return `| ${row.name} | ${figure(row)} | ${target} | ${holds(row) ? 'yes' : '**no**'} | ${row.detail} |`;
   });
   return ['| what | measured | at most | holds | figures |', '|---|---|---|---|---|', ...lines].join('\n');
+}
+
+/** A list below the table: every row that falls short says why. */
+function shortfalls(rows: readonly Row[]): string[] {
+  const lines = rows.filter((row) => !holds(row)).map((row) => `- ${row.name}: ${reasonOf(row)}`);
+  return lines.length === 0 ? [] : ['These rows fall short:', '', ...lines, ''];
 }
 
 function figure({ value, unit }: Row): string {

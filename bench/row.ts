@@ -1,10 +1,10 @@
-/** One line of the table: smaller is better. */
+/** One row of the table. Smaller values are better. */
 export interface Row {
   name: string;
   value: number;
   target: number;
   unit: string;
-  /** The figures behind the value. */
+  /** The figures behind the value, of both sides where two are compared. */
   detail: string;
 }
 
@@ -33,7 +33,7 @@ export interface Surroundings {
   modelPath(id: string): string;
   /** Path of the peer's program; null where it could not be installed. */
   agentCli: string | null;
-  /** Rounds of a measurement that has `normal` ones. */
+  /** Rounds of a measurement, from its `normal` number. */
   rounds(normal: number): number;
   full: boolean;
 }

@@ -1,7 +1,8 @@
 /**
  * `npm run bench [NAME...] [-- --full | --once]`: measures the product beside faster-whisper in-process and beside a peer,
- * prints each row with its target and writes docs/benchmarks.md. With names, only those; the page keeps the figures of
- * the others. `--once` is a check of the bench itself and writes nothing.
+ * prints each row with its target and writes docs/benchmarks.md. With names, it runs only those measures, and the page keeps
+ * the figures of the others. `page` measures nothing and writes the page again. `--once` checks the bench itself and writes
+ * nothing.
  */
 import { rmSync } from 'node:fs';
 import path from 'node:path';
@@ -40,7 +41,7 @@ const measures: Record<string, (around: Surroundings) => Promise<Measured>> = {
   words,
 };
 
-/** By name only: they compare with nobody, and print what they find. */
+/** These run only when they are named. They print their figures and write no page. */
 const others: Record<string, () => Promise<void>> = {
   downloads,
   find,
@@ -55,6 +56,7 @@ const others: Record<string, () => Promise<void>> = {
     await gpuParakeet();
   },
   'gpu-parakeet': gpuParakeet,
+  page: async () => writeReport(Object.keys(measures), []),
 };
 
 const full = process.argv.includes('--full');

@@ -14,12 +14,13 @@ import { median } from './statistics.ts';
 
 const TIMES = 15;
 const IDLE_MS = 2000;
-/** What issue 8 asks for. */
+/** The goals. */
 const LIMITS = { ratio: 0.3, megabytes: 45 };
 
 /**
- * From spawn to the ready line of the executable, in turns with `import faster_whisper` in its environment, and the private
- * memory of a gateway without a model. The first start, which unpacks, is told apart. Needs `npm run build`.
+ * The time from the spawn of the executable to its ready line, in turns with `import faster_whisper` in its environment,
+ * and the private memory of a gateway without a model. The first start, which unpacks files, is reported separately. Needs
+ * `npm run build`.
  */
 export async function start(): Promise<void> {
   const binary = path.join(dist, executableName(hostTarget()));
@@ -57,7 +58,7 @@ export async function start(): Promise<void> {
   }
 }
 
-/** Milliseconds from spawn to the ready line; then `use`, then a stop. */
+/** Starts the gateway, calls `use`, and stops it. Returns the milliseconds from the spawn to the ready line. */
 async function startOnce(
   binary: string,
   home: string,

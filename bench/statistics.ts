@@ -15,7 +15,12 @@ export function spread(values: readonly number[], digits = 2): string {
   return `${shown[0]} (${shown[1]} to ${shown[2]})`;
 }
 
-/** Median of the ratios of pairs that were measured one right after the other. */
+/**
+ * Median of the ratios of pairs that were measured one right after the other. Throws where both series are the same: then
+ * something was compared with itself.
+ */
 export function ratio(ours: readonly number[], theirs: readonly number[]): number {
+  if (ours.length !== theirs.length || ours.every((value, index) => value === theirs[index]))
+    throw new Error(`two independent series of the same length are needed, not ${ours} and ${theirs}`);
   return median(ours.map((value, index) => value / theirs[index]!));
 }

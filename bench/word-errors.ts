@@ -6,7 +6,7 @@ import type { Row } from './row.ts';
 export interface Pair {
   reference: string;
   hypothesis: string;
-  /** ISO-639-1; English without one. */
+  /** ISO 639-1 code; English by default. */
   language?: string;
 }
 
@@ -15,14 +15,14 @@ export interface Sums {
   errors: number;
 }
 
-/** Words and errors over all pairs. */
+/** Sums of words and errors over all pairs. */
 export async function wordErrors(pairs: readonly Pair[]): Promise<Sums> {
   const script = path.join(import.meta.dirname, 'word_error_rate.py');
   const { stdout } = await execa(await pythonWithTools(), [script, '--json'], { input: JSON.stringify(pairs) });
   return JSON.parse(stdout);
 }
 
-/** No more errors than in-process. */
+/** A row whose goal is no more errors than in-process. */
 export function errorsRow(name: string, ours: Sums, theirs: Sums): Row {
   const rate = ({ errors, words }: Sums): string => `${errors} (${((100 * errors) / words).toFixed(2)} %)`;
   return {

@@ -9,7 +9,7 @@ import { temporaryHome } from './setup/home.ts';
 
 const { bin } = JSON.parse(readFileSync(path.join(checkout, 'package.json'), 'utf8')) as { bin: { asrpro: string } };
 
-/** A checkout with the real bootstrap, a program and a stand-in for npm that notes its calls and installs a Node. */
+/** A checkout with the real bootstrap, a program, and a stand-in for npm that records its calls and installs a Node. */
 let project: string;
 
 const npm = `
@@ -20,7 +20,7 @@ const npm = `
   if (process.env.NPM_FAILS) { console.error('npm error no network'); process.exit(7); }
   fs.mkdirSync('node_modules/node/bin', { recursive: true });
   if (process.env.NPM_HANGS) { fs.writeFileSync('hanging', String(process.pid)); setInterval(() => {}, 1000); }
-  // npm does as NODE_ENV and the person's settings say, unless a flag says otherwise.
+  // npm follows NODE_ENV and the user's settings unless a flag overrides them.
   else if (process.env.NODE_ENV === 'production' && !flags.includes('--include=dev')) process.exit(0);
   else if (process.env.npm_config_ignore_scripts && !flags.includes('--ignore-scripts=false')) process.exit(0);
   else if (process.env.NPM_FORGETS && command === 'ci') process.exit(0);
@@ -75,7 +75,7 @@ test('installs once, then only when the lock file changed', async () => {
   expect(npmCalls()).toHaveLength(2);
 });
 
-test('`npx asrpro` in a clone runs the source, whatever has been built of it, and installs what is missing', async () => {
+test('`npx asrpro` in a clone runs the source, even beside an old build, and installs missing packages', async () => {
   for (const [folder, content] of [
     ['dist', 'throw new Error("an old build")'],
     ['src', program],
@@ -95,7 +95,7 @@ test('`npx asrpro` in a clone runs the source, whatever has been built of it, an
   expect(npmCalls()).toHaveLength(1);
 });
 
-test('a failed installation is told, runs nothing and is tried again', async () => {
+test('a failed installation is reported, starts no program, and is retried at the next start', async () => {
   const failed = await start([], { NPM_FAILS: '1' });
   expect(failed).toMatchObject({ code: 1, out: '' });
   expect(failed.err).toContain('npm error no network');
@@ -113,11 +113,11 @@ test.each([{ NODE_ENV: 'production' }, { npm_config_ignore_scripts: 'true' }, { 
   },
 );
 
-test('an installation without the program is not taken for one', async () => {
+test('an incomplete installation is repaired', async () => {
   await start([], { NPM_FORGETS: 'always' });
   expect(existsSync(path.join(project, 'node_modules/.installed-from'))).toBe(false);
   expect((await start([])).code).toBe(0);
-  // Somebody has cleaned up too much.
+  // Another program has removed files of the installation.
   rmSync(path.join(project, 'node_modules/node'), { recursive: true });
   const calls = npmCalls().length;
   expect((await start([])).code).toBe(0);
@@ -138,13 +138,13 @@ test.each(['SIGTERM', 'SIGKILL'] as const)(
   },
 );
 
-test('two first starts run one installer', async () => {
+test('two first starts at the same time run the installer once', async () => {
   const [one, two] = await Promise.all([start([]), start([])]);
   expect([one.code, two.code]).toEqual([0, 0]);
   expect(npmCalls()).toHaveLength(1);
 });
 
-test('exit codes, deaths and signals pass through', async () => {
+test('exit codes, crashes and signals of the program pass through', async () => {
   expect((await start(['fail'])).code).toBe(3);
   expect((await start(['die'])).signal).toBe('SIGKILL');
   const { child, output, ended } = launch(['stay']);

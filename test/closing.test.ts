@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** How a process ends that closes rooms as app.ts does; one of them is the promise `room`. */
+/** Runs a process that closes rooms as app.ts does, one of them the promise `room`, and returns how it ended. */
 async function ended(room: string): Promise<unknown[]> {
   const program = `
     import { open } from 'node:fs/promises';
@@ -30,14 +30,14 @@ async function ended(room: string): Promise<unknown[]> {
   return await once(child, 'exit');
 }
 
-test('a room whose thread a disk holds does not keep the process', async () => {
+test('a room whose thread is blocked by a disk does not keep the process alive', async () => {
   const pipe = path.join(folder, 'pipe');
   execFileSync('mkfifo', [pipe]);
-  // Opening it for reading waits in the kernel until somebody writes.
+  // Opening a named pipe for reading blocks in the kernel until a writer opens it.
   expect(await ended(`open(${JSON.stringify(pipe)}, 'r')`)).toEqual([null, 'SIGKILL']);
 });
 
-test('a room that never closes does not keep it either, nor is an end killed that comes by itself', async () => {
+test('a room that never closes does not keep the process alive, and a process that ends in time is not killed', async () => {
   expect(await ended('new Promise(() => setInterval(() => undefined, 1e6))')).toEqual([null, 'SIGKILL']);
   expect(await ended('new Promise(() => undefined)')).toEqual([7, null]);
   expect(await ended('Promise.resolve()')).toEqual([7, null]);

@@ -1,6 +1,6 @@
 /**
- * Runs the project's checks, all or those that are named: `npm test`, `npm run lint`. Every one runs even if another
- * one failed. Each installs what it needs.
+ * Runs the project's checks, all of them or those named on the command line: `npm test`, `npm run lint`. A failed check
+ * does not stop the others. Each check installs what it needs.
  */
 import path from 'node:path';
 import { execa } from 'execa';
@@ -22,22 +22,23 @@ const checks: Record<string, () => Promise<void>> = {
   'python-types': () => python('mypy'),
   python: () => python('pytest', '--quiet'),
   'python-nemo': () => pythonIn('nemo', 'tests/nemo_engine'),
-  // Ray has no clusters elsewhere.
+  // Ray supports clusters only on Linux.
   ...(process.platform === 'linux' && { 'python-cluster': () => pythonIn('cluster', 'tests/ray_engine') }),
   real: () => node('vitest/vitest.mjs', 'run', '--project', 'real'),
+  timed: () => node('vitest/vitest.mjs', 'run', '--project', 'timed'),
 };
 
-/** Lanes run beside each other; in a lane, and from stage to stage, one check after the other. */
+/** Stages run one after the other. The lanes of a stage run in parallel, the checks of a lane one after the other. */
 const stages = [
   [
-    ['types', 'lint', 'quick'],
-    ['python-lint', 'python-types', 'python', 'python-nemo'],
+    ['types', 'lint', 'quick', 'real'],
+    ['python-lint', 'python-types', 'python', 'python-nemo', 'python-cluster'],
   ],
-  // Each of these tests starts engines that take all cores, or clusters whose parts wait for each other.
-  [['python-cluster', 'real']],
+  // The limits of these tests do not hold on a busy machine.
+  [['timed']],
 ];
 
-/** Where a check's output goes: of several lanes, each shows what it said when it is over. */
+/** Parallel lanes would mix their output, so a check in one of several lanes prints its output when it has ended. */
 let output: { stdio: 'inherit' } | { stdin: 'ignore'; all: true };
 
 async function show(program: string, args: readonly string[], cwd: string): Promise<void> {
@@ -59,10 +60,10 @@ async function python(module: string, ...args: string[]): Promise<void> {
   await show(await tools, ['-m', module, ...args], runtime);
 }
 
-/** Tests of an engine, in its environment. */
+/** Runs the tests of an engine in the environment of that engine. */
 async function pythonIn(environment: 'nemo' | 'cluster', tests: string): Promise<void> {
   const { file, args } = await toolsIn(environment, 'pytest');
-  // Its packages warn of their own use of each other.
+  // The packages there cause deprecation warnings in each other, which the project's settings would turn into errors.
   const settings = ['--quiet', '--override-ini', 'filterwarnings=default', '--disable-warnings'];
   await show(file, [...args, ...settings, tests], runtime);
 }

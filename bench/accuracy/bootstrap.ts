@@ -10,7 +10,7 @@ export const rate = (counts: readonly Count[]): number => (100 * errors(counts))
 
 const DRAWS = 4000;
 
-/** 95 % of the differences of two error rates, in points, when the utterances are drawn again; null for a single one. */
+/** The 95 % interval of the difference of two error rates in points, from a bootstrap over utterances; null for one utterance. */
 export function interval(ours: readonly Count[], theirs: readonly Count[]): [number, number] | null {
   if (ours.length < 2) return null;
   const random = seeded(18);

@@ -13,7 +13,7 @@ import { toyModels } from '../../test/setup/toy-models.ts';
 export interface Order {
   file: string;
   keywords?: string[];
-  /** Start times of the words too. */
+  /** Also return the start times of the words. */
   words?: boolean;
   /** Which of several runs of the library; the product gives the same text each time. */
   run?: number;
@@ -28,14 +28,14 @@ export type Kind = 'faster-whisper' | 'onnx-asr';
 export type Listen = (orders: readonly Order[]) => Promise<Heard[]>;
 
 const script = path.join(import.meta.dirname, 'direct.py');
-/** Requests on the way at once: the worker decodes pieces of all of them together. */
+/** Requests at a time: the worker decodes pieces of all of them in one batch. */
 const CLIENTS = 4;
 
 async function folderOf(model: string, kind: Kind): Promise<string> {
   return path.join(kind === 'onnx-asr' ? await toyModels() : path.join(sharedHome, 'models'), model);
 }
 
-/** The library called directly. What it said once it says again, so its answers are kept beside the environments. */
+/** Direct calls of the library. Its answers are deterministic, so they are kept beside the environments. */
 export async function direct(model: string, kind: Kind): Promise<Listen> {
   const python = await pythonWithTools();
   const kept = path.join(sharedHome, 'direct-answers', `accuracy-${model}.jsonl`);
@@ -57,7 +57,7 @@ export async function direct(model: string, kind: Kind): Promise<Listen> {
       console.error(`${model} in-process: ${missing.length} files`);
       const child = spawn(python, [script, kind, await folderOf(model, kind)], {
         stdio: ['pipe', 'pipe', 'inherit'],
-        // Threads that wait for work by spinning take it from whoever else runs; the text is the same.
+        // Threads that spin while they wait take time from other processes. The setting does not change the text.
         env: { ...process.env, OMP_WAIT_POLICY: 'passive' },
       });
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -77,7 +77,7 @@ export async function direct(model: string, kind: Kind): Promise<Listen> {
   };
 }
 
-/** The product, asked over HTTP; to be stopped. */
+/** The product over HTTP. The caller stops it. */
 export async function product(model: string, kind: Kind): Promise<{ listen: Listen; stop: () => Promise<void> }> {
   const home = createHome(true);
   if (kind === 'onnx-asr') symlinkSync(await folderOf(model, kind), path.join(home, 'models', model), 'junction');

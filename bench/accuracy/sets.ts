@@ -9,15 +9,15 @@ export interface Spoken {
   file: string;
   reference: string;
   language: string;
-  /** Rare names in it, as they are written. */
+  /** Rare names in the sentence, in their correct spelling. */
   names: string[];
 }
 
 export interface Collection {
   name: string;
-  /** What an English model can hear. */
+  /** Whether an English model can transcribe it. */
   english: boolean;
-  /** Made of files under 30 s. */
+  /** Whether its files are shorter than 30 s. */
   short: boolean;
   spoken: Spoken[];
 }
@@ -39,7 +39,7 @@ const REAL_NAMES: Record<string, string[]> = {
 const longest = path.join(checkout, '..', 'shared', 'audio', 'longform', 'libri_27-123349_12min');
 const LIMIT_SECONDS = 30;
 
-/** Everything that has a transcript: beside the checkout where it is there, else what the repository has. */
+/** All recordings with a transcript: the large corpus beside the checkout, else the recordings in the repository. */
 export async function collections(folder: string): Promise<Collection[]> {
   const [libri, english, foreign] = ['librispeech', 'english', 'multilingual'].map(withText) as [
     Spoken[],
@@ -69,7 +69,7 @@ export async function collections(folder: string): Promise<Collection[]> {
   return found.filter(({ spoken }) => spoken.length > 0);
 }
 
-/** Sentences with rare names: spoken by espeak-ng, and by people. */
+/** Sentences with rare names, spoken by espeak-ng and by people. */
 export function names(): { name: string; spoken: Spoken[] }[] {
   const made = recordings(audio('names')).map((row) => ({ ...spoken(row), names: row.names!.split(',') }));
   const real = [...withText('librispeech'), ...withText('english')].flatMap((one) => {
@@ -82,7 +82,7 @@ export function names(): { name: string; spoken: Spoken[] }[] {
   ];
 }
 
-/** [start, text] of each utterance of the 12 minutes. */
+/** Start and text of each utterance of the recording of 12 minutes. */
 export function utterances(): [number, string][] {
   const [, ...rows] = readFileSync(`${longest}.segments.tsv`, 'utf8').trimEnd().split('\n');
   return rows.map((row) => [Number(row.split('\t')[0]), row.split('\t')[3]!]);

@@ -5,7 +5,7 @@ import { createHome } from '../../test/setup/create-home.ts';
 import { sharedHome } from '../../test/setup/shared-home.ts';
 import { health, jfk, longFile, outcome, type Row, secondsUntil, send, TINY, withGateway } from './stage.ts';
 
-/** A model with damaged weights as the target of a switch: the old one answers again, and the error says so. */
+/** Switches to a model with damaged weights: the old model must answer again, and the error must say so. */
 export async function brokenTarget(): Promise<Row[]> {
   const home = createHome(true);
   const broken = path.join(home, 'broken');
@@ -31,7 +31,7 @@ export async function brokenTarget(): Promise<Row[]> {
   );
 }
 
-/** `/health` while the queue is full and every core decodes. */
+/** Times `/health` while the queue is full and every core decodes. */
 export async function healthUnderLoad(calls: number): Promise<Row[]> {
   return await withGateway(
     async (gateway) => {
@@ -61,7 +61,7 @@ export async function healthUnderLoad(calls: number): Promise<Row[]> {
   );
 }
 
-/** A client leaves in the middle of twelve minutes of speech. */
+/** A client disconnects in the middle of a file of twelve minutes. */
 export async function disconnect(): Promise<Row[]> {
   return await withGateway(
     async (gateway) => {
@@ -74,7 +74,7 @@ export async function disconnect(): Promise<Row[]> {
       await pending;
       return [
         {
-          what: 'a client leaves a 12-minute file',
+          what: 'a client disconnects during a 12-minute file',
           found: `worker idle after ${seconds.toFixed(2)} s`,
           goal: 'idle within 3 s',
           held: seconds <= 3,

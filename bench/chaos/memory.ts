@@ -21,19 +21,19 @@ import {
 } from './stage.ts';
 
 const SETTINGS = '/v1/settings/model';
-/** Cycles before the first reading: the gateway loads its own code in them. */
+/** Cycles before the first measurement, in which the gateway loads its own code. */
 const WARM_UP = 5;
-/** Moments at which clients leave are spread over so many seconds. */
+/** Clients disconnect at moments spread over this many seconds. */
 const LEAVE_SECONDS = 0.6;
 
-/** Load, transcribe, unload: no worker afterwards, its memory back with the system, and no more memory in the gateway. */
+/** Cycles of load, transcribe and unload leave no worker, return its memory and do not grow the gateway. */
 export async function cycles(rounds: number): Promise<Row[]> {
   return await withGateway(async (gateway) => {
     const outcomes: string[] = [];
     let left = 0;
     let before = 0;
-    const told: number[] = [];
-    const came: number[] = [];
+    const reported: number[] = [];
+    const freed: number[] = [];
     for (let round = -WARM_UP; round < rounds; round += 1) {
       if (round === 0) before = residentBytes(gateway.pid);
       await post(gateway.url, SETTINGS, { model_id: TINY });
@@ -42,14 +42,14 @@ export async function cycles(rounds: number): Promise<Row[]> {
       const { json } = await call(gateway.url, SETTINGS, { method: 'DELETE' });
       left += workersOf(gateway).length;
       if (round < 0) continue;
-      // Two measures that know nothing of each other: pages of the worker, and free pages of the machine. Other programs
-      // move the second in single rounds, hence medians.
-      told.push(json.memory.returned_bytes);
-      came.push(availableBytes()! - free);
+      // Two independent measures: the report counts pages of the worker, the second one counts free pages of the machine.
+      // Other programs disturb the second one in single rounds, so medians are compared.
+      reported.push(json.memory.returned_bytes);
+      freed.push(availableBytes()! - free);
       outcomes.push(one);
     }
     const growth = residentBytes(gateway.pid) - before;
-    const [returned, gained] = [median(told), median(came)];
+    const [returned, gained] = [median(reported), median(freed)];
     return [
       {
         what: `${rounds} cycles of load, transcribe, unload`,
@@ -58,7 +58,7 @@ export async function cycles(rounds: number): Promise<Row[]> {
         held: outcomes.every((text) => text === 'right') && left === 0 && growth < 5e6,
       },
       {
-        what: 'memory that each of these unloads gave back, in the median',
+        what: 'memory that one of these unloads returned, median',
         found: `${megabytes(returned)} by its report; the machine had ${megabytes(gained)} more`,
         goal: 'no more than a tenth apart',
         held: returned > 0 && Math.abs(gained - returned) <= 0.1 * returned,
@@ -67,7 +67,7 @@ export async function cycles(rounds: number): Promise<Row[]> {
   });
 }
 
-/** A client asks for another model while one works, and leaves at a random moment. Then all is unloaded. */
+/** A client asks for another model during a job and disconnects at a random moment. Then the model is unloaded. */
 export async function leavers(rounds: number): Promise<Row[]> {
   const random = seeded(3);
   return await withGateway(async (gateway) => {
@@ -91,7 +91,7 @@ export async function leavers(rounds: number): Promise<Row[]> {
     }
     return [
       {
-        what: `${rounds} × a client waits for another model and leaves, then an unload`,
+        what: `${rounds} × a client waits for another model and disconnects, then an unload`,
         found: `${tally(outcomes)}; ${prepared} workers were prepared, the last gone after at most ${longest.toFixed(2)} s; ${left} workers left`,
         goal: 'no prepared worker stays, none is left, no wrong answer',
         held: outcomes.every((one) => one === 'right') && longest <= 1 && left === 0 && prepared > 0,
@@ -100,7 +100,7 @@ export async function leavers(rounds: number): Promise<Row[]> {
   });
 }
 
-/** Switches while clients ask for both models: the workers' memory is sampled all the time. */
+/** Switches the model while clients ask for both models, and samples the memory of the workers. */
 export async function switches(rounds: number): Promise<Row[]> {
   return await withGateway(async (gateway) => {
     const single: number[] = [];

@@ -9,7 +9,7 @@ export const BASE = 'whisper-base';
 export const TINY = 'whisper-tiny.en';
 export const jfk: string = audio('english/jfk.flac');
 
-/** One line of the results page. */
+/** A row of the table in docs/reliability.md. */
 export interface Row {
   what: string;
   found: string;
@@ -17,7 +17,7 @@ export interface Row {
   held: boolean;
 }
 
-/** Runs `work` against a gateway with the installed engines and models, and removes everything afterwards. */
+/** Runs `work` with a gateway that has the installed engines and models, then stops it and removes its home. */
 export async function withGateway<T>(
   work: (gateway: Gateway) => Promise<T>,
   options: Partial<LaunchOptions> = {},
@@ -32,7 +32,10 @@ export async function withGateway<T>(
   }
 }
 
-/** `right`, or the code of the error, or `cut` where the connection ended; never anything else. */
+/**
+ * `right`, the code of a 5xx error, or `cut` for a connection that ended without an answer. Anything else is a fault of
+ * the gateway and begins with `WRONG` or `UNTYPED`.
+ */
 export async function outcome(url: string, model: string): Promise<string> {
   const answer: Answer | null = await transcribe(url, jfk, { model }).catch(() => null);
   if (answer === null) return 'cut';
@@ -43,7 +46,7 @@ export async function outcome(url: string, model: string): Promise<string> {
 
 export const health = async (url: string) => (await call(url, '/health')).json;
 
-/** Resident memory of a process in bytes; 0 when it is gone. */
+/** Resident memory of a process in bytes; 0 when it has ended. */
 export function residentBytes(pid: number): number {
   try {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
@@ -52,7 +55,7 @@ export function residentBytes(pid: number): number {
   }
 }
 
-/** Sends a file, and does not care what becomes of it. */
+/** Sends a file and ignores the answer. */
 export async function send(url: string, file: string, signal: AbortSignal, model?: string): Promise<void> {
   const form = new FormData();
   form.append('file', new Blob([readFileSync(file)]), path.basename(file));
@@ -60,7 +63,7 @@ export async function send(url: string, file: string, signal: AbortSignal, model
   await fetch(`${url}/v1/audio/transcriptions`, { method: 'POST', body: form, signal }).catch(() => undefined);
 }
 
-/** Workers of the gateway that live now. */
+/** Process ids of the living workers of the gateway. */
 export function workersOf(gateway: Gateway): number[] {
   return gateway
     .processes()
@@ -68,13 +71,13 @@ export function workersOf(gateway: Gateway): number[] {
     .map((line) => Number(line.split(' ')[0]));
 }
 
-/** Processes that the gateway started itself, from one file: looking at all of /proc 40 times a second slows what is measured. */
+/** Children of the gateway, read from one file: reading all of /proc 40 times a second would slow down the gateway. */
 export function childrenOf(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
   return children === '' ? [] : children.split(' ').map(Number);
 }
 
-/** Seconds until a fact holds; Infinity when it does not within the limit. */
+/** Seconds until a condition holds; Infinity if it does not hold within the limit. */
 export async function secondsUntil(fact: () => boolean | Promise<boolean>, limit: number): Promise<number> {
   const startedAt = performance.now();
   while ((performance.now() - startedAt) / 1000 < limit) {
@@ -84,20 +87,21 @@ export async function secondsUntil(fact: () => boolean | Promise<boolean>, limit
   return Number.POSITIVE_INFINITY;
 }
 
-/** How often each outcome came, for the page. */
+/** Counts each outcome, as text for the page. */
 export function tally(outcomes: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const one of outcomes) counts.set(one, (counts.get(one) ?? 0) + 1);
   return [...counts].map(([name, count]) => `${count} × ${name}`).join(', ');
 }
 
-export const isTyped = (one: string): boolean => !/^(WRONG|UNTYPED)/.test(one);
+/** The right text, or an error of the catalogue that tells a client what happened. */
+export const isTyped = (one: string): boolean => !/^(WRONG|UNTYPED|cut$|internal_error$)/.test(one);
 
 export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** Speech of twelve minutes, from the recordings beside the checkout. */
+/** Twelve minutes of speech, from the recordings beside the checkout. */
 export const longFile: string = path.join(
   import.meta.dirname,
   '../../../shared/audio/longform/libri_27-123349_12min.m4a',

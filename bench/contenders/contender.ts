@@ -1,11 +1,11 @@
 import { cpuSeconds } from '../processes.ts';
 
-/** Something that turns a file into text. */
+/** One side of a comparison: it turns a file into text. */
 export interface Contender {
   readonly name: string;
-  /** Root of its processes. */
+  /** The root process of its tree. */
   readonly pid: number;
-  /** Without a language it has to be found. */
+  /** @param language null: the contender has to detect it. */
   transcribe(file: string, language: string | null): Promise<string>;
   stop(): Promise<void>;
 }
@@ -26,7 +26,8 @@ export async function timed(contender: Contender, file: string, language: string
 }
 
 /**
- * Every contender in every round, one at a time; who begins changes from round to round. The first round is not counted.
+ * Runs every contender once in every round, one at a time. The order changes with every round, and the first round is a
+ * warm-up that does not count.
  */
 export async function interleave(
   contenders: readonly Contender[],

@@ -13,17 +13,17 @@ export interface Answer {
 }
 
 export interface InProcess extends Contender {
-  /** One second of silence. */
+  /** Transcribes one second of silence. */
   warmUp(): Promise<void>;
-  /** With `pieces` the library's batched pipeline decodes so many at once. */
+  /** With `pieces`, the library's batched pipeline decodes that many pieces at once. */
   ask(file: string, language: string | null, pieces?: number): Promise<Answer>;
 }
 
 /**
- * faster-whisper in a Python of its own, without anything around it: the yardstick.
+ * faster-whisper in a Python process without a server around it: the baseline.
  *
- * @param tuned with the environment that the product gives to its worker.
- * @param gpu on a GPU where there is one.
+ * @param tuned with the environment variables that the product sets for its worker.
+ * @param gpu on a GPU if there is one.
  */
 export async function startInProcess(
   python: string,

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { type Gateway, launchGateway } from '../../test/setup/launch.ts';
 import type { Contender } from './contender.ts';
 
-/** A server with OpenAI's call for transcriptions, asked the way its users would. */
+/** A contender behind OpenAI's API for transcriptions. */
 export async function post(url: string, file: string, fields: Record<string, string>): Promise<string> {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.append(name, value);
@@ -26,7 +26,7 @@ export interface Product extends Contender {
   gateway: Gateway;
 }
 
-/** The gateway with a model loaded. */
+/** Our gateway with a loaded model. */
 export async function startProduct(home: string, model: string, command?: string[]): Promise<Product> {
   const gateway = await launchGateway({
     home,

@@ -3,12 +3,12 @@ import path from 'node:path';
 
 export interface Streamed {
   text: string;
-  /** Seconds until the first text, and in all. */
+  /** Seconds until the first text, and until the end. */
   first: number;
   wall: number;
 }
 
-/** Sends a file and reads the events as they come. */
+/** Sends a file and reads the events of the stream. */
 export async function streamed(url: string, file: string, model: string, language: string): Promise<Streamed> {
   const form = new FormData();
   for (const [name, value] of Object.entries({ model, language, stream: 'true' })) form.append(name, value);

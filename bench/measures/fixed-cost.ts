@@ -11,12 +11,12 @@ import type { Measured, Surroundings } from '../row.ts';
 import { median, spread } from '../statistics.ts';
 
 const MODEL = 'whisper-tiny.en';
-/** A word: shorter ones hold no speech, and the product leaves the engine out. */
+/** The length of a word. In shorter clips the product finds no speech and does not call the engine. */
 const SECONDS = 1;
 
 /**
- * What a request costs beyond the engine's work, on a clip as short as a word. In-process gets the allocator and the
- * threads' way of waiting that the product's worker has, so that the difference is the way and not the engine.
+ * The cost of a request beyond the engine's work, on a clip as short as a word. In-process runs with the allocator and thread
+ * settings of the product's worker, so that the difference is the transport and not the engine.
  */
 export async function fixedCost(around: Surroundings): Promise<Measured> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-bench-'));

@@ -7,10 +7,11 @@ import { type Streamed, streamed } from '../contenders/streamed.ts';
 import { beginning, english, joinedIn, made, type Spoken } from '../long-audio.ts';
 import { peak } from '../processes.ts';
 import type { Measured, Row, Surroundings } from '../row.ts';
+import { ratio } from '../statistics.ts';
 import { errorsRow, wordErrors } from '../word-errors.ts';
 
 const MODEL = 'whisper-base';
-/** Of the library's own batched pipeline. */
+/** Pieces that the library's batched pipeline decodes at once. */
 const PIECES = 8;
 
 interface Heard extends Streamed {
@@ -19,8 +20,8 @@ interface Heard extends Streamed {
 }
 
 /**
- * Long files: time, memory, first text, and what the cuts do to the words. 12 minutes, and a French file; with `--full`
- * 19 and 74 minutes as well.
+ * Long files: time, memory, time to the first text, and word errors. A file of 12 minutes and a French one; with `--full`
+ * also files of 19 and 74 minutes.
  */
 export async function longFile(around: Surroundings): Promise<Measured> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-bench-'));
@@ -38,8 +39,8 @@ export async function longFile(around: Surroundings): Promise<Measured> {
       const name = `${minutes} minutes (${made})`;
       const file = await english(folder, minutes);
       const { ours, theirs, batched, errors } = await compared(around, name, file);
-      rows.push(against(`${name}: total time against in-process`, ours, theirs, target));
-      rows.push(against(`${name}: total time against its batched pipeline, ${PIECES} pieces`, ours, batched, 0.9));
+      rows.push(against(name, 'in-process', ours, theirs, target));
+      rows.push(against(name, `its batched pipeline, ${PIECES} pieces`, ours, batched, 0.9));
       rows.push(errors);
       raw.push({ name, ours, theirs, batched });
       longest = { name, path: file.path, heard: ours };
@@ -61,7 +62,7 @@ async function compared(around: Surroundings, name: string, file: Spoken) {
   return { ours, theirs, batched, errors: errorsRow(name, sums[0]!, sums[1]!) };
 }
 
-/** Memory and first text do not depend on the length. */
+/** Rows that check that memory and time to the first text do not grow with the length of a file. */
 async function flatness(
   around: Surroundings,
   folder: string,
@@ -94,14 +95,14 @@ async function flatness(
   ];
 }
 
-function against(name: string, ours: Heard, other: Heard, target: number): Row {
+function against(name: string, what: string, ours: Heard, other: Heard, target: number): Row {
   const figures = (heard: Heard): string => `${heard.wall.toFixed(1)} s, ${heard.peak.toFixed(0)} MB`;
   return {
-    name,
-    value: ours.wall / other.wall,
+    name: `${name}: total time against ${what}`,
+    value: ratio([ours.wall], [other.wall]),
     target,
     unit: 'x',
-    detail: `asrpro ${figures(ours)}, the other ${figures(other)}`,
+    detail: `asrpro ${figures(ours)}; ${what} ${figures(other)}`,
   };
 }
 
@@ -119,7 +120,7 @@ async function overHttp(around: Surroundings, file: string, language: string): P
   const product = await startProduct(around.home, MODEL);
   try {
     const heard = await streamed(product.gateway.url, file, MODEL, language);
-    // The gateway is small; the largest process of the tree is the worker.
+    // The worker is the largest process of the tree.
     return { ...heard, peak: peak(product.pid) };
   } finally {
     await product.stop();

@@ -12,7 +12,7 @@ import { median, ratio, spread } from '../statistics.ts';
 const MODEL = 'whisper-base';
 const NPM_START = ['npm', '--silent', 'start', '--'];
 
-/** From the command to the first request that can be made; what is held with no model; what an unload gives back. */
+/** Time from the command to the first possible request, memory without a model, and memory after an unload. */
 export async function startAndIdle(around: Surroundings): Promise<Measured> {
   const binary = await builtBinary();
   const times: Record<string, number[]> = { 'npm start': [], binary: [], 'agent-cli': [] };
@@ -61,7 +61,7 @@ async function idleRows(around: Surroundings, binary: string): Promise<{ rows: R
     await sleep(3000);
     const idle = memory(gateway.pid);
     const cpu = await idleCpu(gateway.pid, around.full ? 60 : 20);
-    // Once around first: the code that a load needs stays, once, and is no part of a model.
+    // The first cycle loads code that stays in the gateway and is no part of a model.
     await cycle(gateway);
     const before = memory(gateway.pid);
     const processes = gateway.processes().length;
@@ -104,7 +104,7 @@ async function cycle(gateway: Gateway): Promise<void> {
   await (await fetch(settings, { method: 'DELETE' })).arrayBuffer();
 }
 
-/** Milliseconds of each of some calls. */
+/** Milliseconds of each of 30 calls. */
 async function listModels(gateway: Gateway): Promise<number[]> {
   const times: number[] = [];
   for (let call = 0; call < 30; call += 1) {
@@ -115,7 +115,7 @@ async function listModels(gateway: Gateway): Promise<number[]> {
   return times;
 }
 
-/** Per cent of one core. */
+/** CPU time in per cent of one core. */
 async function idleCpu(pid: number, seconds: number): Promise<number> {
   const before = cpuSeconds(pid);
   await sleep(seconds * 1000);

@@ -5,7 +5,7 @@ import { ratio, spread } from '../statistics.ts';
 
 const [FROM, TO] = ['whisper-base', 'whisper-tiny.en'];
 
-/** Switching the model against the same steps in a fresh Python: start, import, load and warm-up. */
+/** A switch of the model against the same steps in a new Python process: start, import, load and warm-up. */
 export async function switchModel(around: Surroundings): Promise<Measured> {
   const product = await startProduct(around.home, FROM);
   try {

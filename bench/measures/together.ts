@@ -8,7 +8,7 @@ import { startHealthWatch } from './health-watch.ts';
 const MODEL = 'whisper-base';
 const JOBS = 8;
 
-/** Eight clips of 11 s at once against the same eight in-process, one after the other with all threads. */
+/** Eight clips of 11 s at once against the same eight clips in-process, one after the other with all threads. */
 export async function together(around: Surroundings): Promise<Measured> {
   const files = Array.from({ length: JOBS }, () => audio('english/jfk.flac'));
   const direct = await startInProcess(around.python, around.modelPath(MODEL));

@@ -9,7 +9,7 @@ import { median, ratio, spread } from '../statistics.ts';
 const clip = audio('english/jfk.flac');
 const MODEL = 'whisper-base';
 
-/** An 11 s clip on a loaded model, with its language given and without. */
+/** An 11 s clip on a loaded model, with and without a given language. */
 export async function warmClip(around: Surroundings): Promise<Measured> {
   const contenders: Contender[] = [
     await startInProcess(around.python, around.modelPath(MODEL)),

@@ -11,17 +11,17 @@ import type { Measured, Row, Surroundings } from '../row.ts';
 import { errorsRow, type Pair, wordErrors } from '../word-errors.ts';
 
 const MODEL = 'whisper-base';
-/** What a client may ask for: the text must be the same. */
+/** Formats of the answer. The text must be the same in all of them. */
 const FORMATS: Record<string, string>[] = [
   { response_format: 'json' },
   { response_format: 'verbose_json' },
   { response_format: 'verbose_json', 'timestamp_granularities[]': 'word' },
   { response_format: 'text' },
 ];
-/** Of every so many files one is heard, unless `--full`. */
+/** Without `--full`, one file of this many is transcribed. */
 const STEP = 6;
 
-/** Word errors of short files beside in-process, and words that differ between formats of the answer. */
+/** Word errors of short files beside in-process, and words that differ between the formats of the answer. */
 export async function words(around: Surroundings): Promise<Measured> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-bench-'));
   const direct = await startInProcess(around.python, around.modelPath(MODEL));

@@ -12,7 +12,7 @@ import { overHttp } from '../contenders/over-http.ts';
 const VERSION = '0.112.0';
 const START_LIMIT_MS = 120_000;
 
-/** What a user would pick instead: `agent-cli server whisper`, in an environment of its own. The path of the program. */
+/** Installs the peer, `agent-cli server whisper`, in its own environment. Returns the path of the program. */
 export async function installAgentCli(python: string): Promise<string> {
   const folder = path.join(sharedHome, 'peers', `agent-cli-${VERSION}`);
   const complete = path.join(folder, 'complete');
@@ -28,11 +28,11 @@ export async function installAgentCli(python: string): Promise<string> {
 
 export interface Peer extends Contender {
   url: string;
-  /** Seconds from its start to its first answer. */
+  /** Seconds from the start of the server to its first answer. */
   startSeconds: number;
 }
 
-/** The server as its users start it, with the model from a folder and the number format of the others. */
+/** Starts the server as its users do, with the model from a folder and the number format of the other contenders. */
 export async function startAgentCli(program: string, model: string, preload: boolean): Promise<Peer> {
   const port = await freePort();
   const args = ['server', 'whisper', '--model', model, '--default-model', model, '--device', 'cpu'];

@@ -47,7 +47,7 @@ async function holder(deed: string, options = {}): Promise<ChildProcess> {
   return child;
 }
 
-test('one at a time, and the next as soon as it is given back', async () => {
+test('one process holds a claim at a time, and the next gets it as soon as it is released', async () => {
   const first = await take(folder);
   expect(await tryTake(folder)).toBeNull();
   let waits = 0;
@@ -58,7 +58,7 @@ test('one at a time, and the next as soon as it is given back', async () => {
   expect(readdirSync(root)).toEqual([]);
 });
 
-test('who waits can be stopped, and leaves nothing', async () => {
+test('a wait for a claim can be aborted, and leaves nothing behind', async () => {
   const claim = await take(folder);
   const stop = new AbortController();
   const waiting = take(folder, { signal: stop.signal, onWait: () => stop.abort(new Error('enough')) });
@@ -67,7 +67,7 @@ test('who waits can be stopped, and leaves nothing', async () => {
   claim.release();
 });
 
-test('the claim of a killed process is free at once, also while a child of it lives', async () => {
+test('the claim of a killed process is free at once, also while a child of that process lives', async () => {
   const child = start(['parent', folder]);
   const orphan = Number((await firstLine(child)).split(' ')[1]);
   try {
@@ -80,7 +80,7 @@ test('the claim of a killed process is free at once, also while a child of it li
   }
 });
 
-test('a process that waits for a killed one goes on at once', async () => {
+test('a process that waits for a claim gets it as soon as the holder is killed', async () => {
   const child = await holder('take');
   const waiting = take(folder, { onWait: () => child.kill('SIGKILL') });
   (await waiting).release();
@@ -93,18 +93,21 @@ test('a suspended process keeps its claim', async () => {
   expect(await look(folder)).toBe('held');
 });
 
-test.runIf(process.platform === 'linux')('a process in another pid namespace is seen alive, and dead', async () => {
-  const apart = await holder('take', { apart: true });
-  expect(await look(folder)).toBe('held');
-  expect(await tryTake(folder)).toBeNull();
-  await kill(apart);
-  await vi.waitFor(async () => expect(await look(folder)).toBe('dead'), { timeout: 10_000 });
-  const mine = await take(folder);
-  expect(await firstLine(start(['look', folder], { apart: true }))).toBe('held');
-  mine.release();
-});
+test.runIf(process.platform === 'linux')(
+  'a holder in another pid namespace is seen alive, and dead after its end',
+  async () => {
+    const apart = await holder('take', { apart: true });
+    expect(await look(folder)).toBe('held');
+    expect(await tryTake(folder)).toBeNull();
+    await kill(apart);
+    await vi.waitFor(async () => expect(await look(folder)).toBe('dead'), { timeout: 10_000 });
+    const mine = await take(folder);
+    expect(await firstLine(start(['look', folder], { apart: true }))).toBe('held');
+    mine.release();
+  },
+);
 
-test('what a power failure or somebody else left in its place stops nobody', async () => {
+test('leftovers of a power failure or of other programs in place of a claim block no process', async () => {
   mkdirSync(folder);
   writeFileSync(path.join(folder, 'owner'), '');
   expect(await look(folder)).toBe('dead');
@@ -117,7 +120,7 @@ test('what a power failure or somebody else left in its place stops nobody', asy
   expect(readdirSync(root)).toEqual([]);
 });
 
-test('paths are counted in bytes', async () => {
+test('the limit for the path of a socket is counted in bytes', async () => {
   folder = path.join(root, '漢'.repeat(30), '字'.repeat(30));
   mkdirSync(path.dirname(folder));
   const claim = await take(folder);
@@ -126,20 +129,20 @@ test('paths are counted in bytes', async () => {
   claim.release();
 });
 
-test('many hold together; the last one that is gone makes it dead', async () => {
+test('several processes hold a claim together, and it is dead when the last of them has ended', async () => {
   const [one, two] = [await holder('hold'), await holder('hold')];
   await kill(one);
   expect(await look(folder)).toBe('held');
   await kill(two);
   expect(await look(folder)).toBe('dead');
-  // The next holder removes what they left.
+  // The next holder removes the sockets of the dead ones.
   const mine = await hold(folder);
   expect(readdirSync(folder)).toHaveLength(1);
   mine.release();
   expect(await look(folder)).toBe('none');
 });
 
-test.runIf(process.platform === 'linux')('a file system without sockets is no obstacle', async () => {
+test.runIf(process.platform === 'linux')('claims work on a file system without sockets', async () => {
   const library = path.join(root, 'no-sockets.so');
   execFileSync('cc', [
     '-shared',
@@ -159,11 +162,13 @@ test.runIf(process.platform === 'linux')('a file system without sockets is no ob
   expect(await firstLine(start(['look', folder], { environment }))).toBe('held');
   await kill(child);
   expect(await firstLine(start(['look', folder], { environment }))).toBe('dead');
-  // Where the temporary directory cannot hold one either, the start goes on all the same.
+  // Without sockets in the temporary directory either, the start continues without a claim.
   await holder('take', { environment: { ...environment, WITHOUT_SOCKETS: root } });
 });
 
-test('never two at once, whoever is killed when', { timeout: 60_000 }, async () => {
+test('no two processes hold a claim at once, whichever of them is killed at whatever moment', {
+  timeout: 60_000,
+}, async () => {
   const log = path.join(root, 'log');
   writeFileSync(log, '');
   const random = seeded(15);
@@ -182,7 +187,7 @@ test('never two at once, whoever is killed when', { timeout: 60_000 }, async () 
     running[victim] = one();
   }
   await Promise.all(running.map(kill));
-  // Between an entry and an exit of one process nobody else enters, unless the first one was killed: then it is never heard of again.
+  // No process enters between the entry and the exit of another one, unless that one was killed and never appears again.
   let inside: string | null = null;
   const gone = new Set<string>();
   for (const [what, id] of taken().map((line) => line.split(' ') as [string, string])) {

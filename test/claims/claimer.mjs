@@ -1,9 +1,10 @@
 /**
- * A process that claims. `claimer.mjs DEED FOLDER [...]`; says `ready` on stdout.
+ * A process that takes claims: `claimer.mjs ACTION FOLDER [...]`. It prints `ready` on stdout.
  *
- * - `take`, `hold`: claims and stays. `parent`: claims, starts a child that outlives it, says the child's pid, stays.
- * - `look`: says what it sees, and ends.
- * - `race ID LOG`: takes and gives back without end, noting every entry and exit.
+ * - `take`, `hold`: claims and keeps running. `parent`: claims, starts a child that outlives it, prints the child's pid,
+ *   and keeps running.
+ * - `look`: prints the state of the claim and ends.
+ * - `race ID LOG`: takes and releases the claim in an endless loop, and logs every entry and exit.
  */
 import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';

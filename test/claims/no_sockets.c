@@ -1,4 +1,4 @@
-/* A file system that cannot hold sockets, as exFAT: every bind below $WITHOUT_SOCKETS fails. Loaded with LD_PRELOAD. */
+/* Simulates a file system without sockets, like exFAT: every bind below $WITHOUT_SOCKETS fails. For LD_PRELOAD. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -15,7 +15,7 @@ test('--version', async () => {
   expect(await run('--version')).toEqual({ code: 0, out: manifest.version, err: '' });
 });
 
-test('whoever has read enough closes the pipe, and hears nothing of it', async () => {
+test('a reader that closes the pipe early causes no error message', async () => {
   const child = spawn(process.execPath, [mainProgram, 'models'], {
     env: { ...process.env, ASRPRO_HOME: temporaryHome() },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -63,7 +63,7 @@ test('common flags may stand before the command', async () => {
   expect(await runCli(home, ['--config', file, 'config', 'path'])).toEqual({ code: 0, out: file, err: '' });
 });
 
-test('an invalid configuration stops a command with exit code 2, but not its repair', async () => {
+test('an invalid configuration ends a command with exit code 2, but `config set` can repair it', async () => {
   const home = temporaryHome();
   writeFileSync(path.join(home, 'config.json'), '{"server":{"port":"x"}}');
   const refused = await runCli(home, ['models']);
@@ -75,7 +75,7 @@ test('an invalid configuration stops a command with exit code 2, but not its rep
   expect((await runCli(home, ['config', 'validate'])).code).toBe(0);
 });
 
-test('config show tells where every value came from and hides secrets', async () => {
+test('config show prints the source of every value and hides secrets', async () => {
   const { out } = await runCli(temporaryHome(), ['config', 'show', '--json'], {
     ASRPRO_SERVER_PORT: '1',
     ASRPRO_SERVER_API_KEY: 'secret',
@@ -90,7 +90,7 @@ test('config show tells where every value came from and hides secrets', async ()
   });
 });
 
-test('serve tells a program on stdout, in one JSON line, why it cannot start', async () => {
+test('serve prints one JSON line on stdout with the reason why it cannot start', async () => {
   const { code, out, err } = await run('serve', '--port', '99999');
   expect(code).toBe(2);
   expect(JSON.parse(out)).toMatchObject({

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { temporaryHome } from '../setup/home.ts';
 import { runCli } from '../setup/run-cli.ts';
 
-/** A model in our own store, as small as one can be. */
+/** Writes the smallest possible model into the models directory. */
 function homeWithModel(): string {
   const home = temporaryHome();
   const folder = path.join(home, 'models', 'whisper-tiny.en');
@@ -16,7 +16,7 @@ function homeWithModel(): string {
   return home;
 }
 
-test('models is a table, and a list for programs', async () => {
+test('models prints a table, and with --json a list', async () => {
   const home = temporaryHome();
   const { out } = await runCli(home, ['models']);
   const [header, ...rows] = out.split('\n');
@@ -27,7 +27,7 @@ test('models is a table, and a list for programs', async () => {
   expect(data[0]).toMatchObject({ object: 'model', ready: false, downloaded: false });
 });
 
-test('show tells what a model is and how to get it', async () => {
+test('show describes a model and the way to get it', async () => {
   const home = temporaryHome();
   const { out } = await runCli(home, ['show', 'base']);
   expect(out).toMatch(/^whisper-base\n/);
@@ -37,7 +37,7 @@ test('show tells what a model is and how to get it', async () => {
   expect(unknown).toMatchObject({ code: 5, out: '' });
 });
 
-test('rm deletes without asking where nobody can answer, and exactly once', async () => {
+test('rm deletes without a question where stdin is no terminal, and a second rm fails', async () => {
   const home = homeWithModel();
   expect(await runCli(home, ['rm', 'whisper-tiny.en'])).toMatchObject({
     code: 0,

@@ -14,7 +14,7 @@ const mock = { mock: true };
 const whenRunning = (url: string) =>
   vi.waitFor(async () => expect((await call(url, '/health')).json.queue.running).toBe(1), { timeout: 20_000 });
 
-test('one ready line, with the address that answers', async () => {
+test('serve prints one ready line with the address that it answers on', async () => {
   const { ready, url, output, pid, process: child } = await startGateway(mock);
   expect(ready).toEqual({
     event: 'ready',
@@ -32,7 +32,7 @@ test('one ready line, with the address that answers', async () => {
 
 test.each(['SIGTERM', 'SIGINT'] as const)('%s lets the running request finish and exits with 0', async (signal) => {
   const gateway = await startGateway({ ...mock, args: ['--mock-pace', '0.05'] });
-  // Remembers the selected model, so everything that a signal could reach is there.
+  // The gateway has stored the selected model, so all parts that a signal may reach are active.
   expect((await post(gateway.url, '/v1/settings/model', { model_id: 'mock-slow' })).status).toBe(200);
   const pending = transcribe(gateway.url, jfk, { model: 'mock-slow' });
   await whenRunning(gateway.url);
@@ -42,7 +42,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s lets the running request finish an
   expect(gateway.output.out.trimEnd().split('\n')).toHaveLength(1);
 });
 
-test('the second signal ends it at once', async () => {
+test('a second signal ends the gateway at once', async () => {
   const gateway = await startGateway(mock);
   const pending = transcribe(gateway.url, jfk, { model: 'mock-hang' }).catch((error: Error) => error);
   await whenRunning(gateway.url);
@@ -53,19 +53,19 @@ test('the second signal ends it at once', async () => {
   expect(await pending).toBeInstanceOf(Error);
 });
 
-test('--watch-stdin: the end of stdin is a request to stop', async () => {
+test('--watch-stdin: the end of stdin stops the gateway', async () => {
   const gateway = await startGateway({ ...mock, args: ['--watch-stdin'] });
   const ended = once(gateway.process, 'exit');
   gateway.process.stdin!.end();
   expect((await ended)[0]).toBe(0);
 });
 
-test('--watch-stdin: SIGTERM ends it although the launcher keeps its end of stdin open', async () => {
+test('--watch-stdin: SIGTERM stops the gateway although the launcher keeps stdin open', async () => {
   const gateway = await startGateway({ ...mock, args: ['--watch-stdin'] });
   expect(await gateway.stop('SIGTERM')).toEqual({ code: 0, signal: null });
 });
 
-test('--watch-stdin: a launcher that dies while the last request finishes takes the gateway along', async () => {
+test('--watch-stdin: the gateway ends with a launcher that dies while the last request finishes', async () => {
   const launcher = `
     const { spawn } = require('node:child_process');
     const args = [${JSON.stringify(mainProgram)}, 'serve', ...process.argv.slice(1)];
@@ -83,20 +83,20 @@ test('--watch-stdin: a launcher that dies while the last request finishes takes 
   await events.read();
   gateway.process.stdin!.end();
   await vi.waitFor(() => expect(gateway.output.err).toContain('stopping'), { timeout: 10_000 });
-  // One segment a second: the gateway has looked for its launcher once, and found it.
+  // The mock sends one segment a second. By now the gateway has checked once that its launcher lives.
   for (let segment = 0; segment < 2; segment += 1) await events.read();
   gateway.process.kill('SIGKILL');
   await vi.waitFor(() => expect(gateway.processes()).toEqual([]), { timeout: 4_000 });
   await events.cancel().catch(() => undefined);
 });
 
-test('without --watch-stdin the end of stdin means nothing', async () => {
+test('without --watch-stdin the gateway keeps running after the end of stdin', async () => {
   const { url, process: child } = await startGateway(mock);
   child.stdin!.end();
   expect((await call(url, '/health')).status).toBe(200);
 });
 
-test('the end of a launcher with a channel is a request to stop', async () => {
+test('a launcher with an IPC channel stops the gateway by disconnecting', async () => {
   const child = fork(mainProgram, ['serve', '--mock', '--port', '0'], {
     env: { ...process.env, ASRPRO_HOME: temporaryHome() },
     stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
@@ -107,7 +107,7 @@ test('the end of a launcher with a channel is a request to stop', async () => {
   expect((await ended)[0]).toBe(0);
 });
 
-test('an address in use is told as one JSON line and exit code 3', async () => {
+test('an address in use gives one JSON line and exit code 3', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as { port: number };
@@ -118,7 +118,7 @@ test('an address in use is told as one JSON line and exit code 3', async () => {
   expect(err).toContain(String(port));
 });
 
-test('--model loads before ready, and the selected model is remembered for --model last', async () => {
+test('--model loads the model before the ready line, and --model last loads the same model again', async () => {
   const home = temporaryHome();
   const first = await startGateway({ ...mock, home, args: ['--model', 'mock-slow'] });
   expect((await call(first.url, '/health')).json.current_model).toBe('mock-slow');
@@ -127,7 +127,7 @@ test('--model loads before ready, and the selected model is remembered for --mod
   expect((await call(second.url, '/health')).json.current_model).toBe('mock-slow');
 });
 
-test('an unknown model is told as one JSON line and exit code 5', async () => {
+test('an unknown model gives one JSON line and exit code 5', async () => {
   const { code, out } = await runCli(temporaryHome(), ['serve', '--mock', '--port', '0', '--model', 'none-such']);
   expect(code).toBe(5);
   expect(JSON.parse(out)).toMatchObject({ event: 'error', code: 'model_not_found' });

@@ -6,7 +6,7 @@ import { startGateway } from '../setup/gateway.ts';
 import { temporaryHome } from '../setup/home.ts';
 import { runCli } from '../setup/run-cli.ts';
 
-/** Makes Node answer as for a uid without HOME and without an entry in the user database, until something sets HOME. */
+/** Makes Node behave as for a uid without an entry in the user database, until HOME is set. */
 const nobody = `data:text/javascript,${encodeURIComponent(`
   import os from 'node:os';
   import { syncBuiltinESMExports } from 'node:module';
@@ -18,7 +18,7 @@ const nobody = `data:text/javascript,${encodeURIComponent(`
 `)}`;
 const withoutHome = { NODE_OPTIONS: `--import=${nobody}` };
 
-test('without a home everything works below ASRPRO_HOME', async () => {
+test('without a home directory everything works below ASRPRO_HOME', async () => {
   const home = temporaryHome();
   expect((await runCli(home, ['models'], withoutHome)).code).toBe(0);
   expect((await runCli(home, ['config', 'set', 'server.port', '8000'], withoutHome)).code).toBe(0);
@@ -29,7 +29,7 @@ test('without a home everything works below ASRPRO_HOME', async () => {
   expect(output.err).not.toContain('not remembered');
 });
 
-test('without any home, help and version are there, and the rest says what to set', async () => {
+test('without a home directory and ASRPRO_HOME, help and version work, and other commands name the variable to set', async () => {
   expect(await runCli('', ['--version'], withoutHome)).toMatchObject({ code: 0, err: '' });
   expect((await runCli('', ['serve', '--help'], withoutHome)).code).toBe(0);
   const { code, out, err } = await runCli('', ['serve', '--mock', '--port', '0'], withoutHome);
@@ -58,13 +58,13 @@ test.each(['a file', 'below a file', 'a folder whose run is a file'])('ASRPRO_HO
   expect(err).not.toMatch(/ at .*:\d/);
 });
 
-test('a folder for compiled code that cannot be made does not matter', async () => {
+test('a folder for compiled code that cannot be created causes no failure', async () => {
   const home = temporaryHome();
   writeFileSync(path.join(home, 'cache'), '');
   expect(await runCli(home, ['show', 'base'])).toMatchObject({ code: 0, err: '' });
 });
 
-test.each(['CJK 用户的文件夹 モデル', 'Größe 🎙️'])('a home of any letters: %s', async (name) => {
+test.each(['CJK 用户的文件夹 モデル', 'Größe 🎙️'])('a home with any letters in its path works: %s', async (name) => {
   const home = path.join(temporaryHome(), name.repeat(4));
   expect((await runCli(home, ['config', 'set', 'log.level', 'warn'])).code).toBe(0);
   expect((await runCli(home, ['models'])).code).toBe(0);
@@ -72,7 +72,7 @@ test.each(['CJK 用户的文件夹 モデル', 'Größe 🎙️'])('a home of an
   expect((await call(url, '/v1/models')).status).toBe(200);
 });
 
-test('a selection that cannot be stored is a line in the log, and the model is loaded', async () => {
+test('a selection that cannot be stored is logged, and the model is loaded', async () => {
   const home = temporaryHome();
   mkdirSync(path.join(home, 'state.json'));
   const { url, output } = await startGateway({ home, mock: true, args: ['--model', 'last'] });
@@ -81,14 +81,14 @@ test('a selection that cannot be stored is a line in the log, and the model is l
   rmSync(path.join(home, 'state.json'), { recursive: true });
 });
 
-test('a section is shown without the key, the key to whoever asks for it', async () => {
+test('config get hides the API key in a section, and prints it when asked for the key itself', async () => {
   const key = { ASRPRO_SERVER_API_KEY: 'secret' };
   const home = temporaryHome();
   expect(JSON.parse((await runCli(home, ['config', 'get', 'server'], key)).out)).toMatchObject({ apiKey: '***' });
   expect((await runCli(home, ['config', 'get', 'server.apiKey'], key)).out).toBe('"secret"');
 });
 
-test('a file given by --config has to exist, and is named by its path', async () => {
+test('a file given by --config must exist, and the error names its path', async () => {
   const home = temporaryHome();
   const absent = await runCli(home, ['--config', path.join(home, 'absent.json'), 'config', 'validate']);
   expect(absent).toMatchObject({ code: 2, err: expect.stringContaining('absent.json cannot be read') });
@@ -103,7 +103,7 @@ test('a file given by --config has to exist, and is named by its path', async ()
   }
 });
 
-test('a search directory that is not there is said by the log and by doctor', async () => {
+test('the log and doctor report a search directory that does not exist', async () => {
   const home = temporaryHome();
   const gone = { ASRPRO_MODELS_SEARCH_DIRECTORIES: path.join(home, 'gone') };
   const listed = await runCli(home, ['models'], gone);

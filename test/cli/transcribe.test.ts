@@ -12,7 +12,7 @@ import { wav } from '../setup/wav.ts';
 const program = [mainProgram, 'transcribe', '--mock'];
 const posix = process.platform !== 'win32';
 
-/** A home with `two.wav` and `three.wav`, so many seconds long. */
+/** A home with the files `two.wav` and `three.wav` of two and three seconds. */
 function homeWithAudio(): string {
   const home = temporaryHome();
   writeFileSync(path.join(home, 'two.wav'), wav(2));
@@ -20,7 +20,7 @@ function homeWithAudio(): string {
   return home;
 }
 
-/** Runs `asrpro transcribe --mock` in a home, through a shell where `shell` is given. */
+/** Runs `asrpro transcribe --mock` in a home; with `shell`, through a shell. */
 async function transcribe(home: string, args: string[], options: { input?: Buffer; shell?: string } = {}) {
   const [file, given] = options.shell
     ? ['bash', ['-c', options.shell, 'bash', process.execPath, ...program]]
@@ -40,7 +40,7 @@ function lengthsIn(out: string): string[] {
   return [...out.matchAll(/of (\d+\.\d) seconds/g)].map((match) => match[1]!);
 }
 
-test.each(posix ? ['-', '/dev/stdin', '/dev/fd/0'] : ['-'])('%s is what comes through stdin', async (name) => {
+test.each(posix ? ['-', '/dev/stdin', '/dev/fd/0'] : ['-'])('%s reads stdin', async (name) => {
   expect(await transcribe(homeWithAudio(), [name], { input: wav(2) })).toEqual({ code: 0, lengths: ['2.0'], err: '' });
 });
 
@@ -49,7 +49,7 @@ test.runIf(posix)('stdin may be a file', async () => {
   expect(await transcribe(homeWithAudio(), [], { shell })).toEqual({ code: 0, lengths: ['2.0', '3.0'], err: '' });
 });
 
-test.runIf(posix)('pipes that a shell makes, links and files, in their order', async () => {
+test.runIf(posix)('pipes of a shell, links and files are transcribed in their order', async () => {
   const home = homeWithAudio();
   symlinkSync('two.wav', path.join(home, 'link.wav'));
   symlinkSync('/dev/stdin', path.join(home, 'in.wav'));
@@ -58,7 +58,7 @@ test.runIf(posix)('pipes that a shell makes, links and files, in their order', a
   expect({ code, lengths }).toEqual({ code: 0, lengths: ['3.0', '2.0', '2.0', '2.0', '3.0'] });
 });
 
-test.runIf(posix)('a named pipe is read when somebody writes to it', async () => {
+test.runIf(posix)('a named pipe is read as soon as a writer opens it', async () => {
   const home = homeWithAudio();
   execFileSync('mkfifo', [path.join(home, 'pipe')]);
   const writer = spawn('sh', ['-c', 'cat three.wav > pipe'], { cwd: home, stdio: 'ignore' });
@@ -66,26 +66,31 @@ test.runIf(posix)('a named pipe is read when somebody writes to it', async () =>
   expect(await transcribe(home, ['pipe', 'two.wav'])).toEqual({ code: 0, lengths: ['3.0', '2.0'], err: '' });
 });
 
-test.runIf(posix).each(['SIGTERM', 'SIGINT'] as const)('%s ends it while nobody writes', async (signal) => {
-  const home = homeWithAudio();
-  execFileSync('mkfifo', [path.join(home, 'pipe')]);
-  for (const name of ['pipe', '-']) {
-    const child = spawn(process.execPath, [...program, name], {
-      ...{ cwd: home, env: { ...process.env, ASRPRO_HOME: home } },
-      stdio: ['pipe', 'ignore', 'pipe'],
-    });
-    let err = '';
-    child.stderr.on('data', (chunk) => (err += chunk));
-    // Its copy is there once it has begun to read.
-    await expect.poll(() => runFiles(home).filter((file) => /spool.+/.test(file)), { timeout: 10_000 }).toHaveLength(1);
-    child.kill(signal);
-    const [code] = await once(child, 'close');
-    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('Stopped') });
-    expect(runFiles(home)).toEqual([]);
-  }
-});
+test.runIf(posix).each(['SIGTERM', 'SIGINT'] as const)(
+  '%s ends the command while it waits for a writer',
+  async (signal) => {
+    const home = homeWithAudio();
+    execFileSync('mkfifo', [path.join(home, 'pipe')]);
+    for (const name of ['pipe', '-']) {
+      const child = spawn(process.execPath, [...program, name], {
+        ...{ cwd: home, env: { ...process.env, ASRPRO_HOME: home } },
+        stdio: ['pipe', 'ignore', 'pipe'],
+      });
+      let err = '';
+      child.stderr.on('data', (chunk) => (err += chunk));
+      // The copy of stdin in the spool shows that the command has begun to read.
+      await expect
+        .poll(() => runFiles(home).filter((file) => /spool.+/.test(file)), { timeout: 10_000 })
+        .toHaveLength(1);
+      child.kill(signal);
+      const [code] = await once(child, 'close');
+      expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('Stopped') });
+      expect(runFiles(home)).toEqual([]);
+    }
+  },
+);
 
-test('folders, and files that are absent, empty or locked, are named; the others are transcribed', async () => {
+test('folders and missing, empty or unreadable files are reported by name; the other files are transcribed', async () => {
   const home = homeWithAudio();
   mkdirSync(path.join(home, 'folder'));
   writeFileSync(path.join(home, 'empty.wav'), '');
@@ -105,7 +110,7 @@ test('folders, and files that are absent, empty or locked, are named; the others
   ]);
 });
 
-test('a folder alone gets its sentence', async () => {
+test('a folder as the only argument gets its own message', async () => {
   const home = homeWithAudio();
   const { code, err } = await transcribe(home, ['.']);
   expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('. is a folder; name the files in it.') });
@@ -120,12 +125,12 @@ test.runIf(posix).each([
   expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(message) });
 });
 
-test('an empty stdin is said', async () => {
+test('an empty stdin is an error', async () => {
   const { code, err } = await transcribe(homeWithAudio(), ['-']);
   expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('stdin is empty') });
 });
 
-test.runIf(posix)('a file without permission is said', async () => {
+test.runIf(posix)('a file without read permission is an error', async () => {
   const home = homeWithAudio();
   chmodSync(path.join(home, 'two.wav'), 0);
   // root may read everything
@@ -133,20 +138,20 @@ test.runIf(posix)('a file without permission is said', async () => {
   expect((await transcribe(home, ['two.wav'])).err).toBe(said);
 });
 
-test('a pipe without an end stops at the largest upload', async () => {
+test('an endless pipe is cut off at the upload limit', async () => {
   const home = homeWithAudio();
   writeFileSync(path.join(home, 'config.json'), JSON.stringify({ server: { maxUploadBytes: 100_000 } }));
   const { code, err } = await transcribe(home, ['-'], { input: wav(10) });
   expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining('server.maxUploadBytes') });
 });
 
-test('a name that begins like a flag stands behind --', async () => {
+test('a file name that begins with a dash is accepted after --', async () => {
   const home = homeWithAudio();
   writeFileSync(path.join(home, '-l.wav'), readFileSync(path.join(home, 'two.wav')));
   expect((await transcribe(home, ['--', '-l.wav', 'three.wav'])).lengths).toEqual(['2.0', '3.0']);
 });
 
-test.runIf(process.platform === 'linux')('a name need not be text', async () => {
+test.runIf(process.platform === 'linux')('a file name need not be valid text', async () => {
   const home = homeWithAudio();
   const shell = `cp two.wav "$(printf 'b\\344r.wav')" && "$@" b*.wav three.wav "$(printf 'w\\344r.wav')"`;
   const { code, lengths, err } = await transcribe(home, [], { shell });

@@ -8,7 +8,7 @@ import { type Gateway, launchGateway } from '../setup/launch.ts';
 import { inPidNamespace } from '../setup/pid-namespace.ts';
 import { runCli } from '../setup/run-cli.ts';
 
-/** As in a container: a gateway that cannot see the processes of the others, on the volume of all. */
+/** Starts a gateway as in a container: it cannot see the processes of the others, but shares their volume. */
 async function contained(home: string): Promise<Gateway> {
   const gateway = await launchGateway({
     home,
@@ -22,7 +22,7 @@ async function contained(home: string): Promise<Gateway> {
 const serves = async ({ url }: Gateway): Promise<void> =>
   expect((await transcribe(url, audio('english/jfk.flac'))).status).toBe(200);
 
-test.runIf(process.platform === 'linux')('two containers on one home', { timeout: 90_000 }, async () => {
+test.runIf(process.platform === 'linux')('two containers share one home', { timeout: 90_000 }, async () => {
   const home = temporaryHome();
   const folders = (): string[] => readdirSync(path.join(home, 'run'));
   const [one, two] = [await contained(home), await contained(home)];
@@ -31,7 +31,7 @@ test.runIf(process.platform === 'linux')('two containers on one home', { timeout
     await serves(gateway);
     expect((await post(gateway.url, '/v1/models/mock-download/download', {})).status).toBe(202);
   }
-  // A command outside, which has no part in either namespace.
+  // This command runs outside of both namespaces.
   expect((await runCli(home, ['models', '--json'])).code).toBe(0);
   await serves(one);
   await one.stop('SIGKILL');
@@ -41,7 +41,7 @@ test.runIf(process.platform === 'linux')('two containers on one home', { timeout
     expect(said).toMatchObject({ gateways: '1 running beside this command' });
     expect(said.leftovers).toContain('1 folder of dead gateways');
   }, 30_000);
-  // That was the next start: what the dead one left is gone, and what the living one has is not.
+  // That command has removed the folder of the dead gateway and kept the folder of the living one.
   expect(folders()).toHaveLength(1);
   await serves(two);
   expect((await call(two.url, '/v1/models/mock-download/download')).json.status).toBe('installed');

@@ -1,9 +1,12 @@
 import { expect, test } from 'vitest';
 import { killedApp } from '../setup/killed-app.ts';
 
-/** `npm run bench kill` does it fifty times for each way, with a real model, and tells the seconds. */
+/** `npm run bench -- kill` does this fifty times with a real model and prints the seconds. */
 const moments = [0, 60, 150, 250, 400, 800].map((milliseconds) => ({ milliseconds }));
 
-test.each(moments)('an app is killed $milliseconds ms after its start: nothing is left', async ({ milliseconds }) => {
-  expect((await killedApp({ milliseconds, mock: true, model: 'mock-slow' })).left).toEqual([]);
-});
+test.each(moments)(
+  'an app is killed $milliseconds ms after its start: no process of its sidecar is left',
+  async ({ milliseconds }) => {
+    expect((await killedApp({ milliseconds, mock: true, model: 'mock-slow' })).left).toEqual([]);
+  },
+);

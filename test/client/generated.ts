@@ -26,7 +26,7 @@ interface Schema {
 }
 
 export function clientTypes(): string {
-  // Handlers use the rooms of the program; the descriptions do not.
+  // Only the handlers use services, and no handler is called here.
   const document = openapiDocument(operations({} as HttpServerDeps), '');
   const { schemas } = document.components as { schemas: Record<string, Schema> };
   const types = Object.entries(schemas).map(
@@ -35,7 +35,7 @@ export function clientTypes(): string {
   return `// Generated from the schemas of the API by \`npm run schema\`.\n\n${types.join('\n')}`;
 }
 
-/** `Error` is JavaScript's. */
+/** `Error` is a class of JavaScript. */
 function nameOf(name: string): string {
   return name === 'Error' ? 'ErrorAnswer' : name;
 }

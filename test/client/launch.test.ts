@@ -20,7 +20,7 @@ async function all<T>(states: AsyncIterable<T>): Promise<T[]> {
   return seen;
 }
 
-test('an app speaks to it from start to stop', async () => {
+test('an app uses the sidecar from its start to its stop', async () => {
   const exits: Exit[] = [];
   const lines: string[] = [];
   const sidecar = await start({ onExit: (exit) => exits.push(exit), onLog: (line) => lines.push(line) });
@@ -39,7 +39,7 @@ test('an app speaks to it from start to stop', async () => {
   expect(lines.join()).toContain('stopping');
 });
 
-test('downloads and installations are followed to their end', async () => {
+test('an app follows downloads and installations to their end', async () => {
   const sidecar = await start();
   const states = await all(sidecar.download('mock-download', { everyMs: 20 }));
   expect(states[0]).toMatchObject({ status: 'queued', bytes_done: 0 });
@@ -59,19 +59,19 @@ test('downloads and installations are followed to their end', async () => {
   await expect(all(sidecar.download('mock-download-fails'))).rejects.toMatchObject({ code: 'download_failed' });
 });
 
-test('what the API refuses is an error with its code, status and text', async () => {
+test('an error of the API has its code, status and text', async () => {
   const sidecar = await start({ apiKey: 'secret' });
   await expect(sidecar.load('none-such')).rejects.toMatchObject({ code: 'model_not_found', status: 404 });
   await expect(sidecar.transcribe(new Blob(['no audio']))).rejects.toMatchObject({ code: 'invalid_file_format' });
   expect((await fetch(`${sidecar.url}/v1/models`)).status).toBe(401);
 });
 
-test('a hub name is one part of the path', async () => {
+test('the slashes of a hub name are escaped in the path', async () => {
   const sidecar = await start();
   await expect(sidecar.model('openai/none/../such')).rejects.toMatchObject({ code: 'model_not_found' });
 });
 
-test('an end from outside is reported with its reason', async () => {
+test('a sidecar that is killed from outside is reported with the reason', async () => {
   const exits: Exit[] = [];
   const sidecar = await start({ onExit: (exit) => exits.push(exit) });
   process.kill(sidecar.pid, 'SIGKILL');
@@ -80,7 +80,7 @@ test('an end from outside is reported with its reason', async () => {
   await expect(sidecar.health()).rejects.toMatchObject({ code: 'unreachable' });
 });
 
-test('stop() lets the running request finish, and kills where it takes too long', async () => {
+test('stop() lets the running request finish, and kills the sidecar after its time limit', async () => {
   const exits: Exit[] = [];
   const sidecar = await start({ onExit: (exit) => exits.push(exit) });
   const hanging = sidecar.transcribe(jfk, { model: 'mock-hang' }).catch((error: Error) => error);
@@ -98,7 +98,7 @@ test('stop() lets the running request finish, and kills where it takes too long'
   expect((await slow).text).toContain('This is sentence 10.');
 });
 
-test('two sidecars of one app do not meet', async () => {
+test('two sidecars of one app do not disturb each other', async () => {
   const home = temporaryHome();
   const [one, two] = await Promise.all([start({ home, model: 'mock-echo' }), start({ home })]);
   expect(one.url).not.toBe(two.url);
@@ -107,7 +107,7 @@ test('two sidecars of one app do not meet', async () => {
   expect((await one.loadedModel()).model).toBe('mock-echo');
 });
 
-test('a start that cannot be says why', async () => {
+test('a failed start reports the reason', async () => {
   const home = temporaryHome();
   await expect(launch({ binary: path.join(home, 'none') })).rejects.toMatchObject({ code: 'spawn_failed' });
   await expect(launch({ mock: true, home, model: 'none' })).rejects.toMatchObject({ code: 'model_not_found' });

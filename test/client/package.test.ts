@@ -4,11 +4,11 @@ import { expect, test } from 'vitest';
 import { checkout } from '../setup/checkout.ts';
 import { clientTypes, typesFile } from './generated.ts';
 
-test("the client's types are what the API says (npm run schema)", () => {
+test("the client's types match the API (npm run schema)", () => {
   expect(readFileSync(typesFile, 'utf8')).toBe(clientTypes());
 });
 
-test('an app that imports the client gets nothing but the client and Node', async () => {
+test('the client imports only its own files and modules of Node', async () => {
   const { metafile } = await build({
     absWorkingDir: checkout,
     entryPoints: ['src/client/index.ts'],

@@ -24,7 +24,7 @@ afterAll(async () => {
 const transcribe = (model: string, options: OpenAI.RequestOptions = {}) =>
   openai.audio.transcriptions.create({ file: createReadStream(audio('english/jfk.flac')), model }, options);
 
-/** What docs/embedding.md promises of each row, through OpenAI's package; downloads, which it lacks, through the client. */
+/** The promises of docs/embedding.md for each scenario, tested with OpenAI's package, and with our client for downloads. */
 const behaviours: Record<string, () => Promise<void>> = {
   'mock-echo': async () => {
     const { text } = await transcribe('mock-echo');
@@ -77,13 +77,13 @@ const behaviours: Record<string, () => Promise<void>> = {
   },
 };
 
-test.each(Object.keys(behaviours))('%s does what the table says, and leaves the sidecar healthy', async (model) => {
+test.each(Object.keys(behaviours))('%s behaves as the table says, and the sidecar stays healthy', async (model) => {
   expect(await openai.models.retrieve(model)).toMatchObject({ id: model, owned_by: 'asrpro' });
   await behaviours[model]!();
   expect((await transcribe('mock-echo')).text).toContain('mock transcript');
 });
 
-test('the table in docs/embedding.md holds every scenario, as the code describes it', () => {
+test('the table in docs/embedding.md lists every scenario with the description in the code', () => {
   const page = readFileSync(path.join(checkout, 'docs', 'embedding.md'), 'utf8');
   const rows = [...page.matchAll(/^\| `(mock-[a-z-]+)` \| ([^|]+) \|/gm)].map(([, id, description]) => ({
     id,

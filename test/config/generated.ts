@@ -1,6 +1,6 @@
 /**
- * Writes what is generated from src/config/schema.ts: config.schema.json and the table of docs/configuration.md. `npm run schema`; tests
- * fail when either is stale.
+ * `npm run schema` writes config.schema.json and the table of docs/configuration.md from src/config/schema.ts. Tests fail
+ * when either is stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -18,13 +18,13 @@ export function configJsonSchema(): string {
     $schema,
     title: 'asrpro configuration',
     ...schema,
-    // What editors write to find this schema.
+    // Editors write this key to find the schema.
     properties: { $schema: { type: 'string' }, ...properties },
   };
   return `${JSON.stringify(whole, null, 2)}\n`;
 }
 
-/** The page with its table as the schema says it. */
+/** The page with the table that is generated from the schema. */
 export function withConfigTable(page: string): string {
   const rows = settings.map(
     ({ key, default: value, description }) => `| \`${key}\` | \`${JSON.stringify(value)}\` | ${description} |`,

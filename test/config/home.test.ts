@@ -9,7 +9,7 @@ import { temporaryHome } from '../setup/home.ts';
 const load = (environment: NodeJS.ProcessEnv) =>
   loadConfig({ file: path.join(temporaryHome(), 'config.json'), environment, flags: [] }).config;
 
-/** As for a uid without an entry in the user database. */
+/** Behaves as for a uid without an entry in the user database. */
 function nobody(): void {
   const spy = vi.spyOn(os, 'userInfo').mockImplementation(() => {
     throw Object.assign(new Error('uv_os_get_passwd returned ENOENT'), { code: 'ERR_SYSTEM_ERROR' });
@@ -17,7 +17,7 @@ function nobody(): void {
   onTestFinished(() => spy.mockRestore());
 }
 
-test('a home that nobody knows is missed only where something would be below it', () => {
+test('an unknown home directory is an error only where a path below it is needed', () => {
   nobody();
   expect(findHome({ HOME: '/home/me' })).toBe('/home/me');
   for (const environment of [{}, { HOME: '' }, { HOME: 'relative' }]) {
@@ -33,7 +33,7 @@ test('a home that nobody knows is missed only where something would be below it'
   }
 });
 
-test('what asrpro starts has a home too', () => {
+test('programs that asrpro starts get a HOME', () => {
   nobody();
   const environment = { ASRPRO_HOME: '/srv/asrpro' };
   lendHome(environment, '/srv/asrpro');
@@ -43,11 +43,11 @@ test('what asrpro starts has a home too', () => {
   expect(own).toEqual({ HOME: '/home/me' });
 });
 
-test('without HOME the user database is asked', () => {
+test('without HOME the home directory comes from the user database', () => {
   expect(findHome({})).toBe(os.userInfo().homedir);
 });
 
-test('the usual directories are those of the environment that is given', () => {
+test('the default directories follow the given environment', () => {
   const { configFile, data, cache } = resolvePaths({
     HOME: '/home/me',
     XDG_DATA_HOME: '/data',
@@ -60,13 +60,13 @@ test('the usual directories are those of the environment that is given', () => {
   ]);
 });
 
-test('~ is the home directory in ASRPRO_HOME', () => {
+test('~ in ASRPRO_HOME is the home directory', () => {
   expect(resolvePaths({ HOME: '/home/me', ASRPRO_HOME: '~' }).data).toBe('/home/me');
   expect(resolvePaths({ HOME: '/home/me', ASRPRO_HOME: '~/a b' }).data).toBe('/home/me/a b');
   expect(() => resolvePaths({ HOME: '/home/me', ASRPRO_HOME: '~bob/x' })).toThrow(/your own home directory only/);
 });
 
-test('~ is the home directory in every setting that is a path', () => {
+test('~ in every setting that is a path is the home directory', () => {
   const { models, worker } = load({
     HOME: '/home/me',
     ASRPRO_MODELS_DIRECTORY: '~/m',
@@ -87,7 +87,7 @@ test.each([
   ['ASRPRO_MODELS_SEARCH_DIRECTORIES', '/a,~bob', 'models.searchDirectories.1'],
   ['ASRPRO_MODELS_CUSTOM', '[{"id":"mine","path":"~bob/w"}]', 'models.custom.0.path'],
   ['ASRPRO_WORKER_PYTHON', '~bob/python', 'worker.python'],
-])('the home of somebody else is refused by name: %s=%s', (name, value, key) => {
+])('the home directory of another user is refused: %s=%s', (name, value, key) => {
   expect(() => load({ [name]: value })).toThrow(
     expect.objectContaining({
       code: 'invalid_config',

@@ -13,13 +13,13 @@ function load(content: unknown, environment: NodeJS.ProcessEnv = {}, flags: Over
 }
 const portFlag = (value: string): Override => ({ key: 'server.port', value, source: 'flag --port' });
 
-test('without file, environment and flags everything has its default', () => {
+test('without file, environment and flags every key has its default', () => {
   const { config, sources } = load(undefined);
   expect(config).toEqual(defaultConfig);
   expect(new Set(Object.values(sources))).toEqual(new Set(['default']));
 });
 
-test('a flag wins over the environment, that over the file, that over the default', () => {
+test('flags override the environment, the environment overrides the file, the file overrides defaults', () => {
   const file = { server: { port: 1, maxQueue: 2, drainSeconds: 3 } };
   const environment = { ASRPRO_SERVER_PORT: '10', ASRPRO_SERVER_MAX_QUEUE: '20' };
   const { config, sources } = load(file, environment, [portFlag('100')]);
@@ -86,33 +86,36 @@ test.each<[string, unknown, NodeJS.ProcessEnv, Override[], RegExp]>([
   ['no JSON', '{"server": {', {}, [], /is not valid JSON/],
   ['no object', '[]', {}, [], /is not a JSON object/],
   ['section no object', '{"server": 1}', {}, [], /^server \(\S+config\.json\): 1 is not an object/],
-])('%s is an error that names key, source and what is allowed', (_name, content, environment, flags, message) => {
-  expect(() => load(content, environment, flags)).toThrow(
-    expect.objectContaining({ code: 'invalid_config', message: expect.stringMatching(message) }),
-  );
-});
+])(
+  '%s is an error that names the key, the source and the allowed values',
+  (_name, content, environment, flags, message) => {
+    expect(() => load(content, environment, flags)).toThrow(
+      expect.objectContaining({ code: 'invalid_config', message: expect.stringMatching(message) }),
+    );
+  },
+);
 
-test('a file that the user named has to exist', () => {
+test('a file that the user named must exist', () => {
   const file = path.join(temporaryHome(), 'absent.json');
   expect(() => loadConfig({ file, fileRequired: true, environment: {}, flags: [] })).toThrow(/ENOENT/);
 });
 
-test('$schema is for editors, other ASRPRO_ names are for others', () => {
+test('the key $schema and unknown ASRPRO_ variables are ignored', () => {
   expect(load({ $schema: 'x' }, { ASRPRO_HOME: '/x', ASRPRO_SERVERLESS: '1' }).config).toEqual(defaultConfig);
 });
 
-test('a broken file is left as it is', () => {
+test('a broken file is not changed', () => {
   const file = path.join(temporaryHome(), 'config.json');
   writeFileSync(file, '{"server"');
   expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow();
   expect(readFileSync(file, 'utf8')).toBe('{"server"');
 });
 
-test('a byte order mark is no part of the file', () => {
+test('a byte order mark is ignored', () => {
   expect(load('\uFEFF{"server":{"port":1}}').config.server.port).toBe(1);
 });
 
-test.each(['utf16le', 'swapped'])('a file in UTF-16 gets a sentence: %s', (kind) => {
+test.each(['utf16le', 'swapped'])('a file in UTF-16 gets an error of its own: %s', (kind) => {
   const file = path.join(temporaryHome(), 'config.json');
   const bytes = Buffer.from('{"server":{}}', 'utf16le');
   writeFileSync(file, kind === 'swapped' ? Buffer.concat([Buffer.from([0xfe, 0xff]), bytes.swap16()]) : bytes);
@@ -121,7 +124,7 @@ test.each(['utf16le', 'swapped'])('a file in UTF-16 gets a sentence: %s', (kind)
   );
 });
 
-test('at the usual place a pipe or a folder is an error at once', () => {
+test('a pipe or a folder in place of the file is an error at once', () => {
   const home = temporaryHome();
   const file = path.join(home, 'config.json');
   execFileSync('mkfifo', [file]);
@@ -140,7 +143,7 @@ test.each([
     'models.custom.1.id',
     'the list has',
   ],
-])('a model of the user may not have the id of %s', (_whose, custom, key, owner) => {
+])('a custom model may not have the id of %s', (_whose, custom, key, owner) => {
   const file = path.join(temporaryHome(), 'config.json');
   writeFileSync(file, JSON.stringify({ models: { custom } }));
   expect(() => loadConfig({ file, environment: {}, flags: [], catalogueIds: ['whisper-base'] })).toThrow(

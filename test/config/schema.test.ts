@@ -3,11 +3,11 @@ import { expect, test } from 'vitest';
 import { settings } from '../../src/config/settings.ts';
 import { configJsonSchema, configPage, schemaFile, withConfigTable } from './generated.ts';
 
-test('config.schema.json is what the code says (npm run schema)', () => {
+test('config.schema.json matches the code (npm run schema)', () => {
   expect(readFileSync(schemaFile, 'utf8')).toBe(configJsonSchema());
 });
 
-test('the table of docs/configuration.md is what the code says (npm run schema)', () => {
+test('the table of docs/configuration.md matches the code (npm run schema)', () => {
   const page = readFileSync(configPage, 'utf8');
   expect(page).toBe(withConfigTable(page));
   for (const { key } of settings) expect(page).toContain(`| \`${key}\` |`);
@@ -20,7 +20,7 @@ test('every key has a description and a default', () => {
   }
 });
 
-test('environment names follow the keys', () => {
+test('the names of environment variables follow from the keys', () => {
   const names = Object.fromEntries(settings.map((setting) => [setting.key, setting.environment]));
   expect(names).toMatchObject({
     'server.port': 'ASRPRO_SERVER_PORT',

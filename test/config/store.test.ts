@@ -16,7 +16,7 @@ test('stores a value and keeps the others', async () => {
   expect(read(file)).toEqual({ $schema: 'x', server: { maxQueue: 3, port: 9000 }, log: { level: 'debug' } });
 });
 
-test('reaches into the settings of a model, whose id may hold dots', async () => {
+test('stores a setting of a model whose id has dots', async () => {
   const file = newFile();
   await setConfigValue(file, 'models.settings.whisper-tiny.en.beamSize', '2');
   await setConfigValue(file, 'models.settings.whisper-tiny.en.language', 'en');
@@ -61,7 +61,7 @@ test('the selected model survives a restart; a damaged state file counts as none
 
 const modeOf = (place: string) => (statSync(place).mode & 0o777).toString(8);
 
-test('what may hold a key is readable by its owner only, and so are the folders', async () => {
+test('files that may hold an API key, and their folders, are readable only by their owner', async () => {
   const folder = path.join(temporaryHome(), 'config', 'asrpro');
   const file = path.join(folder, 'config.json');
   await setConfigValue(file, 'server.apiKey', 'secret');
@@ -77,14 +77,14 @@ test('what may hold a key is readable by its owner only, and so are the folders'
   expect(modeOf(file)).toBe('600');
 });
 
-test('a byte order mark does not keep a file from being changed', async () => {
+test('a file with a byte order mark can be changed', async () => {
   const file = newFile();
   writeFileSync(file, '\uFEFF{"$schema":"x"}');
   await setConfigValue(file, 'server.port', '1');
   expect(read(file)).toEqual({ $schema: 'x', server: { port: 1 } });
 });
 
-test('a file that cannot be written is named', async () => {
+test('an error names the file that cannot be written', async () => {
   const file = path.join(newFile(), 'config.json');
   writeFileSync(path.dirname(file), 'a file where the folder should be');
   await expect(setConfigValue(file, 'server.port', '1')).rejects.toMatchObject({
@@ -93,7 +93,7 @@ test('a file that cannot be written is named', async () => {
   });
 });
 
-test('a state that cannot be read counts as none, whatever it is, and is not waited for', async () => {
+test('a state file that cannot be read counts as absent and does not block', async () => {
   for (const make of [(file: string) => mkdirSync(file), (file: string) => execFileSync('mkfifo', [file])]) {
     const data = temporaryHome();
     make(path.join(data, 'state.json'));

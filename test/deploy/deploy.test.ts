@@ -9,7 +9,7 @@ import { settings } from '../../src/config/settings.ts';
 import { environmentIds } from '../../src/engine-table.ts';
 import { checkout } from '../setup/checkout.ts';
 
-/** What deploy/ runs, opens and sets, compared with the program. Whether the files are YAML is a test of the slow project. */
+/** Compares the commands, ports and variables of deploy/ with the program. yaml.real.test.ts parses the files as YAML. */
 const files = ['Dockerfile', 'docker-compose.yml', 'kuberay.yaml'];
 const textOf = (file: string): string =>
   readFileSync(path.join(checkout, 'deploy', file), 'utf8')
@@ -17,7 +17,7 @@ const textOf = (file: string): string =>
     .replaceAll('\\\n', ' ');
 const all = files.map(textOf).join('\n');
 
-/** Command lines: after `asrpro` in a shell, as a `command:` of the image, and as a JSON list of its arguments. */
+/** Command lines of the program: after `asrpro` in a shell, as `command:` of the image, and as a JSON list of arguments. */
 function commandLines(): string[] {
   const inShell = [...all.matchAll(/(?:^|[\s"])asrpro ([a-z][^&"\n]*)/g)].map(([, line]) => line!);
   const asCommand = [...all.matchAll(/command: ([a-z].*)$/gm)].map(([, line]) => line!);
@@ -25,7 +25,7 @@ function commandLines(): string[] {
   return [...inShell, ...asCommand, ...asList].map((line) => line.trim());
 }
 
-test('every command that is run exists and takes its flags', async () => {
+test('every command in deploy/ exists and takes its flags', async () => {
   const lines = commandLines();
   expect(lines.length).toBeGreaterThanOrEqual(6);
   for (const line of lines) {
@@ -38,7 +38,7 @@ test('every command that is run exists and takes its flags', async () => {
   }
 });
 
-test('ports are those of the program', () => {
+test('ports match the defaults of the program', () => {
   const port = defaultConfig.server.port;
   for (const address of all.matchAll(/(?:head|head-svc):(\d+)/g)) expect(Number(address[1])).toBe(HEAD_PORT);
   for (const [, found] of all.matchAll(/127\.0\.0\.1:(\d+)/g)) expect(Number(found)).toBe(port);
@@ -47,14 +47,14 @@ test('ports are those of the program', () => {
   expect(textOf('kuberay.yaml')).toContain(`targetPort: ${port}`);
 });
 
-test('every variable of ours that is set is a key of the configuration', () => {
+test('every ASRPRO_ variable is a key of the configuration', () => {
   const known = [...settings.map(({ environment }) => environment), 'ASRPRO_HOME', 'ASRPRO_DEVICE'];
   const set = [...all.matchAll(/\bASRPRO_[A-Z_]+/g)].map(([name]) => name);
   expect(set.length).toBeGreaterThan(5);
   for (const name of set) expect(known).toContain(name);
 });
 
-test('what belongs to Ray is what the nodes of ours have: its version, their slots and their object store', () => {
+test('version, slots and object store of the Ray nodes match those that asrpro starts', () => {
   const runtime = (file: string): string => readFileSync(path.join(checkout, 'python-runtime', file), 'utf8');
   const version = /^ray(?:\[\w+\])?==(\S+?)(?: |$)/m.exec(runtime('locks/cluster.txt'))![1];
   expect(textOf('kuberay.yaml')).toContain(`rayVersion: "${version}"`);

@@ -4,14 +4,14 @@ import { expect, test } from 'vitest';
 import { checkout } from '../setup/checkout.ts';
 import { pythonWithTools } from '../setup/python-tools.ts';
 
-/** Parsed by the YAML package that the engine environment has. */
+/** Parses a file of deploy/ with the YAML package of the engine environment. */
 async function documents(file: string) {
   const code = 'import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))';
   const { stdout } = await execa(await pythonWithTools(), ['-c', code, path.join(checkout, 'deploy', file)]);
   return JSON.parse(stdout);
 }
 
-test('docker-compose.yml has a head, two nodes and a gateway, of which the gateway alone is open, on loopback', async () => {
+test('docker-compose.yml has a head, two nodes and a gateway, and opens only the gateway, on loopback', async () => {
   const [{ services }] = await documents('docker-compose.yml');
   expect(Object.keys(services)).toEqual(['head', 'node', 'gateway']);
   expect(services.node.deploy.replicas).toBe(2);
@@ -22,7 +22,7 @@ test('docker-compose.yml has a head, two nodes and a gateway, of which the gatew
   }
 });
 
-test('kuberay.yaml is a RayService with a token, nodes with a slot, and gateways that only their own port leads to', async () => {
+test('kuberay.yaml has a RayService with a token, nodes with one slot, and gateways with only their port open', async () => {
   const [ray, deployment, service, ofNodes, ofGateways] = await documents('kuberay.yaml');
   expect(ray).toMatchObject({ kind: 'RayService', spec: { rayClusterConfig: { authOptions: { mode: 'token' } } } });
   const [nodes] = ray.spec.rayClusterConfig.workerGroupSpecs;

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
@@ -9,7 +9,7 @@ import { startGateway } from '../setup/gateway.ts';
 import { temporaryHome } from '../setup/home.ts';
 import { runCli } from '../setup/run-cli.ts';
 
-/** A folder with a driver library that reports a GPU but cannot run anything. */
+/** A folder with a driver library that reports a GPU that cannot compute. */
 let driver: string;
 beforeAll(async () => {
   driver = mkdtempSync(path.join(os.tmpdir(), 'asrpro-driver-'));
@@ -18,20 +18,14 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(driver, { recursive: true }));
 
-/** Without the engine `nemo`, which takes long to import. */
-function homeWithCore(): string {
-  const home = temporaryHome({ installed: true });
-  const engines = path.join(home, 'engines');
-  for (const name of readdirSync(engines)) if (!name.startsWith('core-')) rmSync(path.join(engines, name));
-  return home;
-}
+const homeWithCore = (): string => temporaryHome({ installed: true, coreOnly: true });
 
 async function doctor(home: string, environment: NodeJS.ProcessEnv) {
   const { code, out, err } = await runCli(home, ['doctor', '--json'], { PATH: process.env.PATH, ...environment });
   return { code, err, report: JSON.parse(out) as Record<string, Finding[]> };
 }
 
-test('without a GPU: one line for each device, with the reason, and everything else fine', async () => {
+test('without a GPU doctor prints one line for each device with the reason, and finds no other problem', async () => {
   const { code, report, err } = await doctor(homeWithCore(), {});
   expect({ code, err }).toEqual({ code: 0, err: '' });
   const [cpu, cuda, mps] = report.devices!;
@@ -50,7 +44,7 @@ test('without a GPU: one line for each device, with the reason, and everything e
   expect(report.disk!.map(({ state }) => state)).toEqual(['ok', 'ok', 'ok']);
 });
 
-test('on a bare machine it says what to install, as lines for people too, and ends with exit code 4', async () => {
+test('on a bare machine doctor says what to install, as JSON and as text, and ends with exit code 4', async () => {
   const home = temporaryHome();
   const { code, report } = await doctor(home, {});
   expect(code).toBe(4);
@@ -63,7 +57,7 @@ test('on a bare machine it says what to install, as lines for people too, and en
   expect(text.err).toContain('asrpro setup core');
 });
 
-test('a GPU that cannot run anything is unusable, with the reason, and the CPU is used', async () => {
+test('a GPU that cannot compute is reported as unusable with the reason, and the CPU is used', async () => {
   const home = homeWithCore();
   const environment = { PATH: process.env.PATH, LD_LIBRARY_PATH: driver };
   const { report } = await doctor(home, environment);

@@ -1,4 +1,4 @@
-/* An NVIDIA driver that reports a GPU and can do nothing with it. */
+/* An NVIDIA driver that reports a GPU with which nothing can be computed. */
 #include <string.h>
 
 int cuInit(unsigned flags) { return 0; }

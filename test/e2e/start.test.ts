@@ -22,7 +22,7 @@ test('npm start prints one JSON line, and a curl line that works when pasted', a
   expect(wordsOf(stdout)).toBe(jfkWords);
 });
 
-test('a signal to npm stops the gateway, which drains and leaves nothing', async () => {
+test('a signal to npm stops the gateway, which drains and leaves no process', async () => {
   const home = temporaryHome({ installed: true });
   const gateway = await startGateway({ command: npmStart, home });
   await gateway.stop('SIGTERM');

@@ -7,7 +7,7 @@ import { runCli } from '../setup/run-cli.ts';
 
 const jfk = audio('english/jfk.flac');
 
-test('the text of a file, and only that, goes to stdout', async () => {
+test('stdout has the text of a file and nothing else', async () => {
   const home = temporaryHome({ installed: true });
   const { code, out } = await runCli(home, ['transcribe', jfk]);
   expect(wordsOf(out)).toBe(jfkWords);
@@ -24,7 +24,7 @@ test('--words and --format give what the API gives', async () => {
   expect(wordsOf(transcript.words.map((one: { word: string }) => one.word).join(' '))).toBe(wordsOf(transcript.text));
 });
 
-test('one bad file of several is named, the others are transcribed', async () => {
+test('bad files are reported by name, and the others are transcribed', async () => {
   const home = temporaryHome({ installed: true });
   const bad = audio('corrupt/made/html_404.mp3');
   const { code, out, err } = await runCli(home, ['transcribe', jfk, bad, audio('nowhere.wav'), jfk]);
@@ -45,7 +45,7 @@ test.each([
   expect(err).toMatch(message);
 });
 
-test('a model that is not there is exit code 5', async () => {
+test('a model that does not exist gives exit code 5', async () => {
   const { code, err } = await runCli(temporaryHome({ installed: true }), ['transcribe', jfk, '--model', 'none-such']);
   expect(code).toBe(5);
   expect(err).toContain('none-such');

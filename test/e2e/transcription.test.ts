@@ -1,18 +1,20 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { call, post, transcribe, wordsOf } from '../setup/api.ts';
 import { audio, jfkWords } from '../setup/checkout.ts';
+import { createHome } from '../setup/create-home.ts';
 import { startGateway } from '../setup/gateway.ts';
+import { type Gateway, launchGateway } from '../setup/launch.ts';
 import { runFiles } from '../setup/leftovers.ts';
 
 const jfk = audio('english/jfk.flac');
 const isAlive = (pid: number) => existsSync(`/proc/${pid}/exe`);
-/** Memory that no file backs and no other process has. */
+/** Anonymous memory that the process shares with no other process. */
 const privateBytes = (pid: number): number =>
   Number(/^Private_Dirty:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))![1]) * 1024;
 
-test('speech becomes text, as JSON and as plain text, and no upload stays', async () => {
+test('speech becomes text, as JSON and as plain text, and no upload stays in the spool', async () => {
   const { url, home } = await startGateway();
   const json = await transcribe(url, jfk);
   expect(json.status, json.text).toBe(200);
@@ -23,7 +25,7 @@ test('speech becomes text, as JSON and as plain text, and no upload stays', asyn
   expect(runFiles(home).filter((file) => file.includes('spool/'))).toEqual([]);
 });
 
-test('a switch is visible; unloading ends the process and tells what was returned', async () => {
+test('a switch is visible in /health; an unload ends the process and reports the memory that it returned', async () => {
   const { url } = await startGateway({ args: ['--model', 'whisper-base'] });
   const first = (await call(url, '/health')).json;
   expect(first.current_model).toBe('whisper-base');
@@ -49,22 +51,33 @@ test('a switch is visible; unloading ends the process and tells what was returne
   expect(wordsOf((await transcribe(url, jfk)).json.text)).toBe(jfkWords);
 });
 
-test.each([
-  ['an empty file', 'corrupt/made/zero_length.wav', {}, 400, 'file'],
-  ['text named .wav', 'corrupt/made/json_error.wav', {}, 400, 'file'],
-  ['a web page named .mp3', 'corrupt/made/html_404.mp3', {}, 400, 'file'],
-  ['no file', null, {}, 400, 'file'],
-  ['an unknown model', 'english/jfk.flac', { model: 'no-such-model' }, 404, 'model'],
-  ['an unknown format', 'english/jfk.flac', { response_format: 'xml' }, 400, 'response_format'],
-  ['a wrong language', 'english/jfk.flac', { language: 'english' }, 400, 'language'],
-])('%s is refused, the worker untouched and nothing left in the spool', async (_name, file, fields, status, param) => {
-  const { url, home } = await startGateway({ args: ['--model', 'whisper-tiny.en'] });
-  const { worker } = (await call(url, '/health')).json;
-  const answer = await transcribe(url, file === null ? null : audio(file), fields as Record<string, string>);
-  expect(answer.status, answer.text).toBe(status);
-  expect(answer.json.error).toMatchObject({ type: 'invalid_request_error', param });
-  expect(Object.keys(answer.json.error).sort()).toEqual(['code', 'message', 'param', 'type']);
-  expect(answer.text).not.toContain(path.dirname(home));
-  expect((await call(url, '/health')).json.worker).toMatchObject({ pid: worker.pid, restarts: 0 });
-  expect(runFiles(home).filter((name) => name.includes('spool/'))).toEqual([]);
+describe('a request that is refused', () => {
+  let gateway: Gateway;
+  beforeAll(async () => {
+    gateway = await launchGateway({ home: createHome(true), args: ['--model', 'whisper-tiny.en'] });
+  });
+  afterAll(async () => {
+    await gateway.stop();
+    rmSync(gateway.home, { recursive: true });
+  });
+
+  test.each([
+    ['an empty file', 'corrupt/made/zero_length.wav', {}, 400, 'file'],
+    ['text named .wav', 'corrupt/made/json_error.wav', {}, 400, 'file'],
+    ['a web page named .mp3', 'corrupt/made/html_404.mp3', {}, 400, 'file'],
+    ['no file', null, {}, 400, 'file'],
+    ['an unknown model', 'english/jfk.flac', { model: 'no-such-model' }, 404, 'model'],
+    ['an unknown format', 'english/jfk.flac', { response_format: 'xml' }, 400, 'response_format'],
+    ['a wrong language', 'english/jfk.flac', { language: 'english' }, 400, 'language'],
+  ])('leaves the worker running and the spool empty: %s', async (_name, file, fields, status, param) => {
+    const { url, home } = gateway;
+    const { worker } = (await call(url, '/health')).json;
+    const answer = await transcribe(url, file === null ? null : audio(file), fields as Record<string, string>);
+    expect(answer.status, answer.text).toBe(status);
+    expect(answer.json.error).toMatchObject({ type: 'invalid_request_error', param });
+    expect(Object.keys(answer.json.error).sort()).toEqual(['code', 'message', 'param', 'type']);
+    expect(answer.text).not.toContain(path.dirname(home));
+    expect((await call(url, '/health')).json.worker).toMatchObject({ pid: worker.pid, restarts: 0 });
+    expect(runFiles(home).filter((name) => name.includes('spool/'))).toEqual([]);
+  });
 });

@@ -26,7 +26,7 @@ async function serve(answer: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** No settings of this machine. */
+/** An environment without the settings of this machine. */
 function fetch(environment: NodeJS.ProcessEnv): Promise<Buffer> {
   const home = temporaryHome();
   const alone = { HOME: home, XDG_CONFIG_HOME: path.join(home, '.config'), XDG_CONFIG_DIRS: home };
@@ -39,7 +39,7 @@ const json = JSON.stringify({ files: [{ url: '/f/uv-0.whl' }, { url: `/f/${wheel
 test.each([
   ['a page of links', 'text/html', html],
   ['JSON', 'application/vnd.pypi.simple.v1+json', json],
-])('an index that answers with %s, below a path and with a login', async (_what, type, page) => {
+])('an index that answers with %s is understood, also below a path and with a login', async (_what, type, page) => {
   const logins = new Set<string | undefined>();
   const url = await serve(({ url, headers }, response) => {
     logins.add(headers.authorization);
@@ -54,7 +54,7 @@ test.each([
   expect([...logins]).toEqual([`Basic ${Buffer.from('me:secret').toString('base64')}`]);
 });
 
-test('index, more of them and folders of wheels come from files of pip and uv too', async () => {
+test('indexes and folders of wheels are also read from the files of pip and uv', async () => {
   const url = await serve(({ url }, response) =>
     url === '/simple/uv/'
       ? response.end(html)
@@ -89,7 +89,7 @@ test.each([
   ['another content', 200, 'another', /has uv-1-py3-none-any\.whl, but its content does not match the lock/],
   ['a refusal', 401, '', /requires a login, or refuses the one it got \(401\)/],
   ['no such package', 404, '', /answers with 404/],
-])('%s is told in words', async (_what, status, body, words) => {
+])('the error names the cause: %s', async (_what, status, body, words) => {
   const url = await serve((request, response) => {
     const isPage = request.url === '/simple/uv/';
     response.writeHead(status, { 'content-type': 'text/html' }).end(isPage && status === 200 ? html : body);
@@ -97,14 +97,14 @@ test.each([
   await expect(fetch({ PIP_INDEX_URL: `${url}/simple` })).rejects.toThrow(words);
 });
 
-test('settings that name no index are told with what helps', async () => {
+test('settings without an index give an error with the remedy', async () => {
   await expect(fetch({ PIP_CONFIG_FILE: '/dev/null' })).rejects.toMatchObject({
     message: expect.stringContaining('contain no package index'),
     hint: expect.stringContaining('UV_DEFAULT_INDEX'),
   });
 });
 
-test('a member of an archive; what is no archive is refused', async () => {
+test('a member of an archive is read, and a file that is no archive is refused', async () => {
   const packed = deflateRawSync(content);
   const name = Buffer.from('uv.data/scripts/uv');
   const local = Buffer.alloc(30);

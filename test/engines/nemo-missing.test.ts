@@ -6,7 +6,7 @@ import { audio } from '../setup/checkout.ts';
 import { startGateway } from '../setup/gateway.ts';
 import { temporaryHome } from '../setup/home.ts';
 
-test('without its engine a downloaded .nemo model is not ready, and every answer says how to install it', async () => {
+test('a downloaded .nemo model without its engine is not ready, and every answer says how to install the engine', async () => {
   const home = temporaryHome();
   const id = 'parakeet-tdt-0.6b-v3';
   const folder = path.join(home, 'models', id);

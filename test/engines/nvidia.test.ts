@@ -10,7 +10,7 @@ import type { Engines } from '../../src/engines/types.ts';
 import { createLog } from '../../src/log.ts';
 import { checkout } from '../setup/checkout.ts';
 
-/** A machine with an installer that notes what it is told to install, instead of fetching hundreds of megabytes. */
+/** A machine whose installer records the packages that it should install instead of downloading them. */
 let home: string;
 beforeEach(() => {
   home = mkdtempSync(path.join(os.tmpdir(), 'asrpro-nvidia-'));
@@ -45,7 +45,7 @@ function machine(nvidia: boolean): Engines {
   });
 }
 
-/** What is installed when the engine is asked for. */
+/** Installs the engine and returns the names of the package lists that it installed. */
 async function install(nvidia: boolean, id: EnvironmentId = 'core'): Promise<string[]> {
   const lists = path.join(home, 'installed');
   writeFileSync(lists, '');
@@ -61,13 +61,13 @@ async function install(nvidia: boolean, id: EnvironmentId = 'core'): Promise<str
   return readFileSync(lists, 'utf8').split('\n').filter(Boolean);
 }
 
-test('without an NVIDIA driver, nothing is installed for one', async () => {
+test('without an NVIDIA driver no packages for it are installed', async () => {
   expect(await install(false)).toEqual(['core.txt']);
 });
 
-test('with a driver, what CTranslate2 needs on the GPU comes along', async () => {
+test('with a driver the packages that CTranslate2 needs on the GPU are installed too', async () => {
   expect(await install(true)).toEqual(['core.txt', 'core-cuda.txt']);
-  // Both builds of onnxruntime have the same folder.
+  // Both builds of onnxruntime install into the same folder, so only one may be installed.
   expect(readFileSync(path.join(home, 'asked'), 'utf8')).toMatch(/os\.remove[\s\S]* onnxruntime\n/);
 });
 
@@ -84,7 +84,7 @@ test.each([
   },
 );
 
-test('an engine from before the driver goes on, says what it lacks, and gets it from the same command, once', async () => {
+test('an engine that is older than the driver keeps working, reports what it lacks, and gets it from one more setup', async () => {
   await install(false);
   const before = await machine(true).status('core');
   expect(before).toMatchObject({ installed: true, reason: null });

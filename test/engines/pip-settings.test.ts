@@ -13,12 +13,12 @@ import { familyProcesses, familyVariable } from '../setup/leftovers.ts';
 
 const python = await pythonWithPip(null, null, process.env);
 
-/** What pip itself makes of an environment. */
+/** The settings that pip itself finds in an environment. */
 async function effective(environment: NodeJS.ProcessEnv): Promise<string> {
   return (await execa(python, ['-m', 'pip', 'config', 'list'], { env: environment, extendEnv: false })).stdout;
 }
 
-test("index, proxy and certificate of pip's configuration files hold; the rest of them does not", async () => {
+test("index, proxy and certificate of pip's configuration files are used, and their other settings are not", async () => {
   const home = temporaryHome();
   const folder = path.join(home, '.config', 'pip');
   mkdirSync(folder, { recursive: true });
@@ -49,7 +49,7 @@ test("index, proxy and certificate of pip's configuration files hold; the rest o
   );
 });
 
-test('a configuration file of pip that nobody can read, or that PIP_CONFIG_FILE names', async () => {
+test('an unreadable configuration file of pip is ignored, and the one that PIP_CONFIG_FILE names is read', async () => {
   const home = temporaryHome();
   const file = path.join(home, 'pip.conf');
   writeFileSync(file, 'this is [no configuration');
@@ -61,7 +61,7 @@ test('a configuration file of pip that nobody can read, or that PIP_CONFIG_FILE 
   expect(await effective(environment)).not.toContain('prefix');
 });
 
-test("of uv's files, the way to the index holds and nothing else", async () => {
+test("of uv's configuration files only the settings that lead to the index are used", async () => {
   const home = temporaryHome();
   const folder = path.join(home, '.config', 'uv');
   mkdirSync(folder, { recursive: true });
@@ -87,7 +87,7 @@ test("of uv's files, the way to the index holds and nothing else", async () => {
   expect(existsSync(path.join(home, 'copy'))).toBe(false);
 });
 
-test('a program that hangs is ended with what it started, and does not hold its caller', async () => {
+test('a program that hangs is killed with its children, and its caller does not wait longer', async () => {
   const family = randomUUID();
   const environment = { ...process.env, [familyVariable]: family };
   const ended = await runProgram('sh', ['-c', 'sleep 600 & echo told; wait'], { environment, limitMs: 1_000 });
@@ -95,7 +95,7 @@ test('a program that hangs is ended with what it started, and does not hold its 
   await vi.waitFor(() => expect(familyProcesses(family)).toEqual([]));
 });
 
-test('a program that has been cancelled does not start, and one that runs ends', async () => {
+test('a cancelled program does not start, and a running one is ended', async () => {
   const abort = new AbortController();
   const running = runProgram('sleep', ['600'], { environment: process.env, signal: abort.signal });
   abort.abort();
@@ -105,7 +105,7 @@ test('a program that has been cancelled does not start, and one that runs ends',
   });
 });
 
-test('pip and uv trust what is in SSL_CERT_FILE, also those that do not read it; what the user names for them is kept', async () => {
+test('pip and uv trust SSL_CERT_FILE, even versions that do not read it, and keep certificates that the user names', async () => {
   const home = temporaryHome();
   const authority = path.join(checkout, 'test/fixtures/tls/ca.pem');
   const given = {

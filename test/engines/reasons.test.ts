@@ -25,7 +25,7 @@ const retrying = (why: string): string =>
 const nothing =
   'ERROR: Could not find a version that satisfies the requirement anyio==4.16.0 (from versions: none)\nERROR: No matching distribution found for anyio==4.16.0';
 
-/** What pip and uv write, and the reason in it. Their last line is seldom one. */
+/** Output of pip and uv with the reason in it. The last line is seldom the reason. */
 test.each([
   [
     `${retrying("NewConnectionError('<...>: Failed to establish a new connection: [Errno 111] Connection refused')")}\n${nothing}`,
@@ -109,7 +109,7 @@ test.each([
   expect(told(output, { tool: 'uv' })).toMatch(reason);
 });
 
-test('on musl the hint is another Linux, not another index', () => {
+test('on musl the hint recommends another Linux and not another index', () => {
   expect(told(nothing, { platform: 'Python 3.12 on linux-x86_64 (musl)' })).toMatch(/\(musl\).*glibc.*Alpine/);
 });
 
@@ -156,7 +156,7 @@ test.each<[string, Ended, RegExp]>([
   if (name !== 'old glibc') expect(`${message} ${hint}`).not.toMatch(/glibc/);
 });
 
-test('the mount that holds a folder is the last of the longest, with its name as the kernel spells it', () => {
+test('the mount of a folder is the last one with the longest matching path, with the escapes of the kernel undone', () => {
   const mounts = [
     '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda rw',
     '30 22 0:5 / /home rw,noexec - ext4 /dev/sdb rw',

@@ -6,7 +6,9 @@ import { temporaryHome } from '../setup/home.ts';
 import { runCli } from '../setup/run-cli.ts';
 import { sharedHome } from '../setup/shared-home.ts';
 
-test('core is installed and transcribes with every hostile setting at once', { timeout: 900_000 }, async () => {
+test('core is installed and transcribes although every hostile setting is set at once', {
+  timeout: 900_000,
+}, async () => {
   const home = temporaryHome();
   const at = (...parts: string[]): string => path.join(home, ...parts);
   for (const folder of ['bin', 'packages/numpy', '.config/pip', '.config/uv', 'models']) {
@@ -16,7 +18,7 @@ test('core is installed and transcribes with every hostile setting at once', { t
   writeFileSync(at('packages/numpy/__init__.py'), 'raise RuntimeError("the wrong numpy")');
   writeFileSync(at('packages/sitecustomize.py'), 'raise RuntimeError("the wrong site")');
   writeFileSync(at('constraints.txt'), 'numpy==1.0\n');
-  // An uv of long ago, which knows none of our options.
+  // An old uv that knows none of our options.
   writeFileSync(
     at('bin/uv'),
     '#!/bin/sh\ncase "$1" in --version) echo "uv 0.1.0";; *) echo "error: unexpected argument" >&2; exit 2;; esac\n',

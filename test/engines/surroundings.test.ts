@@ -10,7 +10,7 @@ import { createLog } from '../../src/log.ts';
 import { checkout } from '../setup/checkout.ts';
 import { temporaryHome } from '../setup/home.ts';
 
-/** A machine whose programs note what they see and are told, instead of installing hundreds of megabytes. */
+/** A machine whose programs record their environment and arguments instead of installing hundreds of megabytes. */
 let home: string;
 let bin: string;
 beforeEach(() => {
@@ -24,7 +24,7 @@ function program(file: string, ...lines: string[]): void {
   chmodSync(file, 0o755);
 }
 
-/** A Python 3.11 that answers our questions, and for which `venv`, `pip` and imports do what they are told here. */
+/** A Python 3.11 that answers our questions; a test says what `venv`, `pip` and imports do. */
 function fakePython({ venv = '', pip = '', imports = '', hostPip = 'exit 1' } = {}): void {
   const described = JSON.stringify({ root: home, prefix: home, size: 7, packages: { ctranslate2: '4' } });
   program(
@@ -46,7 +46,7 @@ function fakeUv(does: string): void {
 
 const common = (): string[] => [`{ echo "== $*"; env; } >> '${home}/seen'`];
 
-/** What the programs saw, in order. */
+/** What the programs recorded, in order. */
 function seen(): string {
   return existsSync(path.join(home, 'seen')) ? readFileSync(path.join(home, 'seen'), 'utf8') : '';
 }
@@ -65,7 +65,7 @@ async function install(environment: NodeJS.ProcessEnv = {}, wheels: string | nul
   return last;
 }
 
-/** Nobody listens there. */
+/** No server listens on this address. */
 const noNetwork = { PIP_INDEX_URL: 'http://127.0.0.1:1/simple', PIP_EXTRA_INDEX_URL: '', PIP_FIND_LINKS: '' };
 
 const hostile = {
@@ -102,7 +102,7 @@ const wanted = {
   HTTPS_PROXY: '127.0.0.1:3128',
 };
 
-test.each(['uv', 'pip'])('with %s, only what leads to the index reaches Python, pip and uv', async (tool) => {
+test.each(['uv', 'pip'])('with %s, only the settings that lead to the index reach Python, pip and uv', async (tool) => {
   fakePython();
   if (tool === 'uv')
     fakeUv(
@@ -119,7 +119,7 @@ test.each(['uv', 'pip'])('with %s, only what leads to the index reaches Python, 
   for (const [name, value] of Object.entries(wanted)) expect(runs[0]).toContain(`${name}=${value}\n`);
 });
 
-test('what an AppImage puts on the search paths does not reach Python; what the user put there does', async () => {
+test('Python does not get the search paths that an AppImage adds, but gets those of the user', async () => {
   fakePython();
   const bundle = {
     APPDIR: '/tmp/.mount_App',
@@ -134,13 +134,13 @@ test('what an AppImage puts on the search paths does not reach Python; what the 
 test.each([
   ['venv', `case "$1" in venv) echo "error: unexpected argument '--no-project' found" >&2; exit 2;; esac`],
   ['everything', 'echo "Segmentation fault" >&2; exit 139'],
-])('an uv that fails at %s: pip does it', async (_at, does) => {
+])('when uv fails at %s, pip takes over', async (_at, does) => {
   fakePython();
   fakeUv(does);
   expect(await install()).toMatchObject({ status: 'installed', error: null });
 });
 
-test('where uv and pip fail, both reasons are told', async () => {
+test('when uv and pip fail, the error has both reasons', async () => {
   fakePython({ pip: 'echo "ERROR: pip has eaten something bad" >&2; exit 1' });
   fakeUv(`echo "error: unexpected argument '--no-project' found" >&2; exit 2`);
   const { error } = await install();
@@ -148,7 +148,7 @@ test('where uv and pip fail, both reasons are told', async () => {
   expect(error!.message).toMatch(/pip has eaten something bad.*with uv.*unexpected argument '--no-project'/);
 });
 
-test('without a Python, the reason of uv is told, and that there is no Python', async () => {
+test('without a Python, the error has the reason of uv and says that there is no Python', async () => {
   program(path.join(bin, 'python3'), 'echo "pyenv: python3: command not found" >&2; exit 127');
   fakeUv('echo "error: Failed to fetch: \\`https://me:secret@mirror.example/python.tar.gz\\`" >&2; exit 2');
   const { error } = await install({ PATH: bin, ...noNetwork });
@@ -157,7 +157,7 @@ test('without a Python, the reason of uv is told, and that there is no Python', 
   expect(error!.message).not.toContain('secret');
 });
 
-test('without Python, uv and network: one sentence that names what is missing and the remedies', async () => {
+test('without Python, uv and network one sentence names the missing parts and the remedies', async () => {
   const { error } = await install({ PATH: bin, ...noNetwork });
   expect(error).toMatchObject({ code: 'python_not_found' });
   expect(error!.message).toMatch(
@@ -165,7 +165,7 @@ test('without Python, uv and network: one sentence that names what is missing an
   );
 });
 
-test('a Python that is too old does not keep uv from being fetched', async () => {
+test('uv is downloaded although there is a Python that is too old', async () => {
   program(path.join(bin, 'python3'), ...common(), `printf '%s\\n3.8.1\\n\\n' "$0"`);
   const { error } = await install({ PATH: bin, ...noNetwork });
   expect(error!.message).toMatch(
@@ -173,7 +173,7 @@ test('a Python that is too old does not keep uv from being fetched', async () =>
   );
 });
 
-test('a folder of wheels is for its own engine, version and kind of machine', async () => {
+test('a folder of wheels is accepted only for its engine, version and kind of machine', async () => {
   fakePython();
   const folder = path.join(home, 'wheels');
   mkdirSync(folder);
@@ -192,7 +192,7 @@ test('a folder of wheels is for its own engine, version and kind of machine', as
   expect(seen()).toMatch(new RegExp(`== .*pip install .*--no-index --find-links ${folder} `));
 });
 
-test('a shim with nothing behind it does not hide the Python after it', async () => {
+test('a Python after a broken shim on PATH is found', async () => {
   fakePython();
   const shims = path.join(home, 'shims');
   mkdirSync(shims);
@@ -212,7 +212,7 @@ const debian = [
   .map((line) => `echo "${line}"`)
   .join('; ');
 
-test('Debian without python3-venv: the package to install by name', async () => {
+test('on Debian without python3-venv the error names the package to install', async () => {
   fakePython({ venv: `${debian}; exit 1` });
   const { error } = await install();
   expect(error!.code).toBe('engine_install_failed');
@@ -220,7 +220,7 @@ test('Debian without python3-venv: the package to install by name', async () => 
   expect(error!.message).not.toContain('Failing command');
 });
 
-test('Debian without python3-venv but with a pip: goes on without it', async () => {
+test('on Debian without python3-venv but with a pip the installation works without the package', async () => {
   const make = `for last in "$@"; do :; done; mkdir -p "$last/bin"; cp '${home}/python-of-environment' "$last/bin/python"`;
   fakePython({
     venv: `case "$*" in *--without-pip*) ${make};; *) ${debian}; exit 1;; esac`,
@@ -230,7 +230,7 @@ test('Debian without python3-venv but with a pip: goes on without it', async () 
   expect(seen()).toMatch(/== -m pip --python \S+\/bin\/python install --require-hashes/);
 });
 
-test('a disk that becomes full in the middle: how much is needed and free', async () => {
+test('when the disk becomes full, the error says how much is needed and how much is free', async () => {
   fakePython({
     pip: 'echo "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"; exit 1',
   });
@@ -239,7 +239,7 @@ test('a disk that becomes full in the middle: how much is needed and free', asyn
   expect(error!.message).toMatch(/\d+ MB are needed, and \d+ MB are free/);
 });
 
-test('a file in the place of the folder of the engines is a matter of the disk', async () => {
+test('a file in place of the folder of the engines is an error of the disk', async () => {
   fakePython();
   writeFileSync(path.join(home, 'engines'), '');
   const { error } = await install();
@@ -247,7 +247,7 @@ test('a file in the place of the folder of the engines is a matter of the disk',
   expect(error!.message).toMatch(/folder of the engines.*ASRPRO_HOME/);
 });
 
-test('an installed engine is made anew on demand', async () => {
+test('an installed engine is installed again on request', async () => {
   fakePython();
   await install();
   const engines = createEngines({

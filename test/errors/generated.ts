@@ -6,7 +6,7 @@ import { checkout } from '../setup/checkout.ts';
 
 export const errorsFile: string = path.join(checkout, 'docs', 'errors.md');
 
-/** The page with its table as the catalogue says it. */
+/** The page with the table that is generated from the catalogue. */
 export function withErrorTable(page: string): string {
   const rows = Object.entries<ErrorKind>(errorKinds).map(([code, { status, type, retryable, exitCode, ...kind }]) => {
     const wire = kind.code === null ? `\`${code}\` (sent as null)` : `\`${code}\``;

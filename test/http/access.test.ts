@@ -1,11 +1,13 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { request as httpRequest } from 'node:http';
+import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { AsrproError } from '../../src/errors.ts';
 import { call, post } from '../setup/api.ts';
 import { mockGateway } from './mock-gateway.ts';
 import { ask, expectError, field, multipart, speech } from './multipart.ts';
 
-/** fetch lets no program choose these headers. */
+/** A request with headers that fetch does not let a program set. */
 function withHeaders(url: string, headers: Record<string, string>, method = 'GET'): Promise<number> {
   return new Promise((resolve, reject) => {
     const sent = httpRequest(url, { method, headers }, (response) => {
@@ -17,7 +19,7 @@ function withHeaders(url: string, headers: Record<string, string>, method = 'GET
   });
 }
 
-test('81, 82, 83: an API key, where one is configured', async () => {
+test('81, 82, 83: a configured API key is required', async () => {
   const key = 'sk-0123456789abcdef';
   await using gateway = await mockGateway({ server: { apiKey: key } });
   const models = (authorization?: string) =>
@@ -40,7 +42,7 @@ test('81, 82, 83: an API key, where one is configured', async () => {
   expect((await call(open.url, '/v1/models', { headers: { authorization: 'Bearer x' } })).status).toBe(200);
 });
 
-test('97: only names of this machine, and only allowed pages', async () => {
+test('97: only host names of this machine and allowed origins are accepted', async () => {
   await using gateway = await mockGateway({
     server: { allowedHosts: ['speech.lan'], allowedOrigins: ['https://app.example'] },
   });
@@ -60,7 +62,7 @@ test('97: only names of this machine, and only allowed pages', async () => {
   }
 });
 
-test('a page of elsewhere starts nothing with an image, a frame or a link, which carry no Origin', async () => {
+test('a page of another site starts nothing with an image, a frame or a link, which send no Origin', async () => {
   await using gateway = await mockGateway({ server: { allowedOrigins: ['https://app.example'] } });
   const report = vi.spyOn(gateway.services.devices, 'report');
   const devices = `${gateway.url}/v1/devices?refresh=true`;
@@ -81,7 +83,7 @@ test('a page of elsewhere starts nothing with an image, a frame or a link, which
   );
 });
 
-test('however many ask to test the devices again, they are tested once at a time', async () => {
+test('many refreshes of the devices at once run one probe', async () => {
   await using gateway = await mockGateway();
   const { devices } = gateway.services;
   const known = await devices.report();
@@ -90,8 +92,14 @@ test('however many ask to test the devices again, they are tested once at a time
     finish = () => resolve(known);
   });
   const report = vi.spyOn(devices, 'report').mockReturnValue(tested);
+  let arrived = 0;
+  const count = () => (arrived += 1);
+  subscribe('http.server.request.start', count);
   const asked = Array.from({ length: 20 }, () => call(gateway.url, '/v1/devices?refresh=true'));
-  await vi.waitFor(() => expect(report).toHaveBeenCalled());
+  // A request that arrives after the end of the probe rightly starts another one.
+  await vi.waitFor(() => expect([arrived, report.mock.calls.length]).toEqual([20, 1]));
+  unsubscribe('http.server.request.start', count);
+  await turn();
   finish();
   for (const answer of await Promise.all(asked)) expect(answer.status).toBe(200);
   expect(report).toHaveBeenCalledTimes(1);
@@ -99,7 +107,7 @@ test('however many ask to test the devices again, they are tested once at a time
   expect(report).toHaveBeenCalledTimes(2);
 });
 
-test('97: a preflight of an allowed page is granted the headers that it asks for', async () => {
+test('97: a preflight of an allowed origin is granted the requested headers', async () => {
   await using gateway = await mockGateway({ server: { allowedOrigins: ['https://app.example'], apiKey: 'k' } });
   const asked = 'authorization,content-type,x-stainless-lang,x-stainless-retry-count,x-stainless-anything-new';
   const preflight = (origin: string) =>
@@ -139,7 +147,7 @@ test('84, 85: a full queue is 503 with a Retry-After, and never 429', { timeout:
   await vi.waitFor(() => expect(gateway.services.residency.health().queue).toMatchObject({ running: 0, waiting: 0 }));
 });
 
-test('86: an engine that makes no progress is 500 and not tried again', async () => {
+test('86: an engine that makes no progress is a 500 that clients do not retry', async () => {
   await using gateway = await mockGateway();
   const stuck = new AsrproError('worker_unresponsive', 'The engine made no progress.');
   vi.spyOn(gateway.services.transcription, 'admit').mockReturnValue({
@@ -149,14 +157,14 @@ test('86: an engine that makes no progress is 500 and not tried again', async ()
   expectError(await ask(gateway.url, ['model=mock-echo']), 500, null, 'worker_unresponsive');
 });
 
-test('87: what fails for good says so', async () => {
+test('87: permanent failures have their own codes', async () => {
   await using gateway = await mockGateway();
   expectError(await ask(gateway.url, ['model=mock-broken']), 500, 'model', 'model_broken');
   expectError(await ask(gateway.url, ['model=mock-crash-in-job']), 500, null, 'worker_crashed');
   expectError(await ask(gateway.url, ['model=mock-out-of-memory']), 500, null, 'out_of_memory');
 });
 
-test('88, 91: a client that leaves the queue leaves nothing there', async () => {
+test('88, 91: a client that disconnects while it waits is removed from the queue, with its upload', async () => {
   await using gateway = await mockGateway();
   const leave = new AbortController();
   const { body, headers } = multipart([field('model', 'mock-slow'), speech]);
@@ -169,7 +177,7 @@ test('88, 91: a client that leaves the queue leaves nothing there', async () => 
   await vi.waitFor(() => expect(gateway.spooled()).toEqual([]));
 });
 
-test('89: twenty at once, each with its own answer', async () => {
+test('89: twenty requests at once get each their own answer', async () => {
   await using gateway = await mockGateway();
   const prompts = Array.from({ length: 20 }, (_, index) => `number ${index}`);
   const answers = await Promise.all(prompts.map((prompt) => ask(gateway.url, ['model=mock-echo', `prompt=${prompt}`])));

@@ -1,14 +1,14 @@
 import { connect } from 'node:net';
 
-/** Largest body. */
+/** Size of the largest body. */
 const MAX_BYTES = 3_000_000;
 const BOUNDARY = 'xxBOUNDARYxx';
 
-/** One request that no server can be pleased with: raw bytes, and after how many of them the client leaves, if it does. */
+/** An invalid request as raw bytes, and the number of bytes after which the client disconnects. */
 export interface BadUpload {
   kind: string;
   bytes: Buffer;
-  /** Bytes that are sent before the connection is cut; null: all, and the client waits for its answer. */
+  /** The client disconnects after this many bytes; null: it sends everything and waits for the answer. */
   leavesAfter: number | null;
 }
 
@@ -21,7 +21,7 @@ const file = (size: number, name = 'file'): Buffer =>
 const text = (name: string, value: string): Buffer => part(`content-disposition: form-data; name="${name}"`, value);
 const last = Buffer.from(`--${BOUNDARY}--\r\n`);
 
-/** Bodies that are wrong in one way each. */
+/** Bodies with one fault each. */
 const bodies: Record<string, Body> = {
   'last boundary without dashes': (size) => Buffer.concat([file(size), Buffer.from(`--${BOUNDARY}\r\n`)]),
   'no last boundary': (size) => file(size),
@@ -61,7 +61,7 @@ const bodies: Record<string, Body> = {
 };
 export const kinds: string[] = Object.keys(bodies);
 
-/** The whole request with this body. `framing`: how its length is told. */
+/** The whole request with this body. `framing` says how the length is declared. */
 export function rawUpload(body: Buffer, framing: 'length' | 'chunked' | 'too long' | 'too short' = 'length'): Buffer {
   const head = [
     'POST /v1/audio/transcriptions HTTP/1.1',
@@ -83,18 +83,18 @@ export function badBody(kind: string, size: number, random: () => number): Buffe
   return bodies[kind]!(size, random);
 }
 
-/** The next of a seeded row: every kind, every size (small ones more often), every framing, and clients that leave anywhere. */
+/** The next request of a seeded sequence: any fault, any size (mostly small), any framing, with or without a disconnect. */
 export function badUpload(random: () => number): BadUpload {
   const kind = kinds[Math.floor(random() * kinds.length)]!;
   const size = Math.floor(MAX_BYTES ** random());
   const framing = (['length', 'length', 'chunked', 'too short', 'too long'] as const)[Math.floor(random() * 5)]!;
   const bytes = rawUpload(badBody(kind, size, random), framing);
-  // With a length that is never reached the server rightly waits for the rest.
+  // The server correctly waits for the rest of a body that is shorter than declared, so the client must disconnect.
   const leaves = framing === 'too long' || random() < 0.3;
   return { kind: `${kind}, ${framing}`, bytes, leavesAfter: leaves ? Math.floor(random() * bytes.length) : null };
 }
 
-/** Sends it, and resolves with the status of the answer, or null where the client has left. */
+/** Sends the request. Resolves with the status of the answer, or null if the client disconnects. */
 export function sendRaw(port: number, { bytes, leavesAfter }: Omit<BadUpload, 'kind'>): Promise<number | null> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');

@@ -9,7 +9,7 @@ import { expectError } from './multipart.ts';
 
 const jfk = audio('english/jfk.flac');
 
-test('a model whose load failed as broken is listed so, and only an explicit load tries it again', async () => {
+test('a model that could not be loaded is listed as broken, and only an explicit load tries it again', async () => {
   await using gateway = await mockGateway();
   const described = async () => (await call(gateway.url, '/v1/models/mock-broken')).json;
   const workers = () => gateway.services.residency.health().worker.generation;
@@ -28,7 +28,7 @@ test('a model whose load failed as broken is listed so, and only an explicit loa
   expect(workers()).toBe(started + 1);
 });
 
-test('/health answers before anybody looks at the disk', async () => {
+test('/health answers without a read of the disk', async () => {
   const looks: boolean[] = [];
   const library = {
     list: async () => void looks.push(true),

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { checkout } from '../setup/checkout.ts';
 
-/** Cases of the OpenAI contract: their numbers stand at the start of the titles of tests. */
+/** Number of cases of the OpenAI contract. The title of a test begins with the numbers of the cases that it covers. */
 const CASES = 107;
 
 test('every numbered case of the contract has a test', () => {

@@ -5,7 +5,7 @@ import { startBrowser } from '../setup/browser.ts';
 import { audio } from '../setup/checkout.ts';
 import { mockGateway } from './mock-gateway.ts';
 
-test('the description names every call, with all schemas that it refers to', async () => {
+test('the description has every call, and every schema that it refers to', async () => {
   await using gateway = await mockGateway();
   const { json } = await call(gateway.url, '/openapi.json');
   expect(json.openapi).toBe('3.1.0');
@@ -38,7 +38,7 @@ test('the description names every call, with all schemas that it refers to', asy
   for (const [, name] of references) expect(known).toContain(name);
 });
 
-test('what every answer carries, and what another method gets, is described as it is sent', async () => {
+test('the description matches the headers of every answer and the answer to other methods', async () => {
   await using gateway = await mockGateway();
   const { json } = await call(gateway.url, '/openapi.json');
   const { headers } = json.components;
@@ -67,7 +67,7 @@ test.each(['en', 'EN', 'jv', 'Nb', 'iw', 'auto', 'AUTO'])(
   async (language) => {
     await using gateway = await mockGateway();
     const { status } = await transcribe(gateway.url, audio('english/jfk.flac'), { model: 'mock-echo', language });
-    // What the mock does not know is understood, too.
+    // A language that the mock does not know is still a valid value.
     expect([200, 400]).toContain(status);
     const { json } = await call(gateway.url, '/openapi.json');
     const body = json.paths['/v1/audio/transcriptions'].post.requestBody.content['multipart/form-data'].schema;
@@ -85,7 +85,10 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 
-/** The page of a gateway, in a tab that stays until the end: this Chromium ends with its last one. With what it asked for elsewhere and what it complained of. */
+/**
+ * Opens the page of a gateway and records its requests to other hosts and its errors. The tab stays open until the end,
+ * because this Chromium exits with its last tab.
+ */
 async function openPage(url: string): Promise<{ page: Page; elsewhere: string[]; problems: string[] }> {
   const page = await browser.newPage();
   const elsewhere: string[] = [];
@@ -99,7 +102,7 @@ async function openPage(url: string): Promise<{ page: Page; elsewhere: string[];
   return { page, elsewhere, problems };
 }
 
-test('in a browser, the page turns a file into text and fetches nothing from elsewhere', async () => {
+test('the page transcribes a file in a browser and loads nothing from other hosts', async () => {
   await using gateway = await mockGateway();
   const { page, elsewhere, problems } = await openPage(gateway.url);
   await page.locator('summary', { hasText: 'GET /health' }).click();
@@ -123,7 +126,7 @@ test('in a browser, the page turns a file into text and fetches nothing from els
   expect(problems.filter((text) => !text.includes('503'))).toEqual([]);
 });
 
-test('the page shows text while it comes, and a running request can be cancelled', async () => {
+test('the page shows text while it arrives, and can cancel a running request', async () => {
   await using gateway = await mockGateway();
   const { page } = await openPage(gateway.url);
   await page.locator('#file').setInputFiles(audio('english/jfk.flac'));
@@ -137,7 +140,7 @@ test('the page shows text while it comes, and a running request can be cancelled
   await expect.poll(() => gateway.services.residency.health().queue.running).toBe(0);
 });
 
-test('the page downloads a model, loads it, and says what is loaded', async () => {
+test('the page downloads a model, loads it, and shows the loaded model', async () => {
   await using gateway = await mockGateway();
   const { page, problems } = await openPage(gateway.url);
   const row = page.locator('tr[data-model="mock-download"]');
@@ -150,7 +153,7 @@ test('the page downloads a model, loads it, and says what is loaded', async () =
   expect(problems).toEqual([]);
 });
 
-test('where a key is needed, a browser gets the page all the same, which asks for it; programs get the envelope', async () => {
+test('with a required API key a browser gets the page, which asks for the key, and programs get the error', async () => {
   await using gateway = await mockGateway({ server: { apiKey: 'sk-0123456789' } });
   expect((await call(gateway.url, '/docs')).json.error.message).toContain('API key');
   const { page } = await openPage(gateway.url);

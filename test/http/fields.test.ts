@@ -46,7 +46,7 @@ test.each([
   ).toEqual(keys);
 });
 
-test('25: an unknown granularity', async () => {
+test('25: an unknown granularity is refused', async () => {
   const answer = await ask(gateway.url, [...verbose, 'timestamp_granularities[]=words']);
   expectError(answer, 400, 'timestamp_granularities', 'invalid_value');
   expect(answer.json.error.message).toMatch(/'segment'.*'word'/);
@@ -66,7 +66,7 @@ test.each(['1.5', '-1', 'NaN', 'abc', '0,5', 'Infinity', '0x1'])('27: temperatur
   expectError(await ask(gateway.url, ['model=mock-echo', `temperature=${text}`]), 400, 'temperature', 'invalid_value');
 });
 
-test('28: an empty prompt is none, and a long one is taken', async () => {
+test('28: an empty prompt counts as no prompt, and a long one is accepted', async () => {
   const empty = await ask(gateway.url, ['model=mock-echo', 'prompt=']);
   expect(empty.json).toEqual((await ask(gateway.url, ['model=mock-echo'])).json);
   expect((await ask(gateway.url, ['model=mock-echo', `prompt=${'word '.repeat(2000)}`])).status).toBe(200);
@@ -85,7 +85,7 @@ test('keywords reach the engine', async () => {
   expect(answer.json.text).toContain('The keywords are Kubernetes llama.');
 });
 
-test('of keywords the first 64 of up to 64 characters count, and more fail no request', async () => {
+test('the first 64 keywords of at most 64 characters are used, and more do not fail the request', async () => {
   const words = Array.from({ length: 180 }, (_, index) => `word${index}`);
   const answer = await ask(gateway.url, [
     'model=mock-echo',
@@ -98,7 +98,7 @@ test('of keywords the first 64 of up to 64 characters count, and more fail no re
   expect(answer.json.text).toMatch(/ word62\./);
 });
 
-test('no number and no length of keywords costs the file', async () => {
+test('no number and no length of keywords fails the upload', async () => {
   const words = Array.from({ length: 1000 }, (_, index) => `keywords[]=word${index}`);
   const fields = [...words, `keywords=${'many, '.repeat(10_000)}`, 'model=mock-echo'].map((text) =>
     field(text.split('=')[0]!, text.slice(text.indexOf('=') + 1)),
@@ -130,7 +130,7 @@ test.each([[['language=fr', 'languages[]=de', 'languages[]=en']], [['languages[]
   },
 );
 
-test('a language among several that nobody knows is named with its field', async () => {
+test('an unknown language in a list is named with its field', async () => {
   const answer = await ask(gateway.url, ['model=mock-echo', 'languages[]=de', 'languages[]=klingon']);
   expectError(answer, 400, 'languages', 'invalid_language_format');
   expect(answer.json.error.message).toContain('klingon');

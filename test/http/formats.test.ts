@@ -9,7 +9,7 @@ const verbose = (...more: string[]) => ask(gateway.url, [model, 'response_format
 const silence = { name: 'file', value: wav(1, { silent: true }), fileName: 'silence.wav' };
 const junk = { name: 'file', value: 'this is no audio', fileName: 'junk.bin' };
 
-test('30, 39: json, also when nothing is said', async () => {
+test('30, 39: json is the format, also by default', async () => {
   const answer = await ask(gateway.url, [model, 'response_format=json']);
   expect(answer.headers.get('content-type')).toMatch(/^application\/json(; charset=utf-8)?$/);
   expect(answer.text[0]).toBe('{');
@@ -23,7 +23,7 @@ test('31: text is the bare transcript and one newline', async () => {
   expect(answer.text).toBe(`${(await ask(gateway.url, [model])).json.text}\n`);
 });
 
-test.each(['srt', 'vtt'])('34, 35, 36: %s is refused before the audio is looked at', async (format) => {
+test.each(['srt', 'vtt'])('34, 35, 36: %s is refused before the audio is read', async (format) => {
   const { generation } = gateway.services.residency.health().worker;
   for (const [file, more] of [[undefined], [silence], [junk], [undefined, 'stream=true']] as const) {
     const fields = [`response_format=${format}`, 'model=mock-crash-in-job', ...(more ? [more] : [])];
@@ -34,21 +34,24 @@ test.each(['srt', 'vtt'])('34, 35, 36: %s is refused before the audio is looked 
   expect(gateway.services.residency.health().worker.generation).toBe(generation);
 });
 
-test.each(['SRT', 'Vtt', ' srt ', 'xml', 'JSON'])('38, 69: response_format=%j is a clear 400', async (format) => {
-  const answer = await ask(gateway.url, [model, `response_format=${format}`]);
-  expect(answer.status).toBe(400);
-  expect(answer.json.error.param).toBe('response_format');
-  expect(answer.json.error.code).toMatch(/^(un|in)/);
-  expect(answer.json.error.message).toMatch(/'json'.*'text'.*'verbose_json'/);
-});
+test.each(['SRT', 'Vtt', ' srt ', 'xml', 'JSON'])(
+  '38, 69: response_format=%j is a 400 that names the allowed formats',
+  async (format) => {
+    const answer = await ask(gateway.url, [model, `response_format=${format}`]);
+    expect(answer.status).toBe(400);
+    expect(answer.json.error.param).toBe('response_format');
+    expect(answer.json.error.code).toMatch(/^(un|in)/);
+    expect(answer.json.error.message).toMatch(/'json'.*'text'.*'verbose_json'/);
+  },
+);
 
-test('38: subtitles are advertised nowhere', async () => {
+test('38: no description mentions subtitles', async () => {
   for (const route of ['/openapi.json', '/docs', '/v1/models']) {
     expect(await (await fetch(gateway.url + route)).text()).not.toMatch(/\b(srt|vtt)\b/i);
   }
 });
 
-test('37: text beyond ASCII survives byte by byte', async () => {
+test('37: text beyond ASCII arrives unchanged', async () => {
   const prompt = 'prompt=Grüße aus Köln, 日本語 🎧';
   const said = 'Grüße aus Köln, 日本語 🎧';
   expect((await ask(gateway.url, [model, prompt])).json.text).toContain(said);

@@ -5,7 +5,7 @@ import { sharedGateway } from './shared-gateway.ts';
 
 const gateway = sharedGateway({ models: { settings: { 'mock-echo': { language: 'DE' } } } });
 
-test('the language of the configuration may be spelled in any way that a request may', async () => {
+test('the configured language may be spelled in every way that a request may use', async () => {
   const { json, status, text } = await transcribe(gateway.url, audio('english/jfk.flac'), {
     model: 'mock-echo',
     response_format: 'verbose_json',

@@ -4,11 +4,11 @@ import { call, post, transcribe } from '../setup/api.ts';
 import { audio } from '../setup/checkout.ts';
 import { mockGateway } from './mock-gateway.ts';
 
-/** What is loaded and selected, as clients see it. */
+/** The loaded and the selected model, as clients see them. */
 const jfk = audio('english/jfk.flac');
 const settings = '/v1/settings/model';
 
-test('a crash does not change the model of requests without one; an unload gives them the default', async () => {
+test('requests without a model keep their model after a crash, and get the default after an unload', async () => {
   await using gateway = await mockGateway();
   const { url, services } = gateway;
   expect((await transcribe(url, jfk)).status).toBe(200);
@@ -20,7 +20,7 @@ test('a crash does not change the model of requests without one; an unload gives
   expect(services.residency.status().model).toBe('mock-echo');
 });
 
-test('the selection is on disk when the gateway has closed, and an unload removes it there too', async () => {
+test('the selection is stored before the gateway has closed, and an unload removes the stored one', async () => {
   const gateway = await mockGateway();
   const { url, services } = gateway;
   const stored = (): Promise<string | null> => selectedModel(services.paths).get();
@@ -33,18 +33,19 @@ test('the selection is on disk when the gateway has closed, and an unload remove
   await gateway[Symbol.asyncDispose]();
 });
 
-test('without a loaded model /health claims no device that nobody has seen', async () => {
+test('without a loaded model /health reports no device that was not probed', async () => {
   await using gateway = await mockGateway({ device: { prefer: 'cuda' } });
   expect((await call(gateway.url, '/health')).json).toMatchObject({ device: 'cpu', current_model: null });
 });
 
-test('closing takes no longer than its limit, although an installation waits for ever', async () => {
+test('closing takes no longer than its limit, although an installation never ends', async () => {
   const gateway = await mockGateway({ server: { drainSeconds: 0.2 } });
   const never = new Promise<void>(() => undefined);
   vi.spyOn(gateway.services.engines, 'close').mockReturnValue(never);
   vi.spyOn(gateway.services.downloads, 'close').mockReturnValue(never);
   const begin = performance.now();
   await gateway.services.close();
-  expect(performance.now() - begin).toBeLessThan(2500);
+  // Without the limit it would never end.
+  expect(performance.now() - begin).toBeLessThan(15_000);
   await gateway[Symbol.asyncDispose]();
 });

@@ -9,7 +9,7 @@ import { ask } from './multipart.ts';
 
 const UPLOADS = 2_000;
 
-/** Megabytes that this process alone has. */
+/** Private memory of a process in MB. */
 function privateMegabytes(pid: number): number {
   const lines = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').matchAll(/^Private_(?:Clean|Dirty): +(\d+) kB$/gm);
   return [...lines].reduce((sum, [, kilobytes]) => sum + Number(kilobytes) / 1024, 0);
@@ -24,14 +24,14 @@ async function eightAtOnce(count: number, send: () => Promise<void>): Promise<vo
 }
 
 test.runIf(process.platform === 'linux')(
-  'two thousand bad uploads, many cut at a random byte, leave nothing: no place, no file, no memory',
-  { timeout: 120_000 },
+  'two thousand bad uploads, many cut at a random byte, leave no place taken, no file and no memory',
+  { timeout: 300_000 },
   async () => {
     const gateway = await startGateway({ mock: true });
     const good = async (): Promise<void> => {
       expect((await ask(gateway.url, ['model=mock-echo'])).status).toBe(200);
     };
-    // Compiled code and pools are there before the first measurement.
+    // These requests fill the pools and compile the code before the first measurement.
     await eightAtOnce(500, good);
     const before = privateMegabytes(gateway.pid);
 
@@ -50,7 +50,7 @@ test.runIf(process.platform === 'linux')(
       expect((await call(gateway.url, '/health')).json.queue).toMatchObject({ running: 0, waiting: 0 });
       expect(readdirSync(path.join(gateway.home, 'run', run!, 'spool'))).toEqual([]);
     }, 10_000);
-    // Garbage that waits for its collection is not kept: on a busy machine it was 13 MB once. Requests go on meanwhile.
+    // Garbage that is not yet collected is no leak (13 MB on a busy machine), so good requests go on until it is collected.
     const settled = async (): Promise<void> => {
       await good();
       expect(privateMegabytes(gateway.pid) - before).toBeLessThan(10);

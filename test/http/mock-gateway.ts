@@ -13,15 +13,15 @@ export interface MockGateway extends AsyncDisposable {
   port: number;
   services: Services;
   server: HttpServer;
-  /** Uploads that are on disk now. */
+  /** Names of the uploads in the spool. */
   spooled(): string[];
 }
 
 /**
- * The whole gateway with the mock worker, in this process, on a free port. Disposing stops it as `serve` does and asserts
- * that no upload is left.
+ * Starts the whole gateway with the mock worker in this process, on a free port. Disposing stops it as `serve` does and
+ * asserts that no upload is left.
  *
- * @param server part of the configuration, for example `{ server: { maxUploadBytes: 1000 } }`.
+ * @param config part of the configuration, for example `{ server: { maxUploadBytes: 1000 } }`.
  */
 export async function mockGateway(
   config: { server?: object; models?: object; device?: object } = {},
@@ -37,7 +37,7 @@ export async function mockGateway(
   const spoolDirectory = services.run.spool;
   const server = await createHttpServer({ ...services, version: '0.0.0', startedAt: Date.now(), spoolDirectory });
   const { url, port } = await server.listen();
-  // The folder itself goes when the services are closed.
+  // Closing the services removes the folder.
   const spooled = (): string[] => (existsSync(spoolDirectory) ? readdirSync(spoolDirectory) : []);
   return {
     url,
@@ -47,7 +47,7 @@ export async function mockGateway(
     spooled,
     async [Symbol.asyncDispose]() {
       await Promise.all([server.close(), services.residency.close(0)]);
-      // The last answer is sent before its upload is removed.
+      // An upload is removed after its answer was sent.
       await vi.waitFor(() => expect(spooled(), 'uploads left behind').toEqual([]));
       await services.close();
       rmSync(home, { recursive: true, force: true });

@@ -7,7 +7,7 @@ import { sharedGateway } from './shared-gateway.ts';
 const gateway = sharedGateway();
 const get = (route: string) => call(gateway.url, route, { redirect: 'error' });
 
-test('92: the list', async () => {
+test('92: the list of models', async () => {
   const { json } = await get('/v1/models');
   expect(json.object).toBe('list');
   for (const model of json.data) {
@@ -27,7 +27,7 @@ test('92: the list', async () => {
   expect((await get('/v1/models/')).json).toEqual(json);
 });
 
-test('93: one model, under the id that was asked for', async () => {
+test('93: one model has the requested id', async () => {
   const [first] = (await get('/v1/models')).json.data;
   expect((await get(`/v1/models/${first.id}`)).json).toEqual(first);
   expect((await get(`/v1/models/${first.id}/`)).json).toEqual(first);
@@ -44,12 +44,12 @@ test.each([
   'a%20b',
   '%zz',
   'x'.repeat(10_000),
-])('94, 95, 98: unknown id %#', async (id) => {
+])('94, 95, 98: unknown id %# is 404', async (id) => {
   expectError(await get(`/v1/models/${id}`), 404, 'model', 'model_not_found');
   expectError(await call(gateway.url, `/v1/models/${id}`, { method: 'DELETE' }), 404, 'model', 'model_not_found');
 });
 
-test('96: deleting unloads first, and twice is 404', async () => {
+test('96: a delete unloads the model first, and a second delete is 404', async () => {
   await using own = await mockGateway();
   await post(own.url, '/v1/settings/model', { model_id: 'mock-echo' });
   const remove = () =>
@@ -59,7 +59,7 @@ test('96: deleting unloads first, and twice is 404', async () => {
   expectError(await remove(), 404, 'model', 'model_not_found');
 });
 
-test('a download is one job with numbers for a progress bar', async () => {
+test('a download reports numbers for a progress bar, and a second request joins it', async () => {
   await using own = await mockGateway();
   const route = '/v1/models/mock-download/download';
   expectError(await call(own.url, route), 404, 'model', 'download_not_found');
@@ -87,7 +87,7 @@ test('a download is one job with numbers for a progress bar', async () => {
   expect((await call(own.url, '/v1/models/mock-download')).json).toMatchObject({ ready: true, downloaded: true });
 });
 
-test('a failed download says why', async () => {
+test('a failed download reports the reason', async () => {
   await using own = await mockGateway();
   const route = '/v1/models/mock-download-fails/download';
   await post(own.url, route, {});

@@ -2,11 +2,11 @@ import { expect } from 'vitest';
 import { type Answer, call } from '../setup/api.ts';
 import { wav } from '../setup/wav.ts';
 
-/** One part as it goes over the wire: a field, or with `fileName` or `type` a file. */
+/** One part of a multipart body: a field, or a file if it has `fileName` or `type`. */
 export interface Part {
   name: string;
   value: string | Buffer;
-  /** `filename` as it is written between the quotes. */
+  /** The `filename` between the quotes, as sent. */
   fileName?: string;
   type?: string;
 }
@@ -19,7 +19,7 @@ export interface Body {
 export const field = (name: string, value: string): Part => ({ name, value });
 export const speech: Part = { name: 'file', value: wav(1), fileName: 'a.wav', type: 'audio/wav' };
 
-/** A multipart body, byte by byte as written here. */
+/** A multipart body with exactly these bytes. */
 export function multipart(
   parts: Part[],
   { boundary = '----formdata-undici-0123456789', quoted = false, preamble = '', epilogue = '' } = {},
@@ -39,7 +39,7 @@ export function multipart(
   };
 }
 
-/** Sends fields, given as `name=value`, with a second of sound. */
+/** Sends fields, given as `name=value`, with one second of sound. */
 export function ask(
   url: string,
   fields: string[],
@@ -57,7 +57,7 @@ export function send(url: string, { body, headers }: Body, route = 'transcriptio
   return call(url, `/v1/audio/${route}`, { method: 'POST', headers, body: new Uint8Array(body) });
 }
 
-/** Asserts the whole envelope, the headers of every answer, and that no path or stack trace is told. */
+/** Asserts the whole error, the headers of every answer, and that the message has no path and no stack trace. */
 export function expectError(answer: Answer, status: number, param: string | null, code: string | null): void {
   expect(answer.json, answer.text).toEqual({
     error: {

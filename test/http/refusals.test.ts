@@ -13,11 +13,11 @@ import { sharedGateway } from './shared-gateway.ts';
 const gateway = sharedGateway();
 const sound = (value: string | Buffer): Part => ({ name: 'file', value, fileName: 'a.wav' });
 
-test('61: no file', async () => {
+test('61: a request without a file is refused', async () => {
   expectError(await ask(gateway.url, ['model=mock-echo'], null), 400, 'file', 'missing_required_parameter');
 });
 
-test('62: no model is the loaded one, else the default', async () => {
+test('62: a request without a model gets the loaded one, else the default', async () => {
   await using fresh = await mockGateway({ models: { default: 'mock-echo' } });
   expect((await ask(fresh.url, [])).status).toBe(200);
   expect(fresh.services.residency.status().model).toBe('mock-echo');
@@ -25,40 +25,43 @@ test('62: no model is the loaded one, else the default', async () => {
   expectError(await ask(fresh.url, ['model=']), 503, null, 'model_busy');
 });
 
-test('62: neither a loaded model nor a default', async () => {
+test('62: a request without a model is refused if there is neither a loaded model nor a default', async () => {
   await using fresh = await mockGateway({ models: { default: null } });
   expectError(await ask(fresh.url, []), 400, 'model', 'missing_required_parameter');
 });
 
-test('63: a file that is sent as text', async () => {
+test('63: a file that is sent as a text field is refused', async () => {
   const body = multipart([field('model', 'mock-echo'), field('file', 'RIFF')]);
   expectError(await send(gateway.url, body), 400, 'file', 'invalid_type');
 });
 
-test.each(['', 'en', 'EN', 'auto', 'Auto'])('64, 65, 67: language=%j', async (language) => {
+test.each(['', 'en', 'EN', 'auto', 'Auto'])('64, 65, 67: language=%j is accepted', async (language) => {
   const answer = await ask(gateway.url, ['model=mock-echo', 'response_format=verbose_json', `language=${language}`]);
   expect(answer.json.language).toBe('english');
 });
 
-test.each(['english', 'xx', 'en-US', 'zh-tw', 'e', '../x', '🎧'])('66: language=%s', async (language) => {
+test.each(['english', 'xx', 'en-US', 'zh-tw', 'e', '../x', '🎧'])('66: language=%s is refused', async (language) => {
   const answer = await ask(gateway.url, ['model=mock-echo', `language=${language}`]);
   expectError(answer, 400, 'language', 'invalid_language_format');
   const text = `Invalid language '${language}'. Language parameter must be specified in ISO-639-1 format.`;
   expect(answer.json.error.message).toBe(text);
 });
 
-test.each(['none-such', '../../etc/passwd', 'a/b', 'x'.repeat(10_000), '\u0000'])('72: model %#', async (model) => {
-  expectError(await ask(gateway.url, [`model=${model}`]), 404, 'model', 'model_not_found');
-});
+test.each(['none-such', '../../etc/passwd', 'a/b', 'x'.repeat(10_000), '\u0000'])(
+  '72: unknown model %# is 404',
+  async (model) => {
+    expectError(await ask(gateway.url, [`model=${model}`]), 404, 'model', 'model_not_found');
+  },
+);
 
-test('72: a model that is not downloaded, and how to get it', async () => {
+test('72: the error for a model that is not downloaded says how to get it', async () => {
   const answer = await ask(gateway.url, ['model=mock-download']);
   expectError(answer, 404, 'model', 'model_not_found');
   expect(answer.json.error.message).toMatch(/download/);
   expect((await fetch(`${gateway.url}/v1/models/mock-download/download`)).status).toBe(404);
 });
 
-test('73, 74: what is no audio', async () => {
+test('73, 74: a file that is no audio is refused', async () => {
   for (const file of [sound('junk'), sound('<html>'), sound(Buffer.alloc(70_000, 7)), sound('')]) {
     const answer = await ask(gateway.url, ['model=mock-echo'], file);
     expectError(answer, 400, 'file', 'invalid_file_format');
@@ -66,23 +69,23 @@ test('73, 74: what is no audio', async () => {
   }
 });
 
-test('75: too short, and just long enough', async () => {
+test('75: audio below the minimum length is refused, and audio of that length accepted', async () => {
   expectError(await ask(gateway.url, ['model=mock-echo'], sound(wav(0.05))), 400, 'file', 'audio_too_short');
   expect((await ask(gateway.url, ['model=mock-echo'], sound(wav(0.1)))).status).toBe(200);
 });
 
-test('78, 80: an upload over the limit is 413, and read so that the client sees it', async () => {
+test('78, 80: an upload over the limit is 413, and is read to its end so that the client sees the answer', async () => {
   await using small = await mockGateway({ server: { maxUploadBytes: 1_000_000 } });
   const answer = await ask(small.url, ['model=mock-echo'], sound(Buffer.alloc(30_000_000)));
   expectError(answer, 413, 'file', 'file_too_large');
 });
 
-test('79: the same without a length, and only so much is written', async () => {
+test('79: an upload over the limit without a declared length is 413, and its file is removed', async () => {
   await using small = await mockGateway({ server: { maxUploadBytes: 1_000_000 } });
   const { body, headers } = multipart([field('model', 'mock-echo'), sound(Buffer.alloc(5_000_000))]);
   const request = httpRequest(`${small.url}/v1/audio/transcriptions`, { method: 'POST', headers });
   const answered = once(request, 'response') as Promise<[IncomingMessage]>;
-  // Never ended: the answer must not wait for the rest.
+  // The request is never ended, because the answer must not wait for the rest.
   request.write(body);
   const [{ statusCode }] = await answered;
   expect(statusCode).toBe(413);
@@ -91,7 +94,7 @@ test('79: the same without a length, and only so much is written', async () => {
   request.destroy();
 });
 
-test('2 GiB announced is refused before a byte of it is read', async () => {
+test('a declared length of 2 GiB is refused before any byte of the body is read', async () => {
   await using small = await mockGateway({});
   const { headers } = multipart([speech]);
   const status = await new Promise<number>((resolve, reject) => {
@@ -109,8 +112,8 @@ test('2 GiB announced is refused before a byte of it is read', async () => {
   expect(status).toBe(413);
 });
 
-test('70, 71: two thousand malformed requests give no 5xx but the documented 503, and cost no memory', {
-  timeout: 120_000,
+test('70, 71: two thousand malformed requests get no 5xx except the documented 503, and leak no memory', {
+  timeout: 300_000,
 }, async () => {
   await using target = await mockGateway({ models: { default: 'mock-echo' } });
   const random = seeded(7);
@@ -144,7 +147,7 @@ test('70, 71: two thousand malformed requests give no 5xx but the documented 503
   const before = liveBytes();
   await Promise.all(Array.from({ length: 8 }, () => client(125)));
   expect(bad).toEqual([]);
-  // What sockets and finalizers still hold goes within a few turns; what leaks stays.
+  // Sockets and finalizers release their memory within a few turns of the event loop; a leak stays.
   await vi.waitFor(() => expect(liveBytes() - before).toBeLessThan(10_000_000), 10_000);
   expect((await ask(target.url, [])).status).toBe(200);
 });
@@ -164,7 +167,7 @@ const NASTY = [
   'a\r\nb',
 ];
 
-/** Live bytes, buffers included, after what is garbage was collected. */
+/** Live bytes, buffers included, after a garbage collection. */
 function liveBytes(): number {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;

@@ -7,7 +7,7 @@ import { mockGateway } from './mock-gateway.ts';
 
 const here = (file: string): string => path.join(import.meta.dirname, file);
 
-test('schemathesis finds nothing that /openapi.json does not say', async () => {
+test('schemathesis finds no answer that /openapi.json does not describe', async () => {
   await using gateway = await mockGateway({ models: { default: 'mock-echo' } });
   const run = ['--seed', '7', '--max-examples', '20', '--request-timeout', '30', '--no-color'];
   const { exitCode, stdout } = await execa(
@@ -21,7 +21,7 @@ test('schemathesis finds nothing that /openapi.json does not say', async () => {
       ...run,
       `${gateway.url}/openapi.json`,
     ],
-    // It writes what it found into the folder where it runs.
+    // schemathesis writes its findings into the working directory.
     {
       env: { SCHEMATHESIS_HOOKS: here('schemathesis_checks.py') },
       cwd: temporaryHome(),

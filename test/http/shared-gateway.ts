@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { type MockGateway, mockGateway } from './mock-gateway.ts';
 
-/** One gateway with the mock worker for all tests of a file. Read its members inside the tests. */
+/** One gateway with the mock worker for all tests of a file. Its members exist only inside the tests. */
 export function sharedGateway(
   config: Parameters<typeof mockGateway>[0] = {},
 ): Pick<MockGateway, 'url' | 'services' | 'spooled'> {

@@ -15,7 +15,7 @@ afterEach(() => {
   for (const socket of open.splice(0)) socket.destroy();
 });
 
-/** A connection that begins an upload and goes on as it likes. */
+/** A connection that has begun an upload; the test sends the rest. */
 async function beginUpload(port: number, first = ''): Promise<Socket> {
   const socket = connect(port, '127.0.0.1');
   open.push(socket);
@@ -27,14 +27,14 @@ async function beginUpload(port: number, first = ''): Promise<Socket> {
   return socket;
 }
 
-test('beyond loopback, connections that send nothing keep nobody out', async () => {
+test('beyond loopback, silent connections take no place in the queue', async () => {
   await using gateway = await mockGateway({ server: { host: '0.0.0.0' } });
   for (let n = 0; n < 40; n++) await beginUpload(gateway.port, n % 2 ? '--x\r\n' : '');
   expect((await call(gateway.url, '/health')).json.queue).toMatchObject({ running: 0, waiting: 0 });
   expect((await ask(gateway.url, ['model=mock-echo'])).status).toBe(200);
 });
 
-test('beyond loopback, a full queue is told before the body is read, and the body needs its place at its end', async () => {
+test('beyond loopback, a full queue is reported before the body is read, and a body takes its place at its end', async () => {
   await using gateway = await mockGateway({ server: { host: '0.0.0.0', maxQueue: 1 } });
   const places = [gateway.services.transcription.admit(), gateway.services.transcription.admit()];
   const { headers } = multipart([speech]);
@@ -52,7 +52,7 @@ test('beyond loopback, a full queue is told before the body is read, and the bod
   expect((await ask(gateway.url, ['model=mock-echo'])).status).toBe(200);
 });
 
-test('on loopback the place comes first: a full queue costs no upload', async () => {
+test('on loopback a request takes its place first, so that a full queue costs no upload', async () => {
   await using gateway = await mockGateway({ server: { maxQueue: 1 } });
   await beginUpload(gateway.port);
   await beginUpload(gateway.port);
@@ -60,7 +60,7 @@ test('on loopback the place comes first: a full queue costs no upload', async ()
   expectError(await ask(gateway.url, ['model=mock-echo']), 503, null, 'queue_full');
 });
 
-/** What becomes of a body that `send` writes piece by piece, under the pace. */
+/** Reads a body that `send` writes piece by piece, and returns the outcome under the minimum pace. */
 async function outcome(pace: Pace, send: (socket: Socket) => void): Promise<unknown> {
   const server = createServer();
   const ended = once(server, 'request').then(([request]) => {
@@ -83,7 +83,7 @@ async function outcome(pace: Pace, send: (socket: Socket) => void): Promise<unkn
   return code;
 }
 
-test('a body that drips, or never comes, is given up; one that moves is read to its end', async () => {
+test('a body that is too slow or never comes is aborted, and one that keeps the pace is read to its end', async () => {
   const every = (milliseconds: number, bytes: number) => (socket: Socket) => {
     const drip = setInterval(() => socket.write('x'.repeat(bytes)), milliseconds);
     socket.once('close', () => clearInterval(drip));
@@ -94,7 +94,7 @@ test('a body that drips, or never comes, is given up; one that moves is read to 
   expect(await outcome(pace, every(20, 150))).toBe('whole');
 });
 
-test('a JSON body that does not come is given up', async () => {
+test('a JSON body that does not come is aborted', async () => {
   const server = createServer();
   const ended = once(server, 'request').then(([request]) =>
     readJson(request, z.unknown(), { windowMs: 50, minBytes: 65_536 }).catch((error: AsrproError) => error.message),
@@ -108,14 +108,14 @@ test('a JSON body that does not come is given up', async () => {
   server.close();
 });
 
-test('a body whose reader waits is not given up for that', async () => {
+test('a body is not aborted because the reader in the gateway waits', async () => {
   const server = createServer();
   const ended = once(server, 'request').then(async ([request]) => {
     const broken = (reason: string) => new AsrproError('invalid_body', reason);
     let read = 0;
     await readBody(request, { pace: { windowMs: 20, minBytes: 1 }, broken }, (chunk) => {
       read += chunk.length;
-      // Ten windows long, in which nothing can arrive.
+      // The reader waits for ten windows of the pace, in which nothing can arrive.
       return new Promise((resolve) => void setTimeout(resolve, 200));
     });
     return read;

@@ -8,7 +8,7 @@ import { ask, expectError, type Part } from './multipart.ts';
 
 const sound = (bytes: number): Part => ({ name: 'file', value: Buffer.alloc(bytes, 7), fileName: 'a.wav' });
 
-test('a full disk is told at once and logged, and the next upload works', async () => {
+test('a full disk is reported at once and logged, and the next upload works', async () => {
   const script = 'mkdir -p "$ASRPRO_HOME/run" && mount -t tmpfs -o size=4m none "$ASRPRO_HOME/run" && exec "$0" "$@"';
   const flags = ['--mount', ...(process.getuid?.() === 0 ? [] : ['--map-root-user'])];
   const program = ['sh', '-c', script, process.execPath, mainProgram, 'serve'];
@@ -21,13 +21,13 @@ test('a full disk is told at once and logged, and the next upload works', async 
   expect((await ask(gateway.url, ['model=mock-echo'])).status).toBe(200);
 });
 
-test('a spool folder that is gone is made again', async () => {
+test('a removed spool folder is created again', async () => {
   await using gateway = await mockGateway();
   rmSync(gateway.services.run.spool, { recursive: true });
   expect((await ask(gateway.url, ['model=mock-echo'])).status).toBe(200);
 });
 
-test('a folder that takes no file is a 500 with the reason in answer and log, and no request waits', async () => {
+test('a folder that is not writable is a 500 at once, with the reason in the answer and the log', async () => {
   const gateway = await startGateway({ mock: true });
   const [run] = process.getBuiltinModule('node:fs').readdirSync(path.join(gateway.home, 'run'));
   const spool = path.join(gateway.home, 'run', run!, 'spool');

@@ -4,7 +4,7 @@ import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { temporaryHome } from '../setup/home.ts';
 import { libraryIn, whisper, write } from './library.ts';
 
-/** Places that the program looked at, each with the call; the calls themselves are the real ones. */
+/** Records the paths that the program reads, with the call. The calls themselves are the real ones. */
 const calls = vi.hoisted(() => [] as { call: string; place: string }[]);
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>();
@@ -21,7 +21,7 @@ vi.mock('node:fs', async (original) => {
 });
 beforeEach(() => void calls.splice(0));
 
-/** Repositories of other programs, and one model among them. */
+/** Repositories of other programs with one model among them. */
 function homeWithCache(count: number): string {
   const home = temporaryHome();
   for (let index = 0; index < count; index += 1) {
@@ -38,7 +38,7 @@ function homeWithCache(count: number): string {
   return home;
 }
 
-/** File times are coarse, so what is fresh is not remembered: for these tests it is a minute later. */
+/** File times are coarse, so the library does not cache fresh files. These tests make all files a minute old. */
 function aMinuteLater(): void {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
   onTestFinished(() => void vi.useRealTimers());
@@ -53,7 +53,7 @@ test.each([
   ['someone/fine-tuned', 'someone/fine-tuned'],
   ['none-such', undefined],
   ['someone/none-such', undefined],
-])('asking for %s looks at no other model', async (reference, id) => {
+])('a lookup of %s reads no other model', async (reference, id) => {
   const home = homeWithCache(20);
   const library = libraryIn(home, {
     searchDirectories: [path.join(home, 'mine')],
@@ -65,7 +65,7 @@ test.each([
   expect(places.filter((place) => /foreign|other/.test(place))).toEqual([]);
 });
 
-test('what is no model is not read again until it has changed', async () => {
+test('a folder that is no model is not read again until it changes', async () => {
   const home = homeWithCache(20);
   aMinuteLater();
   const library = libraryIn(home, { searchDirectories: [path.join(home, 'mine')] });
@@ -81,7 +81,7 @@ test('what is no model is not read again until it has changed', async () => {
   expect(await library.find('foreign/late')).toMatchObject({ ready: true });
 });
 
-test('a config.json that is written late into a known folder is seen', async () => {
+test('a config.json that is written later into a known folder is noticed', async () => {
   const home = temporaryHome();
   const files = { 'encoder-model.onnx': 'x', 'decoder_joint-model.onnx': 'x', 'vocab.txt': 'a' };
   const folder = write(path.join(home, 'mine', 'parakeet'), { ...files, 'config.json': '{}' });

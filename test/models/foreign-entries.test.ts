@@ -14,7 +14,7 @@ function sparse(file: string, size: number): void {
 const rowsFrom = (rows: { id: string; source: string; reason: string | null }[], source: string) =>
   Object.fromEntries(rows.filter((row) => row.source === source).map(({ id, reason }) => [id, reason]));
 
-/** Entries that nobody can read, under the name of a folder and under that of a checkpoint. */
+/** Unreadable entries, with the name of a folder and with that of a checkpoint. */
 async function litter(folder: string): Promise<void> {
   for (const end of ['', '.nemo']) {
     symlinkSync(`loop${end}`, path.join(folder, `loop${end}`));
@@ -29,7 +29,7 @@ async function litter(folder: string): Promise<void> {
   mkdirSync(path.join(folder, 'line\nbreak'));
 }
 
-test('no entry of a search directory spoils the list: it is skipped, or listed with its reason', async () => {
+test('no entry of a search directory breaks the list: a bad one is skipped or listed with the reason', async () => {
   const home = temporaryHome();
   const mine = write(path.join(home, 'mine'), {});
   await litter(mine);
@@ -70,7 +70,7 @@ test.each<[string, (file: string) => void, string]>([
   });
 });
 
-test('a byte order mark hides no model and no branch', async () => {
+test('a byte order mark in a file hides no model and no branch', async () => {
   const home = temporaryHome();
   const mark = '\uFEFF';
   const files = { ...whisper(true), 'config.json': `${mark}${whisper(true)['config.json']}` };
@@ -84,7 +84,7 @@ test('a byte order mark hides no model and no branch', async () => {
   expect(await library.find('someone/marked')).toMatchObject({ languages: ['en'] });
 });
 
-test('the Hugging Face cache may hold anything', async () => {
+test('the Hugging Face cache may have any content', async () => {
   const home = temporaryHome();
   const hub = write(path.join(home, 'hub'), { 'version.txt': '1', 'models--a--file': 'x' });
   await litter(hub);
@@ -106,7 +106,7 @@ test('the Hugging Face cache may hold anything', async () => {
   expect(await library.find('base')).toMatchObject({ downloaded: false });
 });
 
-/** Root may read everything: where the test runs as root, another user asks. */
+/** Root can read every file, so a test that runs as root asks as another user. */
 async function asSomebodyElse(action: () => Promise<void>): Promise<void> {
   if (process.geteuid?.() !== 0) return await action();
   process.seteuid?.(54321);
@@ -117,7 +117,7 @@ async function asSomebodyElse(action: () => Promise<void>): Promise<void> {
   }
 }
 
-test('what may not be read spoils nothing, and is listed where it is a model', async () => {
+test('an unreadable entry does not break the list, and is listed if it is a model', async () => {
   const home = temporaryHome();
   chmodSync(home, 0o755);
   const mine = path.join(home, 'mine');
@@ -149,7 +149,7 @@ test('what may not be read spoils nothing, and is listed where it is a model', a
   }
 });
 
-test('the models directory may hold anything, and a model that cannot be installed there says why', async () => {
+test('the models directory may have any content, and a failed installation there has the reason', async () => {
   const home = temporaryHome();
   const models = write(path.join(home, 'models'), { 'whisper-small': 'a file' });
   symlinkSync('nowhere', path.join(models, 'whisper-tiny'));
@@ -166,7 +166,7 @@ test('the models directory may hold anything, and a model that cannot be install
   expect(await library.list()).toHaveLength((await libraryIn(temporaryHome()).list()).length);
 });
 
-test('a models directory that is no folder is said, one that is not there yet is not', () => {
+test('a models directory that is no folder is reported, and a missing one is not', () => {
   const home = temporaryHome();
   symlinkSync('nowhere', path.join(home, 'link'));
   writeFileSync(path.join(home, 'file'), '');
@@ -182,7 +182,7 @@ test('a models directory that is no folder is said, one that is not there yet is
   expect(libraryIn(home, { directory: path.join(home, 'new') }).problems()).toEqual([]);
 });
 
-test('a folder that cannot be searched is said once, and again when that has changed', async () => {
+test('a folder that cannot be searched is logged once, and again after a change', async () => {
   const home = temporaryHome();
   const [gone, file, good] = ['gone', 'file', 'good'].map((name) => path.join(home, name)) as [string, string, string];
   writeFileSync(file, '');

@@ -8,7 +8,7 @@ import { temporaryHome } from '../setup/home.ts';
 import { libraryIn, whisper, write } from './library.ts';
 
 const request = { task: 'transcribe', language: null } as TranscriptionRequest;
-/** Layer and head, as the conversions of these models state them. */
+/** Pairs of layer and head, from the conversions of these models. */
 const heads = {
   tiny: [2, 3, 3, 3, 3, 3].map((layer, at) => [layer, at]),
   large: [[7, 0], [10, 17], [12, 18], [13, 12], [16, 1], [17, 14], [19, 11], [21, 4], [24, 1], [25, 6]], // biome-ignore format: pairs
@@ -41,7 +41,7 @@ const gigaam = (name: string) =>
     [`${name}_vocab.txt`],
   );
 
-/** `model.bin` as CTranslate2 writes it: a head, then each variable with its name, shape, type, size and numbers. */
+/** A `model.bin` of CTranslate2: a header, then each variable with name, shape, type, size and numbers. */
 function weights(encoder: number, decoder: number, vocabulary: number): Buffer {
   const names = [
     ['decoder/embeddings/weight', [vocabulary, 1]] as const,
@@ -57,7 +57,7 @@ function weights(encoder: number, decoder: number, vocabulary: number): Buffer {
   return Buffer.concat([u32(6), text('WhisperSpec'), u32(3, variables.length), ...variables]);
 }
 
-/** The model that lies in a folder of this name. */
+/** Finds the model in a folder of this name. */
 async function found(name: string, files: Record<string, string>, more: Record<string, Buffer> = {}) {
   const home = temporaryHome();
   const folder = path.join(home, 'mine', name);
@@ -72,7 +72,7 @@ test.each([
   ['pocket', heads.distil, 'distil', false],
   ['turbo-fan-noise', heads.large, 'whisper', true],
   ['distillery', heads.tiny, 'whisper', true],
-])('%s is told by its files and not by its name', async (name, given, family, translates) => {
+])('%s is recognised by its files and not by its name', async (name, given, family, translates) => {
   const model = await found(name, withHeads(given));
   expect(model).toMatchObject({ ready: true, family });
   const translate = () => checkRequest({ ...request, task: 'translate' }, model);
@@ -93,7 +93,7 @@ test.each([
   expect(model).toMatchObject({ ready: true, family, languages: expected });
 });
 
-test('weights that are cut short or of another program are no reason to fail', async () => {
+test('weights that are cut short or have another format cause no failure', async () => {
   const whole = weights(32, 4, 51866);
   for (const bytes of [whole.subarray(0, 40), Buffer.alloc(5), Buffer.alloc(9000, 255), Buffer.from('weights')]) {
     expect(await found('odd', whisper(), { 'model.bin': bytes })).toMatchObject({ family: 'whisper' });
@@ -109,7 +109,7 @@ test.each([
   ['parakeet', onnxWhisper({ vocab_size: 51865 }), 'whisper', false],
   ['fast', onnxWhisper({ vocab_size: 51866, encoder_layers: 32, decoder_layers: 4 }), 'turbo', false],
   ['english', onnxWhisper({ vocab_size: 51864 }), 'english-only', false],
-])('%s, an ONNX model, has word times if its kind has', async (name, files, family, timed) => {
+])('%s, an ONNX model, has word times if its family has them', async (name, files, family, timed) => {
   const model = await found(name, files);
   expect(model).toMatchObject({ ready: true, family });
   const words = () => checkRequest({ ...request, wordTimestamps: true }, model);
@@ -117,7 +117,7 @@ test.each([
   else expect(words).toThrow('no word timestamps');
 });
 
-test('languages that the files do not say are not known, and none is refused', async () => {
+test('without languages in the files the languages are unknown, and none is refused', async () => {
   const unknown = [
     await found('a', parakeet('tdt')),
     await found('b', withHeads(heads.distil)),
@@ -131,14 +131,14 @@ test('languages that the files do not say are not known, and none is refused', a
   expect(() => checkRequest({ ...request, language: 'de' }, english)).toThrow('does not know the language');
 });
 
-test('in the catalogue, kind and languages go together', () => {
+test('in the catalogue family and languages match', () => {
   for (const { id, family, languages } of catalogueModels()) {
     if (family === 'english-only') expect(languages, id).toEqual(['en']);
     if (family === 'whisper' || family === 'turbo') expect(languages!.length, id).toBeGreaterThan(50);
   }
 });
 
-test('Canary translates and has log-probabilities; GigaAM knows Russian alone', async () => {
+test('Canary translates and has log-probabilities, and GigaAM knows only Russian', async () => {
   const model = await found('bird', canary);
   expect(() => checkRequest({ ...request, task: 'translate', logprobs: true }, model)).not.toThrow();
   const russian = await found('sber', gigaam('v3_e2e_rnnt'));
@@ -148,7 +148,7 @@ test('Canary translates and has log-probabilities; GigaAM knows Russian alone', 
   expect(await found('less', less)).toMatchObject({ ready: false, reason: expect.stringContaining('joint') });
 });
 
-test('no two models of the catalogue answer to one name, and each states its files, languages and licence', () => {
+test('every name leads to one model of the catalogue, and each model has files, languages and a licence', () => {
   const names = catalogueModels().flatMap((model) => [model.id, model.repo]);
   expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
   for (const { id, files, languages, engine, license } of catalogueModels()) {

@@ -11,7 +11,7 @@ const tdt = {
   'vocab.txt': 'a 0',
 };
 
-/** As the hub's own client lays it out: links in `snapshots` to files in `blobs`. */
+/** A repository in the layout of the hub's own client: links in `snapshots` to files in `blobs`. */
 function cacheModel(home: string, repo: string, files: Record<string, string>): string {
   const folder = path.join(home, 'hub', `models--${repo.replace('/', '--')}`);
   const commit = 'a'.repeat(40);
@@ -25,7 +25,7 @@ function cacheModel(home: string, repo: string, files: Record<string, string>): 
   return path.join(folder, 'snapshots', commit);
 }
 
-test('the catalogue is there from the start, with the way to get each model', async () => {
+test('the list has the catalogue from the start, with the way to get each model', async () => {
   const rows = await libraryIn(temporaryHome()).list();
   expect(rows.length).toBeGreaterThan(15);
   for (const row of rows) {
@@ -70,7 +70,7 @@ test('folders are recognised by their files', async () => {
   expect(rows.find(({ id }) => id === 'my-whisper')!.path).toBe(path.join(mine, 'My Whisper'));
 });
 
-test('a broken folder is listed with the reason, and ready as soon as it is whole', async () => {
+test('an incomplete folder is listed with the reason, and is ready as soon as it is complete', async () => {
   const home = temporaryHome();
   const { 'tokenizer.json': tokenizer, ...rest } = whisper();
   const folder = write(path.join(home, 'mine', 'mine'), rest);
@@ -91,7 +91,7 @@ test('a broken folder is listed with the reason, and ready as soon as it is whol
   expect(await library.find('mine')).toBeUndefined();
 });
 
-test('names that are taken get a number', async () => {
+test('a folder whose name is taken gets an id with a number', async () => {
   const home = temporaryHome();
   const [one, two] = ['one', 'two'].map((name) => path.join(home, name));
   for (const folder of [one!, two!]) write(path.join(folder, 'same'), whisper());
@@ -101,7 +101,7 @@ test('names that are taken get a number', async () => {
   expect(ids.sort()).toEqual(['same', 'same-2', 'whisper-base-2']);
 });
 
-test('what other programs fetched into the Hugging Face cache can be used, and is never touched', async () => {
+test('models in the Hugging Face cache can be used, and are never changed or removed', async () => {
   const home = temporaryHome();
   const snapshot = cacheModel(home, 'Systran/faster-whisper-base', whisper());
   cacheModel(home, 'someone/fine-tuned', whisper());
@@ -121,7 +121,7 @@ test('what other programs fetched into the Hugging Face cache can be used, and i
   expect(await libraryIn(home, { useHuggingFaceCache: false }).find('someone/fine-tuned')).toBeUndefined();
 });
 
-test('models of the configuration: a folder, and a repository that is not downloaded yet', async () => {
+test('custom models may be a folder or a repository that is not downloaded yet', async () => {
   const home = temporaryHome();
   const folder = write(path.join(home, 'somewhere'), whisper(true));
   const library = libraryIn(home, {
@@ -145,7 +145,7 @@ test('models of the configuration: a folder, and a repository that is not downlo
   await expect(library.remove('theirs')).rejects.toMatchObject({ code: 'model_not_found' });
 });
 
-test('deleting a model that is only linked into our folder removes the link', async () => {
+test('a delete of a model that is a link in our folder removes only the link', async () => {
   const home = temporaryHome();
   const files = [{ path: 'model.bin', size: 7, sha256: '0'.repeat(64) }];
   const marker = { id: 'whisper-base', repo: 'a/b', revision: 'main', source: 'hub', installed: 1, files };

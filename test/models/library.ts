@@ -11,7 +11,7 @@ import type { ModelLibrary } from '../../src/models/model.ts';
 const ready = { reason: null } as EngineStatus;
 const notInstalled = { reason: 'The engine nemo is not installed: run `asrpro setup nemo`.' } as EngineStatus;
 
-/** What the libraries of the running test have logged. */
+/** Log lines of the libraries of the running test. */
 export const warnings: string[] = [];
 beforeEach(() => void warnings.splice(0));
 
@@ -25,7 +25,7 @@ export function libraryIn(home: string, models: object = {}, environment: NodeJS
   });
 }
 
-/** The folder, with these files in it. */
+/** Creates a folder with these files. */
 export function write(folder: string, files: Record<string, string>): string {
   mkdirSync(folder, { recursive: true });
   for (const [name, content] of Object.entries(files)) writeFileSync(path.join(folder, name), content);

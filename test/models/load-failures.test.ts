@@ -16,13 +16,13 @@ test('a model that an engine found damaged is not ready until one of its files c
   const broken = { ready: false, broken: true, downloaded: true, reason: damaged.message };
   expect(await find()).toMatchObject(broken);
   expect((await library.list()).find(({ id }) => id === 'cut')).toMatchObject(broken);
-  // The same size, and not a file that the list looks at.
+  // The size stays the same, and the list does not read this file.
   writeFileSync(path.join(folder, 'extra.bin'), 'y');
   expect(await find()).toMatchObject({ ready: true, reason: null });
   expect(await find()).not.toHaveProperty('broken');
 });
 
-test('what is fetched again counts as another model, whoever fetched it and however it is linked', async () => {
+test('a model that was downloaded again counts as new, whichever program downloaded it and however it is linked', async () => {
   const home = temporaryHome();
   const blob = path.join(write(path.join(home, 'blobs'), { one: 'weights' }), 'one');
   const { 'model.bin': _, ...rest } = whisper();
@@ -35,7 +35,7 @@ test('what is fetched again counts as another model, whoever fetched it and howe
   expect(await library.find('a/b')).toMatchObject({ ready: true });
 });
 
-test('a load that succeeds clears it; one that fails for another reason says nothing about the files', async () => {
+test('a successful load clears the mark, and a load that fails for another reason does not set it', async () => {
   const home = temporaryHome();
   mkdirSync(path.join(home, 'mine'));
   writeFileSync(path.join(home, 'mine', 'one.nemo'), 'x');

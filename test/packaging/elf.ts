@@ -1,4 +1,4 @@
-/** What a test wants to know of an executable, read by the rules of its format and by nothing that made it. */
+/** Facts about an executable, read from its format without the code that made it. */
 export interface Image {
   arch: 'x64' | 'arm64' | 'other';
   /** The resource in which Node looks for a program. */
@@ -22,7 +22,7 @@ export function readElf(image: Buffer): Image {
   const headers = programHeaders(image);
   const page = machine === ARM64 ? 0x10000 : 0x1000;
   const loads = headers.filter(({ type }) => type === LOAD);
-  // Kernels of ARM have pages of up to 64 KiB: a segment has to lie in the file as in memory.
+  // ARM kernels have pages of up to 64 KiB, so a segment needs the same offset in the file as in memory.
   for (const { offset, address } of loads)
     if (offset % page !== address % page) throw new Error('a segment cannot be mapped on every kernel');
   for (const note of headers.filter(({ type }) => type === NOTE)) {

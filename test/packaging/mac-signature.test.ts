@@ -4,7 +4,7 @@ import { expectSound } from './mach-o.ts';
 
 const PAGE = 0x4000;
 
-/** A program for ARM: two segments, one section, and as much content as is wanted in the last segment. */
+/** A program for ARM with two segments, one section, and `linkBytes` of content in the last segment. */
 function program({ linkBytes = 1000, firstSection = 0x1000 } = {}): Buffer {
   const image = Buffer.alloc(PAGE + linkBytes, 0xab);
   image.fill(0, 0, firstSection);
@@ -31,7 +31,7 @@ test.each([0, 1, 15, 16, 1000, 4096, 70_000])('a program with %i bytes at its en
   expectSound(signed, 'asrpro');
 });
 
-test('a signature is taken off whole, and a changed program gets a new one', () => {
+test('a signature is removed completely, and a changed program gets a new one', () => {
   const image = program({ linkBytes: 4096 });
   expect(withoutSignature(signedAdHoc(program({ linkBytes: 4096 }), 'theirs')).equals(image)).toBe(true);
   expect(withoutSignature(program()).equals(program())).toBe(true);
@@ -40,7 +40,7 @@ test('a signature is taken off whole, and a changed program gets a new one', () 
   expect(() => expectSound(signed)).toThrow('pages with another hash');
 });
 
-test('what cannot be signed is refused', () => {
+test('a file that cannot be signed is refused', () => {
   expect(() => signedAdHoc(program({ firstSection: 260 }), 'asrpro')).toThrow('no room for a signature');
   expect(() => signedAdHoc(Buffer.concat([program(), Buffer.alloc(8)]), 'asrpro')).toThrow('not at the end');
   expect(() => signedAdHoc(Buffer.from('MZ not for a Mac'), 'asrpro')).toThrow('not a 64-bit Mach-O');

@@ -19,7 +19,7 @@ interface Segment {
 export function readMachO(image: Buffer): Image {
   const program = segmentsOf(image).find(({ name }) => name === 'NODE_SEA');
   expect(program, 'the segment with the program').toBeDefined();
-  // One section fills it: its name, and where it lies.
+  // One section fills the segment: read its name and position.
   const section = program!.body.subarray(72);
   expect(nameAt(section, 0)).toBe('__NODE_SEA_BLOB');
   const [bytes, offset] = [Number(section.readBigUInt64LE(40)), section.readUInt32LE(48)];
@@ -27,7 +27,7 @@ export function readMachO(image: Buffer): Image {
   return { arch: kinds[image.readUInt32LE(4)] ?? 'other', program: image.subarray(offset, offset + bytes) };
 }
 
-/** What the kernel wants of the segments, and of the signature before it starts the file. */
+/** Checks what the kernel checks of segments and signature before it starts the file. */
 export function expectSound(image: Buffer, identifier?: string): void {
   const segments = segmentsOf(image);
   for (const [index, { name, address, addressBytes, offset, bytes }] of segments.entries()) {
@@ -44,7 +44,7 @@ export function expectSound(image: Buffer, identifier?: string): void {
   expectSigned(image, identifier);
 }
 
-/** Reads the signature by Apple's cs_blobs.h; every page's hash is computed again. */
+/** Reads the signature according to Apple's cs_blobs.h, and computes the hash of every page again. */
 export function expectSigned(image: Buffer, identifier?: string): void {
   const signatures = commandsOf(image).filter(({ kind }) => kind === 0x1d);
   expect(signatures).toHaveLength(1);

@@ -21,7 +21,7 @@ test('a patch changes the source of a package while it is bundled', async () => 
   expect(await bundled(inPlaceOf(/^node:fs$/, `module.exports = 'ours';`))).toContain('ours');
 });
 
-test('a patch that finds nothing to change, or no file, ends the build', async () => {
+test('a patch that finds no file or nothing to change ends the build', async () => {
   const nothing = { file: /library\.js$/, change: (source: string) => source.replace('gone', 'fast') };
   await expect(bundled(patched('test', [nothing]))).rejects.toThrow('finds nothing to change');
   const nowhere = { file: /renamed\.js$/, change: () => '' };

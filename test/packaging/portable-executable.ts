@@ -12,7 +12,7 @@ export interface WindowsImage extends Image {
   types: number[];
 }
 
-/** Reads headers and the tree of resources: type, name, language. */
+/** Reads the headers and the tree of resources, whose levels are type, name and language. */
 export function readPortableExecutable(image: Buffer): WindowsImage {
   const header = image.readUInt32LE(0x3c);
   const optional = image.subarray(header + 24);
@@ -36,7 +36,7 @@ export function readPortableExecutable(image: Buffer): WindowsImage {
       image.readUInt32LE(at + 16 + 8 * index),
       root + (image.readUInt32LE(at + 20 + 8 * index) & 0x7fffffff),
     ]);
-  /** Content of the first resource of the type, with its name: of the name and of the language the first. */
+  /** Name and content of the first resource of a type. */
   const resource = (type: number): { name: string; content: Buffer } => {
     const [id, languages] = entries(entries(root).find(([number]) => number === type)![1])[0]!;
     const leaf = entries(languages)[0]![1];
@@ -59,7 +59,7 @@ export function readPortableExecutable(image: Buffer): WindowsImage {
   };
 }
 
-/** Name and value of every string of a version resource, of which there is one table. */
+/** Names and values of the strings of a version resource with one table. */
 function strings(content: Buffer): Record<string, string> {
   const found: Record<string, string> = {};
   const aligned = (at: number) => Math.ceil(at / 4) * 4;

@@ -14,7 +14,7 @@ import { type Image, readElf } from './elf.ts';
 import { expectSigned, expectSound, readMachO } from './mach-o.ts';
 import { readPortableExecutable } from './portable-executable.ts';
 
-/** First number of what Node puts together from program and files. */
+/** The magic number at the start of the blob in which Node packs program and files. */
 const SEA_MAGIC = 0x0143da20;
 const fuse = Buffer.from('NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:');
 const jfk = audio('english/jfk.flac');
@@ -34,12 +34,12 @@ function read(target: Target, image: Buffer): Image {
   return target.platform === 'darwin' ? readMachO(image) : readElf(image);
 }
 
-test('one command makes one executable a target', () => {
+test('a build makes one executable for each target', () => {
   expect(readdirSync(folder).sort()).toEqual(targets.map(executableName).sort());
 });
 
 describe.each(targets)('the executable for $triple', (target) => {
-  test('is for its architecture, holds the program and the addon of its platform, and lets Node look for them', () => {
+  test('has the right architecture, the program, the addon of its platform, and the fuse that makes Node load them', () => {
     const image = readFileSync(fileOf(target));
     const { arch, program } = read(target, image);
     expect(arch).toBe(target.arch);
@@ -63,30 +63,36 @@ describe.each(targets)('the executable for $triple', (target) => {
   });
 });
 
-test.each(targets.filter(({ platform }) => platform === 'darwin'))('macOS finds $triple whole and signed', (target) => {
-  expectSound(readFileSync(fileOf(target)), 'asrpro');
-  if (target.arch === 'x64') return;
-  const addon = addonFiles(target).find((file) => file.endsWith('.node'))!;
-  expectSigned(readFileSync(path.join(checkout, addon)));
-});
+test.each(targets.filter(({ platform }) => platform === 'darwin'))(
+  'the executable for $triple passes the checks of macOS for layout and signature',
+  (target) => {
+    expectSound(readFileSync(fileOf(target)), 'asrpro');
+    if (target.arch === 'x64') return;
+    const addon = addonFiles(target).find((file) => file.endsWith('.node'))!;
+    expectSigned(readFileSync(path.join(checkout, addon)));
+  },
+);
 
-test.each(targets.filter(({ platform }) => platform === 'win32'))('Windows shows our name for $triple', (target) => {
-  const image = readPortableExecutable(readFileSync(fileOf(target)));
-  expect(image.console).toBe(true);
-  expect(image.signatureBytes, "Node's signature is gone").toBe(0);
-  const ours = { ProductName: 'asrpro', FileDescription: 'asrpro', FileVersion: version };
-  expect(image.version).toMatchObject({ ...ours, OriginalFilename: executableName(target) });
-  // Icons would be Node's.
-  for (const icon of [3, 14]) expect(image.types).not.toContain(icon);
-});
+test.each(targets.filter(({ platform }) => platform === 'win32'))(
+  'the executable for $triple has our name in its version resource',
+  (target) => {
+    const image = readPortableExecutable(readFileSync(fileOf(target)));
+    expect(image.console).toBe(true);
+    expect(image.signatureBytes, "Node's signature is gone").toBe(0);
+    const ours = { ProductName: 'asrpro', FileDescription: 'asrpro', FileVersion: version };
+    expect(image.version).toMatchObject({ ...ours, OriginalFilename: executableName(target) });
+    // An icon here would be Node's.
+    for (const icon of [3, 14]) expect(image.types).not.toContain(icon);
+  },
+);
 
-test('an app that ships no uv, or its own, builds without one', async () => {
+test('a build without uv is smaller by more than 15 MB', async () => {
   const file = await buildExecutable(hostTarget(), { uv: false, snapshot: false, into: path.join(folder, 'small') });
   const { size } = statSync(file);
   expect(size).toBeLessThan(statSync(fileOf(hostTarget())).size - 15_000_000);
 });
 
-test('a build without a snapshot starts like one with it', async () => {
+test('a build without a snapshot starts and transcribes', async () => {
   const file = await buildExecutable(hostTarget(), { snapshot: false, into: path.join(folder, 'plain') });
   const gateway = await startGateway({ command: [file, 'serve'], mock: true });
   expect((await transcribe(gateway.url, jfk)).status).toBe(200);

@@ -38,7 +38,7 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
 
   const home = (name: string) => ({ ASRPRO_HOME: windowsPath(wine.newFolder(name)) });
 
-  test('says its version, and ends with the exit code of the mistake', async () => {
+  test('prints its version, and ends with the exit code of each error', async () => {
     const env = home('Fehler');
     expect(await app.run({ file, args: ['--version'], env })).toMatchObject({ code: 0, out: `${version}\n` });
     expect(await app.run({ file, args: ['nonsense'], env })).toMatchObject({ code: 2 });
@@ -73,7 +73,7 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     await vi.waitFor(async () => expect(await job()).toMatchObject({ status: 'failed' }), { timeout: 10_000 });
     const streamed = await transcribe(url, jfk, { model: 'mock-echo', stream: 'true' });
     expect(streamed.text).toContain('transcript.text.done');
-    // The caller gives up; the next request is not kept waiting.
+    // The client disconnects, and the next request does not wait for that job.
     const hanging = new FormData();
     hanging.append('model', 'mock-hang');
     hanging.append('file', await openAsBlob(jfk), 'jfk.flac');
@@ -87,7 +87,7 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     expect(readdirSync(path.join(wine.folder, 'Größe der Welt', 'run'))).toEqual([]);
   });
 
-  test('runs twice on one home, which is unpacked once', async () => {
+  test('runs twice on one home and unpacks its files once', async () => {
     const env = home('zwei');
     const [one, other] = await Promise.all([
       app.serve({ file, args: mock, env }),
@@ -108,7 +108,7 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     await vi.waitFor(() => expect(fetch(`${url}/health`)).rejects.toThrow(), { timeout: 10_000 });
   });
 
-  test('speaks with a worker over encrypted TCP, and gives it back', async () => {
+  test('uses a worker over encrypted TCP, and an unload ends it', async () => {
     const folder = wine.newFolder('mit Motor');
     await installWorker(folder);
     const env = { ...home('mit Motor'), TEST_PACKAGES: windowsPath(path.join(checkout, 'package.json')) };
@@ -122,7 +122,7 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     expect((await app.closeStdin(pid)).code).toBe(0);
   });
 
-  /** An environment whose Python is a worker in JavaScript, an executable for Windows too, and a model to load. */
+  /** Creates a model and an environment whose Python is a worker in JavaScript, packed as an executable for Windows. */
   async function installWorker(home: string): Promise<void> {
     const folder = environmentFolder(
       path.join(home, 'engines'),

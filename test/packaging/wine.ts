@@ -9,7 +9,7 @@ import { nodeOf } from '../../packaging/target-node.ts';
 import type { Target } from '../../packaging/targets.ts';
 import { checkout } from '../setup/checkout.ts';
 
-/** What became of a program on Windows. */
+/** Exit code and output of a program on Windows. */
 export interface Ended {
   code: number;
   out: string;
@@ -27,7 +27,7 @@ interface Command {
   env?: Record<string, string>;
 }
 
-/** An installation of wine, made by the test and empty, and the programs that run in it. */
+/** A fresh installation of wine, and the programs that run in it. */
 export class Wine {
   readonly folder: string = mkdtempSync(path.join(os.tmpdir(), 'asrpro wine ü '));
   readonly #target: Target;
@@ -48,7 +48,7 @@ export class Wine {
 
   /** An app that runs on Windows; see fixtures/apps/windows-app.mjs. */
   async startApp(): Promise<WindowsApp> {
-    // Node in wine writes to files only: wine does not pass pipes from outside on.
+    // The output goes to a file because wine does not pass on pipes from outside.
     const output = path.join(this.folder, `app-${this.#apps.length}.txt`);
     const file = openSync(output, 'w');
     const script = path.join(checkout, 'test/fixtures/apps/windows-app.mjs');
@@ -57,7 +57,7 @@ export class Wine {
       stdio: ['ignore', file, file],
     });
     this.#apps.push(app);
-    const port = await vi.waitFor(() => readFileSync(output, 'utf8').match(/^\d+(?=\r?\n)/)![0], { timeout: 60_000 });
+    const port = await vi.waitFor(() => readFileSync(output, 'utf8').match(/^\d+(?=\r?\n)/)![0], { timeout: 240_000 });
     return new WindowsApp(`http://127.0.0.1:${port}`, app);
   }
 

@@ -7,7 +7,7 @@ import { checkout } from '../setup/checkout.ts';
 
 const files = globSync('.github/workflows/*.yml', { cwd: checkout });
 const text = (file: string) => readFileSync(path.join(checkout, file), 'utf8');
-/** What there has been since 2022, when the linter's own lists end: a permission, and runners. */
+/** A permission and runners that are newer than the lists of the linter, which end in 2022. */
 const newer = /^unknown permission scope "attestations"/;
 const runners = ['ubuntu-24.04', 'ubuntu-24.04-arm', 'macos-15', 'macos-15-intel', 'windows-2025', 'windows-11-arm'];
 
@@ -21,12 +21,12 @@ test('the linter finds nothing wrong with the workflows', async () => {
   }
 });
 
-test('a foreign action is named by its commit: a moved tag runs nothing here', () => {
+test('foreign actions are pinned to a commit, so that a moved tag cannot run other code', () => {
   const uses = files.flatMap((file) => [...text(file).matchAll(/uses: (\S+)/g)].map(([, action]) => action!));
   for (const action of uses.filter((one) => !one.startsWith('./'))) expect(action).toMatch(/@[0-9a-f]{40}$/);
 });
 
-test('every runner is one that there is', () => {
+test('every runner exists', () => {
   const named = files.flatMap((file) =>
     [...text(file).matchAll(/(?:runs-on|runner): ([^\s[]+)/g)].map(([, one]) => one!),
   );

@@ -17,7 +17,7 @@ describe.each([
     new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'none', ...more });
   const file = () => createReadStream(jfk);
 
-  test('32, 33: formats arrive as the types that the package promises', async () => {
+  test('32, 33: answers in every format have the types of the package', async () => {
     await using gateway = await mockGateway();
     const { transcriptions } = clientOf(gateway).audio;
     const json = await transcriptions.create({ file: file(), model });
@@ -35,7 +35,7 @@ describe.each([
     expect((await transcriptions.create({ file: file(), model, temperature: 0.2, prompt: '' })).text).toContain('0.2');
   });
 
-  test('every way to pass a file', async () => {
+  test('a file can be passed in every way of the package', async () => {
     await using gateway = await mockGateway();
     const { transcriptions } = clientOf(gateway).audio;
     const bytes = readFileSync(jfk);
@@ -45,7 +45,7 @@ describe.each([
     }
   });
 
-  test('53: a stream gives deltas that add up', async () => {
+  test('53: the deltas of a stream add up to the text', async () => {
     await using gateway = await mockGateway();
     const stream = await clientOf(gateway).audio.transcriptions.create({ file: file(), model, stream: true });
     const deltas: string[] = [];
@@ -58,7 +58,7 @@ describe.each([
     expect(deltas.join('')).toBe(done);
   });
 
-  test('an engine that dies in mid-stream is an APIError', async () => {
+  test('an engine that crashes in mid-stream gives an APIError', async () => {
     await using gateway = await mockGateway();
     const stream = await clientOf(gateway).audio.transcriptions.create({
       file: file(),
@@ -71,7 +71,7 @@ describe.each([
     await expect(read()).rejects.toThrow(sdk.APIError);
   });
 
-  test('leaving the loop of a stream frees the engine', async () => {
+  test('a client that leaves the loop of a stream frees the engine', async () => {
     await using gateway = await mockGateway();
     const stream = await clientOf(gateway).audio.transcriptions.create({
       file: file(),
@@ -99,12 +99,12 @@ describe.each([
     expect(text).toContain('translate');
   });
 
-  test('errors are the classes of the package, with what is wrong, and one request each', async () => {
+  test('errors are classes of the package with status and code, and are not retried', async () => {
     const key = 'sk-0123456789abcdef';
     await using gateway = await mockGateway({ server: { maxUploadBytes: 2_000_000, apiKey: key } });
     let requests = 0;
     const count: typeof fetch = (input, init) => {
-      // The package asks its fetch for `data:,` to learn what it can do.
+      // The package calls fetch with `data:,` to detect its features.
       if (String(input).startsWith('http')) requests += 1;
       return fetch(input, init);
     };
@@ -134,7 +134,7 @@ describe.each([
     expect(stranger).toBeInstanceOf(sdk.AuthenticationError);
   });
 
-  test('84: a busy server is asked again until it answers', async () => {
+  test('84: the package retries a busy server until it answers', async () => {
     await using gateway = await mockGateway({ server: { maxQueue: 1 } });
     const { transcriptions } = clientOf(gateway, { maxRetries: 10 }).audio;
     const leave = new AbortController();
@@ -160,7 +160,7 @@ describe.each([
     }
   });
 
-  test('88, 90: clients that give up leave no work behind, however often they try again', async () => {
+  test('88, 90: clients that time out leave no job behind, however often they retry', async () => {
     await using gateway = await mockGateway();
     const { transcriptions } = clientOf(gateway, { maxRetries: 2, timeout: 700 }).audio;
     const mostAtOnce = { running: 0, waiting: 0 };

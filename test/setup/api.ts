@@ -5,11 +5,11 @@ export interface Answer {
   status: number;
   headers: Headers;
   text: string;
-  // biome-ignore lint/suspicious/noExplicitAny: what the server says is what the tests check
+  // biome-ignore lint/suspicious/noExplicitAny: the tests check the shape of the answer
   json: any;
 }
 
-/** One call of the API. */
+/** Calls the API once. */
 export async function call(url: string, route: string, init?: RequestInit): Promise<Answer> {
   const response = await fetch(url + route, init);
   const text = await response.text();
@@ -20,7 +20,7 @@ export async function call(url: string, route: string, init?: RequestInit): Prom
 export const post = (url: string, route: string, body: unknown): Promise<Answer> =>
   call(url, route, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 
-/** Sends a file (or, with no path, other fields only) to be transcribed. */
+/** Requests a transcription of a file; null sends only the fields. */
 export async function transcribe(
   url: string,
   file: string | null,
@@ -32,7 +32,7 @@ export async function transcribe(
   return await call(url, '/v1/audio/transcriptions', { method: 'POST', body: form });
 }
 
-/** Lower case words without punctuation, for comparing what was said. */
+/** The words in lower case without punctuation, for comparisons of spoken text. */
 export function wordsOf(text: string): string {
   return text
     .toLowerCase()

@@ -2,18 +2,18 @@ import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, 
 import path from 'node:path';
 import { execa } from 'execa';
 
-/** A Debian root in which there are libraries, certificates and the executable, but no Python, no uv and no shell. */
+/** A Debian root with libraries, certificates and the executable, but without Python, uv and a shell. */
 export interface BareRoot {
-  /** Runs the executable in it; `/home` there is the folder `home` of the root. */
+  /** Runs the executable in this root, whose folder `home` is ASRPRO_HOME. */
   asrpro(
     args: readonly string[],
     environment?: NodeJS.ProcessEnv,
   ): Promise<{ code: number | undefined; out: string; err: string }>;
-  /** Where a path of the root is on this machine. */
+  /** The path on this machine of a path in the root. */
   at(inside: string): string;
 }
 
-/** Everything in it is of this test alone, save the system's libraries, which are mounted in a namespace of its own. */
+/** Everything in it belongs to this test, except the system's libraries, which are mounted in a separate namespace. */
 export function makeBareRoot(folder: string, executable: string): BareRoot {
   const at = (inside: string): string => path.join(folder, inside);
   for (const name of ['usr/lib', 'usr/lib64', 'etc/ssl/certs', 'proc', 'dev', 'tmp', 'home', 'app']) {
@@ -26,7 +26,7 @@ export function makeBareRoot(folder: string, executable: string): BareRoot {
   chmodSync(at('app/asrpro'), 0o755);
   const script = [
     ...['usr/lib', 'usr/lib64', 'dev', 'proc'].map((name) => `mount --rbind /${name} "$0/${name}"`),
-    // Debian has modules of its Python there; without an interpreter they are none.
+    // /usr/lib also has modules of Debian's Python, which no program can use without an interpreter.
     'exec chroot "$0" /app/asrpro "$@"',
   ].join(' && ');
   const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
@@ -49,8 +49,8 @@ export function makeBareRoot(folder: string, executable: string): BareRoot {
 }
 
 /**
- * An archive in the layout of python-build-standalone, from a Python of this machine: it looks for its library beside itself
- * in place of where it was built, so that it can be unpacked anywhere.
+ * Makes an archive in the layout of python-build-standalone from a Python of this machine. The interpreter in it looks for
+ * its library relative to itself, so that the archive can be unpacked anywhere.
  */
 export async function archiveOfPython(python: string, folder: string): Promise<{ archive: string; version: string }> {
   const code = [

@@ -4,16 +4,16 @@ import { audio, checkout } from './checkout.ts';
 
 const whole = path.join(checkout, '..', 'shared', 'audio');
 
-/** A row of a manifest: the columns by name, and the absolute path. */
+/** A row of a manifest: its columns by name, and the absolute path of the file. */
 export interface Recording extends Record<string, string> {
   file: string;
-  /** What is said; empty where nobody wrote it down. */
+  /** The spoken text; empty if there is no transcript. */
   reference: string;
 }
 
 /**
- * Recordings of a folder: the larger selection where it lies beside the checkout, else the one in the repository.
- * Throws in continuous integration when the larger one is missing, so that nobody believes it was swept.
+ * Recordings of a folder: the large selection if it is beside the checkout, else the one in the repository. Throws in
+ * continuous integration when the large one is missing, so that a run without it is not taken for a complete one.
  */
 export function corpus(folder: string): Recording[] {
   const large = existsSync(whole);
@@ -21,7 +21,7 @@ export function corpus(folder: string): Recording[] {
   return recordings(large ? path.join(whole, folder) : audio(folder));
 }
 
-/** Recordings of the folder at `root`. */
+/** Recordings of the folder `root`. */
 export function recordings(root: string): Recording[] {
   const [header, ...rows] = readFileSync(path.join(root, 'manifest.tsv'), 'utf8').trimEnd().split('\n');
   const names = header!.split('\t');

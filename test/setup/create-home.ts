@@ -4,16 +4,20 @@ import path from 'node:path';
 import { sharedHome } from './shared-home.ts';
 
 /**
- * A fresh ASRPRO_HOME that the caller removes. With `installed`, it has the shared engines and models: each is a link, so
- * that one may be deleted here without taking it from the others.
+ * Creates an ASRPRO_HOME, which the caller removes. With `installed`, it has links to the shared engines and models, so a
+ * test may delete one of them without taking it from the other tests.
+ *
+ * @param coreOnly without the engines `nemo` and `cluster`: a report of the devices imports every installed engine,
+ *   which takes long for `nemo`.
  */
-export function createHome(installed: boolean): string {
-  // Short, because the paths of the sockets in it are limited to about a hundred bytes.
+export function createHome(installed: boolean, { coreOnly = false } = {}): string {
+  // The name is short because the path of a socket in it may have about a hundred bytes.
   const home = mkdtempSync(path.join(os.tmpdir(), 'asrpro-'));
   for (const folder of installed ? ['engines', 'models'] : []) {
     mkdirSync(path.join(home, folder));
     const source = path.join(sharedHome, folder);
     for (const name of existsSync(source) ? readdirSync(source) : []) {
+      if (coreOnly && folder === 'engines' && !name.startsWith('core-')) continue;
       symlinkSync(path.join(source, name), path.join(home, folder, name), 'junction');
     }
   }

@@ -1,10 +1,15 @@
 import { execa } from 'execa';
+import { oneAtATime } from './shared-home.ts';
 
 /**
- * Installs packages of Debian that a test needs. Returns why they are not there: a test is skipped with that reason, but
- * never in continuous integration, where nobody reads it.
+ * Installs Debian packages that a test needs. Returns null, or the reason why they could not be installed: the test is
+ * skipped with that reason. In continuous integration nobody reads reasons, so there it throws.
  */
 export async function missingPackages(...names: string[]): Promise<string | null> {
+  return await oneAtATime('debian', () => install(names));
+}
+
+async function install(names: readonly string[]): Promise<string | null> {
   const installed = await execa('dpkg', ['--status', ...names], { reject: false });
   if (installed.exitCode === 0) return null;
   const environment = { env: { DEBIAN_FRONTEND: 'noninteractive' }, reject: false } as const;

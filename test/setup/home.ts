@@ -2,9 +2,9 @@ import { rmSync } from 'node:fs';
 import { onTestFinished } from 'vitest';
 import { createHome } from './create-home.ts';
 
-/** An ASRPRO_HOME of the running test, removed after it; see createHome. */
-export function temporaryHome({ installed = false } = {}): string {
-  const home = createHome(installed);
+/** Creates an ASRPRO_HOME for the running test, which is removed after the test; see createHome. */
+export function temporaryHome({ installed = false, coreOnly = false } = {}): string {
+  const home = createHome(installed, { coreOnly });
   onTestFinished(() => rmSync(home, { recursive: true, force: true }));
   return home;
 }

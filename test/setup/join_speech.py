@@ -1,4 +1,4 @@
-"""Joins recordings into one mono WAV of 16 kHz: `OUTPUT FILE...`."""
+"""Joins recordings into one mono WAV file of 16 kHz: `OUTPUT FILE...`."""
 
 import sys
 import wave

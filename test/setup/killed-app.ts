@@ -10,17 +10,17 @@ import { createHome } from './create-home.ts';
 import { familyProcesses, familyVariable } from './leftovers.ts';
 
 const apps = path.join(checkout, 'test', 'fixtures', 'apps');
-/** A busy machine takes longer than the two seconds that are promised; what hangs is not gone after this, either. */
+/** A busy machine takes longer than the promised two seconds. A process that hangs is still there after this time. */
 const LIMIT_MS = 15_000;
 
 export interface Aftermath {
-  /** Processes that had to be killed. */
+  /** Processes that were left and had to be killed. */
   left: string[];
-  /** After which none was left. */
+  /** Seconds after which no process was left. */
   seconds: number;
 }
 
-/** An app that launches a sidecar and has it transcribe is killed after a while. */
+/** Starts an app that launches a sidecar and sends it a file, and kills the app after `milliseconds`. */
 export async function killedApp({
   app = 'launcher-app',
   milliseconds,

@@ -11,9 +11,9 @@ export interface LaunchOptions {
   /** Further flags of `serve`. */
   args?: string[];
   environment?: NodeJS.ProcessEnv;
-  /** The built-in fake worker instead of Python. */
+  /** Use the built-in mock worker instead of Python. */
   mock?: boolean;
-  /** Another way to run `serve`, for example through npm. */
+  /** Another command that runs `serve`, for example through npm. */
   command?: string[];
 }
 
@@ -24,15 +24,15 @@ export interface Gateway {
   process: ChildProcess;
   /** The ready line. */
   ready: Record<string, unknown>;
-  /** All that it wrote so far. */
+  /** Its output so far. */
   output: { out: string; err: string };
-  /** Of the gateway and of everything it started, as `pid command line`. */
+  /** The living processes of the gateway and its descendants, as `pid command line`. */
   processes(): string[];
-  /** Sends the signal and waits for the end. */
+  /** Sends the signal and waits for the exit. */
   stop(signal?: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
-/** Starts `asrpro serve` on a free port, as an app would, and waits for its ready line. The caller stops it. */
+/** Starts `asrpro serve` on a free port as an app does, and waits for its ready line. The caller stops the gateway. */
 export async function launchGateway(options: LaunchOptions): Promise<Gateway> {
   const family = randomUUID();
   const [file, ...first] = options.command ?? [process.execPath, mainProgram, 'serve'];

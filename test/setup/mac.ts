@@ -6,11 +6,11 @@ import { onTestFinished } from 'vitest';
 import { pythonWithTools } from './python-tools.ts';
 
 /**
- * Variables that make this machine a Mac with Apple silicon for the gateway and its workers: MLX computes on the CPU and says
- * that it is a GPU.
+ * Environment variables that make this machine look like a Mac with Apple silicon to the gateway and its workers: MLX
+ * computes on the CPU and claims to be a GPU.
  *
- * @param broken widths of models (channels of the first convolution) from which on this GPU fails.
- * @param folder for the stand-in; without it one that goes with the test.
+ * @param broken the GPU fails with models of at least this width (channels of the first convolution).
+ * @param folder for the stand-in of MLX. By default a folder that is removed after the test.
  */
 export async function likeMac({
   broken = Number.POSITIVE_INFINITY,

@@ -4,20 +4,20 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 
-/** A package index on loopback with the simple API (PEP 503), and the place that uv fetches Pythons from. */
+/** A package index on loopback with the simple API (PEP 503), and a mirror from which uv downloads Pythons. */
 export interface PackageIndex {
   /** For PIP_INDEX_URL. */
   url: string;
   /** For UV_PYTHON_INSTALL_MIRROR. */
   mirror: string;
-  /** For UV_PYTHON_DOWNLOADS_JSON_URL: the list that uv has built in has none that a test could make. */
+  /** For UV_PYTHON_DOWNLOADS_JSON_URL: the built-in list of uv has no Python that a test could make. */
   downloads: string;
-  /** Paths that were asked for. */
+  /** Requested paths. */
   asked: string[];
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Serves all wheels of these folders, and one Python. */
+/** Serves all wheels of these folders and one Python. */
 export async function startPackageIndex(
   folders: readonly string[],
   python?: { archive: string; version: string },
@@ -55,7 +55,7 @@ export async function startPackageIndex(
   };
 }
 
-/** As uv's own list; it is at the address that a mirror takes the place of. */
+/** A list in the format of uv, with the address that the mirror replaces. */
 function listOf({ archive, version }: { archive: string; version: string }): object {
   const [major, minor, patch] = version.split('.').map(Number);
   const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';

@@ -1,6 +1,6 @@
 /**
- * Starts a program in a pid namespace of its own, as a container does: what stands before its command line. Its own
- * processes end with `unshare`. A user who is not root needs a user namespace for it.
+ * Prefix of a command line that runs a program in its own pid namespace, as a container does. All processes in it end with
+ * `unshare`. A user who is not root also needs a user namespace.
  */
 export const inPidNamespace: readonly string[] = [
   'unshare',

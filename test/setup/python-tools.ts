@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import path from 'node:path';
 import { execa } from 'execa';
 import { checkout, mainProgram } from './checkout.ts';
-import { installClusterForTests, installNemoForTests, sharedHome } from './shared-home.ts';
+import { installClusterForTests, installNemoForTests, oneAtATime, sharedHome } from './shared-home.ts';
 
 const locks = path.join(checkout, 'python-runtime', 'locks');
 const windows = process.platform === 'win32';
@@ -16,22 +16,26 @@ export async function pythonWithTools(): Promise<string> {
   return await pythonWith('dev.txt', { seesCore: true });
 }
 
-/** A Python with the packages of a lock file. Made once for each pair of lock file and engine environment. */
+/** A Python with the packages of a lock file. It is created once for each pair of lock file and engine environment. */
 export async function pythonWith(lock: string, { seesCore = false } = {}): Promise<string> {
   const core = await interpreter('core');
   const lockFile = path.join(locks, lock);
   const key = createHash('sha256').update(readFileSync(lockFile)).update(core).digest('hex').slice(0, 16);
   const folder = path.join(sharedHome, 'python-tools', key);
-  const python = interpreterIn(folder);
-  if (!existsSync(path.join(folder, 'complete'))) await create(folder, core, lockFile, seesCore);
-  return python;
+  const isComplete = () => existsSync(path.join(folder, 'complete'));
+  if (!isComplete()) {
+    await oneAtATime('python-tools', async () => {
+      if (!isComplete()) await create(folder, core, lockFile, seesCore);
+    });
+  }
+  return interpreterIn(folder);
 }
 
 /**
- * How to run a module of these tools in another engine environment: its own packages come first, so that the tests run on
- * what users have.
+ * The command that runs a module of these tools in another engine environment. The packages of that environment come
+ * first, so that the tests run on what users have.
  *
- * @returns the program and its arguments up to the module's own.
+ * @returns the program and its arguments; the arguments of the module follow them.
  */
 export async function toolsIn(
   environment: 'nemo' | 'cluster',
@@ -60,7 +64,7 @@ async function create(folder: string, core: string, lockFile: string, seesCore: 
   renameSync(building, folder);
 }
 
-/** Of an engine environment of the tests. */
+/** The interpreter of an engine environment in the shared home. */
 export async function interpreter(engine: 'core' | 'nemo' | 'cluster'): Promise<string> {
   const { stdout } = await execa(process.execPath, [mainProgram, 'setup', engine, '--json'], {
     env: { ASRPRO_HOME: sharedHome },

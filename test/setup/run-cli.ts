@@ -7,7 +7,7 @@ export interface CliResult {
   err: string;
 }
 
-/** Runs `asrpro ARGS` to its end. */
+/** Runs `asrpro ARGS` and waits for its exit. */
 export async function runCli(home: string, args: string[], environment: NodeJS.ProcessEnv = {}): Promise<CliResult> {
   const { exitCode, stdout, stderr } = await execa(process.execPath, [mainProgram, ...args], {
     env: { ...environment, ASRPRO_HOME: home },

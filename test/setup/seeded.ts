@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1, the same for the same seed. */
+/** Random numbers from 0 to 1, always the same for the same seed. */
 export function seeded(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
 import { checkout } from './checkout.ts';
 import { pythonWithTools, toolsIn } from './python-tools.ts';
-import { sharedHome } from './shared-home.ts';
+import { oneAtATime, sharedHome } from './shared-home.ts';
 
 const scripts = path.join(checkout, 'python-runtime', 'tests');
 
 /**
- * Models for every engine, made here in seconds and without the network: a real Whisper in ONNX form, and toys of random
- * weights for the rest. Kept for as long as their makers are the same.
+ * Makes models for every engine in seconds and without the network: a real Whisper in ONNX form, and toy models with
+ * random weights for the other engines. They are kept until one of the scripts that make them changes.
  *
  * @returns a folder with one folder for each model, named as in the catalogue.
  */
@@ -22,7 +22,13 @@ export async function toyModels(): Promise<string> {
     readFileSync(path.join(checkout, 'python-runtime', 'src', 'asrpro_worker', 'engines', 'parakeet', 'tiny.py')),
   );
   const folder = path.join(sharedHome, 'toy-models', key.digest('hex').slice(0, 16));
-  if (existsSync(folder)) return folder;
+  await oneAtATime('toy-models', async () => {
+    if (!existsSync(folder)) await make(folder);
+  });
+  return folder;
+}
+
+async function make(folder: string): Promise<void> {
   const building = `${folder}.${process.pid}`;
   const options = {
     env: { PYTHONPATH: path.join(checkout, 'python-runtime', 'src') },
@@ -37,12 +43,10 @@ export async function toyModels(): Promise<string> {
   await execa(file, [...args, nemo, 'tdt'], { ...options, env: { ...options.env, PYTHONPATH: `${scripts}` } });
   renameSync(path.join(nemo, 'tdt.nemo'), path.join(nemo, 'parakeet-tdt-0.6b-v3.nemo'));
   for (const id of readdirSync(building)) writeFileSync(path.join(building, id, '.asrpro.json'), marker(building, id));
-  rmSync(folder, { recursive: true, force: true });
   renameSync(building, folder);
-  return folder;
 }
 
-/** What a download leaves in a model's folder. */
+/** The contents of the file that a download writes into a model's folder. */
 function marker(models: string, id: string): string {
   const files = readdirSync(path.join(models, id)).map((name) => ({
     path: name,

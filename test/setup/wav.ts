@@ -4,7 +4,7 @@ interface Claims {
   dataBytes?: number;
 }
 
-/** A mono PCM WAV of 16 bit around samples; `claims` overwrites fields of the header with what does not hold. */
+/** A mono PCM WAV file of 16 bit with these samples; `claims` puts false values into the header. */
 export function wavOf(samples: Buffer, rate: number, claims: Claims = {}): Buffer {
   const channels = claims.channels ?? 1;
   const claimedRate = claims.rate ?? rate;
@@ -25,7 +25,7 @@ export function wavOf(samples: Buffer, rate: number, claims: Claims = {}): Buffe
   return Buffer.concat([head, samples]);
 }
 
-/** A tone, or silence, at 16 kHz. */
+/** A WAV file with a tone or silence at 16 kHz. */
 export function wav(seconds: number, { silent = false, claims = {} as Claims } = {}): Buffer {
   const samples = Buffer.alloc(2 * Math.round(seconds * 16_000));
   if (!silent) {

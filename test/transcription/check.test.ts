@@ -8,12 +8,12 @@ const german = { task: 'transcribe', language: 'de' } as TranscriptionRequest;
 const knowing = (...languages: string[]) =>
   ({ id: 'found', capabilities: mockCapabilities, languages: languages.length > 0 ? languages : null }) as Model;
 
-test('a language is refused by a model that knows others, not by one whose files do not say', () => {
+test('a model with known languages refuses other ones, and a model with unknown languages refuses none', () => {
   expect(() => checkRequest(german, knowing('en'))).toThrow(/does not know the language/);
   expect(() => checkRequest(german, knowing())).not.toThrow();
 });
 
-test('of several languages those count that the model knows', () => {
+test('of several languages only those count that the model knows', () => {
   const asked = (...languages: string[]) => ({ ...german, language: null, languages }) as TranscriptionRequest;
   expect(narrowed(asked('de', 'en', 'fr'), knowing('en', 'fr'))).toMatchObject({
     language: null,

@@ -17,12 +17,12 @@ const json = (name: string) => JSON.parse(readFileSync(path.join(GOLDEN, `${name
 const frame = (name: string) => readFileSync(path.join(GOLDEN, `${name}.msgpack`));
 
 describe('golden messages, shared with the Python side', () => {
-  it('there is one for every message', () => {
+  it('exist for every message', () => {
     const golden = new Set(names.map((name) => json(name).type));
     expect(types.filter((type) => !golden.has(type))).toEqual([]);
   });
 
-  it.each(names.filter((name) => json(name).type !== undefined))('%s reads and writes as the file says', (name) => {
+  it.each(names.filter((name) => json(name).type !== undefined))('%s is read and written as in its file', (name) => {
     const message = json(name);
     const schema = fromWorker.has(message.type) ? workerMessage : gatewayMessage;
     expect(decode(frame(name))).toEqual(message);
@@ -31,13 +31,13 @@ describe('golden messages, shared with the Python side', () => {
   });
 });
 
-it('a field that is left out is left out on the wire, and not null', () => {
+it('an omitted field is omitted on the wire and not sent as null', () => {
   const { segment_timestamps: _left, ...message } = json('transcribe');
   const sent = decode(encodeMessage({ ...message, segment_timestamps: undefined }));
   expect(sent).not.toHaveProperty('segment_timestamps');
 });
 
-describe('a frame that is no message', () => {
+describe('a frame that is not a message', () => {
   it.each([
     ['no msgpack', new Uint8Array([0xc1])],
     ['no map', encodeMessage('hello' as never)],

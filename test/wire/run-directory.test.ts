@@ -27,7 +27,7 @@ afterEach(() => rmSync(root, { recursive: true }));
 const MODULE = new URL('../../src/wire/run-directory.ts', import.meta.url).href;
 
 describe('the run directory', () => {
-  it('is for its owner alone and leaves nothing behind', async () => {
+  it('is readable only by its owner, and is removed at the end', async () => {
     const run = createRunDirectory(root);
     await run.claimed;
     expect(statSync(run.path).mode & 0o777).toBe(0o700);
@@ -36,17 +36,20 @@ describe('the run directory', () => {
     expect(readdirSync(root)).toEqual([]);
   });
 
-  it.each(['a'.repeat(100), '漢'.repeat(30)])('gives sockets a place where the path fits: below %s', async (name) => {
-    const run = createRunDirectory(path.join(root, name));
-    await run.claimed;
-    const address = run.socketAddress('worker-1-abcdef01.sock');
-    expect(Buffer.byteLength(address)).toBeLessThanOrEqual(103);
-    writeFileSync(address, '');
-    run.remove();
-    expect(existsSync(address)).toBe(false);
-  });
+  it.each(['a'.repeat(100), '漢'.repeat(30)])(
+    'places sockets where their path is short enough: below %s',
+    async (name) => {
+      const run = createRunDirectory(path.join(root, name));
+      await run.claimed;
+      const address = run.socketAddress('worker-1-abcdef01.sock');
+      expect(Buffer.byteLength(address)).toBeLessThanOrEqual(103);
+      writeFileSync(address, '');
+      run.remove();
+      expect(existsSync(address)).toBe(false);
+    },
+  );
 
-  it('of a living gateway stays; of a killed one it is swept, with its sockets', async () => {
+  it('of a living gateway is kept, and that of a killed one is removed with its sockets', async () => {
     const mine = createRunDirectory(root);
     await mine.claimed;
     const other = await another();
@@ -65,7 +68,7 @@ describe('the run directory', () => {
     await vi.waitFor(async () => expect(await sweepRunDirectories(root)).toBe(1), { timeout: 10_000 });
   });
 
-  it('of a version that wrote its pid in the name goes only when the machine was started since', async () => {
+  it('of an old version with the pid in its name is removed only after a restart of the machine', async () => {
     for (const name of [`${process.pid}-1-0123456789ab`, '1-1-0123456789ab']) {
       mkdirSync(path.join(root, name), { mode: 0o700 });
     }
@@ -76,14 +79,14 @@ describe('the run directory', () => {
     expect(readdirSync(root)).toEqual([`${process.pid}-1-0123456789ab`]);
   });
 
-  it('sweeps nothing that is not a run directory, and stumbles over nothing', async () => {
+  it('removes only run directories, and ignores all other entries', async () => {
     const name = (digit: string): string => path.join(root, digit.repeat(16));
     mkdirSync(path.join(root, 'precious'));
     mkdirSync(name('1'), { mode: 0o700 });
     symlinkSync(path.join(root, 'nowhere'), name('2'));
     symlinkSync(path.join(root, 'precious'), name('3'));
     writeFileSync(name('4'), '');
-    // Just being made.
+    // Another process is just creating this one.
     mkdirSync(name('5'), { mode: 0o700 });
     expect(await sweepRunDirectories(root)).toBe(0);
     expect(readdirSync(root)).toHaveLength(6);
@@ -106,7 +109,7 @@ describe('the run directory', () => {
   });
 });
 
-/** A process with a run directory of its own. */
+/** Starts a process with its own run directory. */
 async function another(command: readonly string[] = []): Promise<ChildProcess> {
   const script = `const { createRunDirectory } = await import('${MODULE}');
     await createRunDirectory(process.argv[1]).claimed; console.log('made'); setInterval(() => {}, 1000);`;
