@@ -82,7 +82,7 @@ def memory(node: Any) -> dict[str, int]:
     sizes = {"ray": 0, "replica": 0}
     for process in found.values():
         command = " ".join(process.cmdline())
-        ours = "ServeReplica" in command or "cluster.inner" in command
+        ours = "ServeReplica" in command or "cluster.engine_main" in command
         sizes["replica" if ours else "ray"] += process.memory_full_info().pss
     return sizes
 

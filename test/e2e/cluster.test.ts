@@ -33,7 +33,7 @@ describe.runIf(process.platform === 'linux')('a cluster of two machines', () => 
     ASRPRO_CLUSTER_TOKEN_FILE: path.join(head.home, 'cluster', 'token'),
   });
   const replicas = () =>
-    [...head.processes(), ...node.processes()].filter((one) => /ServeReplica|cluster\.inner/.test(one));
+    [...head.processes(), ...node.processes()].filter((one) => /ServeReplica|cluster\.engine_main/.test(one));
 
   describe('the contract of every engine', () => {
     contract({ engine: 'ray', model, weights: 'real', words: true, damage: 'model.bin', environment }, () => '');

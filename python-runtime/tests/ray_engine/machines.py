@@ -50,7 +50,7 @@ class Machines:
 
     def _is_engine(self, process: psutil.Process) -> bool:
         home = process.environ().get("ASRPRO_HOME", "")
-        return home.startswith(str(self._homes)) and "asrpro_worker.cluster.inner" in process.cmdline()
+        return home.startswith(str(self._homes)) and "asrpro_worker.cluster.engine_main" in process.cmdline()
 
     def home(self, number: int) -> Path:
         """Of the node that was the so-manieth to come."""
