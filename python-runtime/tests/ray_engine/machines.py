@@ -1,4 +1,4 @@
-"""A cluster of Ray on this machine: a head without slots, and nodes with one each, every one with a home of its own."""
+"""A Ray cluster on this machine: a head without slots, and nodes with one slot. Each has an ASRPRO_HOME of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SMALL = 100_000_000
 
 
 class Machines:
-    """`with` ends all of them."""
+    """A context manager, which ends all machines."""
 
     def __init__(self, homes: Path, nodes: int) -> None:
         self._homes = homes
@@ -28,19 +28,19 @@ class Machines:
 
     @property
     def address(self) -> str:
-        """Of the head."""
+        """Address of the head."""
         return str(self._cluster.address)
 
     def add(self) -> Any:
-        """One more machine."""
+        """Add a machine."""
         return self._cluster.add_node(**self._settings(1))
 
     def kill_head(self) -> None:
-        """The cluster is gone; the nodes die of it."""
+        """Kill all processes of the head. The nodes end by themselves, within a minute."""
         self._cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
 
     def engines(self) -> list[psutil.Process]:
-        """Processes of replicas that have a model."""
+        """The processes that hold a model."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -53,11 +53,11 @@ class Machines:
         return home.startswith(str(self._homes)) and "asrpro_worker.cluster.engine_main" in process.cmdline()
 
     def home(self, number: int) -> Path:
-        """Of the node that was the so-manieth to come."""
+        """ASRPRO_HOME of a node, numbered in the order of joining."""
         return self._homes / f"node-{number}"
 
     def kill(self, node: Any) -> None:
-        """All its processes at once, as a machine without power."""
+        """Kill all processes of a node at once, like a power failure."""
         self._cluster.remove_node(node, allow_graceful=False)
 
     def __enter__(self) -> Machines:  # noqa: PYI034 - Self is not in Python 3.10
@@ -73,5 +73,7 @@ class Machines:
             "resources": {"asrpro_slot": slots} if slots else {},
             "object_store_memory": _SMALL,
             "include_dashboard": False,
+            "include_log_monitor": False,
+            "no_monitor": True,
             "env_vars": {"ASRPRO_HOME": str(home)},
         }

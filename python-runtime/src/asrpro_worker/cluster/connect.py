@@ -76,7 +76,7 @@ class Connection:
     def _start_node(self, address: str) -> None:
         log.info("This machine is not a node of the cluster; starting one without slots")
         flags = ["--address", address, "--num-cpus", "0", "--num-gpus", "0", "--disable-usage-stats", "--block"]
-        store = ["--object-store-memory", str(OBJECT_STORE_BYTES)]
+        store = ["--object-store-memory", str(OBJECT_STORE_BYTES), "--include-log-monitor", "false"]
         self._node = subprocess.Popen(  # noqa: S603 - Ray's own command
             [sys.executable, "-c", _DIE_WITH_US, "start", *flags, *store], stdin=subprocess.DEVNULL
         )

@@ -66,6 +66,7 @@ def start(settings: Settings) -> dict[str, object]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token_file),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_START_HOOK": "asrpro_worker.cluster.start_hook.without_client_server",
         _MARK: str(data),
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "HF_HUB_OFFLINE": "1",
@@ -142,9 +143,7 @@ def ports_of(settings: Settings) -> dict[str, str]:
     """The ports to open between the machines of the cluster, by name."""
     names = ("node_manager", "object_manager", "agent_grpc", "agent_http", "runtime_env", "metrics")
     ports = {name: str(settings.port + at) for at, name in enumerate(names, 1)}
-    # Ray starts a server for its own client beside every head. asrpro does not use it.
-    client = settings.port + len(names) + 1
-    head = {"head": str(settings.port), "client": str(client)} if settings.head is None else {}
+    head = {"head": str(settings.port)} if settings.head is None else {}
     return {**head, **ports, "workers": "{}-{}".format(*settings.worker_ports)}
 
 
@@ -163,14 +162,16 @@ def _check_ip(ip: str | None) -> None:
 
 def _flags(settings: Settings, slots: int, ports: dict[str, str]) -> Iterator[str]:
     if settings.head is None:
-        yield from ("--head", "--port", str(settings.port), "--include-dashboard", "false")
-        yield from ("--ray-client-server-port", ports["client"])
+        # The monitor is for Ray's autoscaler of machines, which is not used.
+        yield from ("--head", "--port", str(settings.port), "--include-dashboard", "false", "--no-monitor")
     else:
         yield from ("--address", settings.head)
     if settings.ip:
         yield from ("--node-ip-address", settings.ip)
     yield from ("--resources", json.dumps({SLOT: slots} if slots else {}))
     yield from ("--object-store-memory", str(OBJECT_STORE_BYTES), "--disable-usage-stats")
+    # The log monitor sends the logs of replicas to the gateways, which do not read them.
+    yield from ("--include-log-monitor", "false")
     yield from ("--node-manager-port", ports["node_manager"], "--object-manager-port", ports["object_manager"])
     yield from ("--dashboard-agent-grpc-port", ports["agent_grpc"])
     yield from ("--dashboard-agent-listen-port", ports["agent_http"])
