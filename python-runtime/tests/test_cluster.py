@@ -76,19 +76,18 @@ def test_the_configured_token_wins_over_an_older_file(tmp_path: Path, monkeypatc
 
 def test_a_head_that_ends_is_noticed_within_two_seconds() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    address = "127.0.0.1:{}".format(listener.getsockname()[1])
-    assert why_unreachable(address) is None
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
     noticed: list[str | None] = []
     watching = threading.Thread(target=lambda: noticed.append(wait_until_unreachable(address, threading.Event())))
     watching.start()
-    listener.accept()[0].close()
-    # A connection that ends is opened again: Ray closes one without a request after two minutes.
-    again, _ = listener.accept()
-    again, _ = listener.accept()
+    first, _ = listener.accept()
+    first.close()
+    # A closed connection is opened again: Ray closes one without a request after two minutes.
+    second, _ = listener.accept()
     assert noticed == []
     ended = time.monotonic()
     listener.close()
-    again.close()
+    second.close()
     watching.join(10)
     assert time.monotonic() - ended < 2
     assert noticed[0] is not None
@@ -99,10 +98,12 @@ def test_a_watch_of_the_head_that_is_stopped_has_no_reason() -> None:
     stopped = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         reasons: list[str | None] = []
-        address = "127.0.0.1:{}".format(listener.getsockname()[1])
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        assert why_unreachable(address) is None
         watching = threading.Thread(target=lambda: reasons.append(wait_until_unreachable(address, stopped)))
         watching.start()
-        listener.accept()
+        for _ in range(2):
+            listener.accept()
         stopped.set()
         watching.join(10)
     assert reasons == [None]
