@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- cluster-size`: estimates the throughput of up to 100 machines from measured figures. It simulates batches
- * and starts no machine. docs/cluster.md names the source of each figure.
+ * `npm run bench -- cluster-size`: estimates the throughput of up to 100 machines from measured figures. It simulates
+ * batches and starts no machine. docs/cluster.md names the source of each figure.
  */
 
 /** Seconds and bytes for one piece, which is at most 30 s of speech. */

@@ -12,10 +12,12 @@ import pytest
 from in_process import job
 
 from asrpro_worker.cluster import node
+from asrpro_worker.cluster.engine_process import EngineProcess
 from asrpro_worker.cluster.head import wait_until_unreachable, why_unreachable
 from asrpro_worker.cluster.nodes import NodeList
 from asrpro_worker.cluster.payload import pack, unpack
 from asrpro_worker.errors import WorkerError
+from asrpro_worker.messages import Load, Model
 from asrpro_worker.piece import Piece
 
 if TYPE_CHECKING:
@@ -148,3 +150,18 @@ def test_samples_arrive_as_they_were_and_those_of_16_bits_as_such(scale: float, 
     arrived = unpack(payload, job())
     assert arrived.samples.dtype == np.float32
     assert np.array_equal(arrived.samples, samples)
+
+
+def test_a_cancelled_call_whose_result_arrives_all_the_same_does_not_end_the_engine() -> None:
+    model = Model("fake", "/nowhere", None, None)
+    load = Load("load-1", model, "cpu", "auto", 1, 0)
+    process = EngineProcess("ray_engine.fakes", load, lambda _: None, lambda: None)
+    try:
+        process.facts()
+        payload = pack(Piece(job(), ((0, 16_000),), np.zeros(16_000, np.float32), "en"))
+        _, cancelled = process.decode([payload])
+        cancelled.cancel()
+        _, answers = process.decode([payload])
+        assert len(answers.result(30)) == 1
+    finally:
+        process.end()

@@ -9,7 +9,7 @@ import type { Cluster } from './cluster.ts';
 /** The device id that `selected` has for every engine. */
 const CLUSTER = 'cluster';
 
-/** The machines of the cluster as devices. This machine's own devices are listed but not probed, since no model is loaded on them. */
+/** The machines of the cluster as devices. This machine's own are listed but not probed: no model is loaded on them. */
 export function createClusterDevices({ device }: Pick<Config, 'device'>, cluster: Cluster): Devices {
   return {
     async report() {

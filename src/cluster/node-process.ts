@@ -8,7 +8,7 @@ const POLL_MS = 1_000;
 /** The environment variable that marks the processes of a node; `cluster/node.py` sets it. */
 export const NODE_MARK = 'ASRPRO_CLUSTER_NODE';
 
-/** Resolves when the node of this data directory has ended, or on abort. A node without its head ends after a minute. */
+/** Resolves when the node of this data directory has ended, or on abort. A node ends a minute after its head. */
 export async function endOfNode(paths: Pick<Paths, 'data'>, signal: AbortSignal): Promise<void> {
   const mark = `${NODE_MARK}=${path.join(paths.data, 'cluster')}`;
   while (!signal.aborted && hasNode(mark)) await pause(POLL_MS, undefined, { signal }).catch(() => undefined);

@@ -33,7 +33,7 @@ export function tokenFile({ cluster }: Pick<Config, 'cluster'>, paths: Pick<Path
   return cluster.tokenFile ?? path.join(paths.data, 'cluster', 'token');
 }
 
-/** Environment variables for each process that starts Ray or connects to it: the token, and no usage reports to Ray's vendor. */
+/** Environment variables for each process that starts Ray or connects to it: the token, and no usage reports. */
 export function rayEnvironment(config: Pick<Config, 'cluster'>, paths: Pick<Paths, 'data'>): Record<string, string> {
   const { environment } = clusterToken(config, paths);
   return { RAY_AUTH_MODE: 'token', RAY_USAGE_STATS_ENABLED: '0', ...environment };

@@ -29,7 +29,7 @@ _GCS_TIMEOUT = 5
 # Ray's processes on a machine that only sends take three seconds to start.
 _JOIN_TIMEOUT = 60.0
 _ALIVE = 0
-# PR_SET_PDEATHSIG: the kernel ends Ray's command when this process dies, even by SIGKILL; the command ends its children.
+# PR_SET_PDEATHSIG: the kernel ends Ray's command when this process dies in any way; the command ends its children.
 _DIE_WITH_US = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 15)

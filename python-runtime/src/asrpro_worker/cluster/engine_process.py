@@ -53,7 +53,11 @@ class EngineProcess:
     def decode(self, payloads: Sequence[Payload]) -> tuple[int, Future[list[Heard | Failed]]]:
         """The number of the call, for `drop`, and a future with one result for each piece."""
         number = next(self._numbers)
-        answers = self._calls[number] = Future()
+        answers: Future[list[Heard | Failed]] = Future()
+        # A running future cannot be cancelled. One that could raised in `_receive` when its result arrived after all,
+        # which ended the thread and with it the engine's process.
+        answers.set_running_or_notify_cancel()
+        self._calls[number] = answers
         with self._sending:
             send_batch(self._connection, number, payloads, self.pid)
         return number, answers
@@ -65,7 +69,7 @@ class EngineProcess:
                 self._connection.send(("drop", number))
 
     def end(self) -> None:
-        """Kill the process and wait for it. A model has no state to save, and destructors of native libraries may hang."""
+        """Kill the process and wait for it. It has no state to save, and destructors of native libraries may hang."""
         self._ended = True
         process = self._started.result()
         process.kill()
@@ -112,7 +116,7 @@ class EngineProcess:
 
 
 def python_of(engine: str) -> str:
-    """The Python interpreter for an engine. NeMo has an environment of its own, which must be installed on each node."""
+    """The Python for an engine. NeMo has an environment of its own, which must be installed on each node."""
     if engine != "nemo":
         return sys.executable
     found = (node_data() / "engines").glob("nemo-*/bin/python")

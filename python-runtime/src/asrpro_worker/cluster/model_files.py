@@ -137,7 +137,8 @@ def _parts(index: int, size: int, sources: Callable[[], list[Any]]) -> Iterator[
     while at < len(offsets):
         source = next((one for one in sources() if one not in tried), None)
         if source is None:
-            raise WorkerError("model_load_failed", "All gateways that could send the model's files to a node have ended.")
+            what = "All gateways that could send the model's files to a node have ended."
+            raise WorkerError("model_load_failed", what)
         try:
             pending = source.part.remote(index, offsets[at])
             while at < len(offsets):

@@ -41,7 +41,7 @@ _LOG_LINE = re.compile(r"^\[?\d{4}-\d\d-\d\d |^\(\w+ pid=\d+\)")
 
 @dataclass(frozen=True)
 class Settings:
-    """`head` is HOST:PORT, or None to start the head. `slots` None: one for each GPU, else one. `ip` None: Ray chooses."""
+    """`head` is HOST:PORT, or None to start the head. `slots` None: one for each GPU, else one. `ip` None: found by Ray."""
 
     head: str | None
     slots: int | None
@@ -71,7 +71,7 @@ def start(settings: Settings) -> dict[str, object]:
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "HF_HUB_OFFLINE": "1",
     }
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - Ray's own
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         raise WorkerError("cluster_unreachable", f"Ray did not start: {failure_reason(done.stdout, done.stderr)}")
     return {
@@ -124,7 +124,7 @@ def _token_file(*, may_create: bool) -> Path:
     if file.is_file():
         return file
     if not may_create:
-        what = f"The cluster's token is missing: copy the file `cluster/token` from the head's data directory to {file}."
+        what = f"The cluster's token is missing: copy `cluster/token` from the head's data directory to {file}."
         raise WorkerError("cluster_unreachable", what)
     _write_secret(file, secrets.token_hex(_TOKEN_BYTES))
     return file

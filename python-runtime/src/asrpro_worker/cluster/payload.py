@@ -36,7 +36,7 @@ class Payload:
 
 @dataclass(frozen=True)
 class Failed:
-    """A piece that could not be decoded. The exception itself is not sent: its class may not exist on the other side."""
+    """A piece that could not be decoded. The exception is not sent: its class may not exist on the other side."""
 
     code: str
     message: str
