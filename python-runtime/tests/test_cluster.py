@@ -72,7 +72,7 @@ def test_the_configured_token_wins_over_an_older_file(tmp_path: Path, monkeypatc
     (tmp_path / "cluster").mkdir()
     file = tmp_path / "cluster" / "token"
     file.write_text("old")
-    assert node._token_file(may_create=False) == file
+    assert node.token_file(may_create=False) == file
     assert file.read_text() == "new"
 
 
@@ -104,10 +104,11 @@ def test_a_watch_of_the_head_that_is_stopped_has_no_reason() -> None:
         assert why_unreachable(address) is None
         watching = threading.Thread(target=lambda: reasons.append(wait_until_unreachable(address, stopped)))
         watching.start()
-        for _ in range(2):
-            listener.accept()
+        accepted = [listener.accept()[0] for _ in range(2)]
         stopped.set()
         watching.join(10)
+    for connection in accepted:
+        connection.close()
     assert reasons == [None]
 
 

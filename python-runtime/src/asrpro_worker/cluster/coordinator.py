@@ -20,7 +20,7 @@ from asrpro_worker.cluster.spec import COORDINATOR, NAMESPACE, ClusterState
 from asrpro_worker.messages import Replicas
 
 if TYPE_CHECKING:
-    from asrpro_worker.cluster.spec import Heartbeat, ModelSpec, Node
+    from asrpro_worker.cluster.spec import Heartbeat, ModelSpec
 
 log = logging.getLogger(__name__)
 

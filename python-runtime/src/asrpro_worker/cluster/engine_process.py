@@ -74,6 +74,8 @@ class EngineProcess:
         process = self._started.result()
         process.kill()
         process.wait(_KILL_TIMEOUT)
+        if process.stdin:
+            process.stdin.close()
 
     def _run(self, engine: str, other: Connection) -> None:
         try:

@@ -41,7 +41,7 @@ _LOG_LINE = re.compile(r"^\[?\d{4}-\d\d-\d\d |^\(\w+ pid=\d+\)")
 
 @dataclass(frozen=True)
 class Settings:
-    """`head` is HOST:PORT, or None to start the head. `slots` None: one for each GPU, else one. `ip` None: found by Ray."""
+    """`head` is HOST:PORT, or None to start the head. `slots` None: one per GPU, else one. `ip` None: found by Ray."""
 
     head: str | None
     slots: int | None
@@ -57,14 +57,14 @@ def start(settings: Settings) -> dict[str, object]:
     _check_ip(settings.ip)
     if any(True for _ in _processes()):
         raise WorkerError("invalid_request", "This machine is already a node; `asrpro cluster stop` ends it.")
-    token_file = _token_file(may_create=settings.head is None)
+    token = token_file(may_create=settings.head is None)
     slots = slots_of_machine() if settings.slots is None else settings.slots
     ports = ports_of(settings)
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *_flags(settings, slots, ports)]
     environment = {
         **os.environ,
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token_file),
+        "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_START_HOOK": "asrpro_worker.cluster.start_hook.without_client_server",
         _MARK: str(data),
@@ -79,7 +79,7 @@ def start(settings: Settings) -> dict[str, object]:
         "head": settings.head is None,
         "slots": slots,
         "ports": ports,
-        "token_file": str(token_file),
+        "token_file": str(token),
     }
 
 
@@ -113,7 +113,7 @@ def stop() -> int:
     return ended
 
 
-def _token_file(*, may_create: bool) -> Path:
+def token_file(*, may_create: bool) -> Path:
     """The file with the secret that all nodes and gateways share. The head creates one, readable by its owner only."""
     given = os.environ.get("RAY_AUTH_TOKEN_PATH")
     file = Path(given) if given else cluster_data() / "token"
