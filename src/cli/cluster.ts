@@ -20,15 +20,22 @@ export const cluster: Command = {
     head: { type: 'boolean', description: 'start: this is the first machine; the others join it.' },
     slots: {
       type: 'string',
-      description: 'N. start: replicas that this machine runs at the same time. Default: one for each GPU, else 1; 0: none.',
+      description:
+        'N. start: replicas that this machine runs at the same time. Default: one for each GPU, else 1; 0: none.',
     },
-    wait: { type: 'boolean', description: 'start: stay in the foreground, and leave the cluster on SIGTERM; for containers and services.' },
+    wait: {
+      type: 'boolean',
+      description: 'start: stay in the foreground, and leave the cluster on SIGTERM; for containers and services.',
+    },
     port: {
       type: 'string',
       description: `PORT. start: first port of the node, which is the head's; default ${HEAD_PORT}.`,
     },
     ip: { type: 'string', description: 'ADDRESS. start: IP address at which the other machines reach this one.' },
-    'worker-ports': { type: 'string', description: 'FIRST-LAST. start: ports for the processes that run on this machine.' },
+    'worker-ports': {
+      type: 'string',
+      description: 'FIRST-LAST. start: ports for the processes that run on this machine.',
+    },
     address: { type: 'string', description: 'HEAD:PORT. status: the cluster to show instead of `cluster.address`.' },
   },
   async run(context) {

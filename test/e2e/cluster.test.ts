@@ -42,7 +42,8 @@ describe.runIf(process.platform === 'linux')('a cluster of two machines', () => 
   describe('two gateways', () => {
     const gateways: Gateway[] = [];
     const health = async () => (await call(gateways[0]!.url, '/health')).json;
-    const wordsFrom = async (gateway: Gateway) => wordsOf((await transcribe(gateway.url, jfk, { model })).json.text ?? '');
+    const wordsFrom = async (gateway: Gateway) =>
+      wordsOf((await transcribe(gateway.url, jfk, { model })).json.text ?? '');
     const unload = (gateway: Gateway) => call(gateway.url, '/v1/settings/model', { method: 'DELETE' });
 
     beforeAll(async () => {

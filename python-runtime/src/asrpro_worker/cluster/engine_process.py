@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from asrpro_worker.messages import Load
     from asrpro_worker.piece import Heard
 
+# The settings of a local worker (src/worker/python.ts), where they save 17 to 20 % of the CPU time with whisper-base:
+# glibc keeps freed memory instead of returning it, and OpenMP threads spin only briefly.
+_ENVIRONMENT = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "2147483648",
+    "MALLOC_TOP_PAD_": "67108864",
+    "GOMP_SPINCOUNT": "1000",
+}
 # Seconds to wait for the process after SIGKILL.
 _KILL_TIMEOUT = 5.0
 
@@ -84,7 +93,7 @@ class EngineProcess:
                 [*command, str(other.fileno()), str(os.getpid()), engine],
                 stdin=subprocess.PIPE,
                 pass_fds=[other.fileno()],
-                env={**os.environ, "PYTHONPATH": _python_path(engine)},
+                env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": _python_path(engine)},
             )
         except BaseException as error:  # noqa: BLE001 - raised by `self._started.result()`
             self._started.set_exception(error)
