@@ -30,7 +30,7 @@ beforeEach(async () => {
   const { stop } = gateway;
   onTestFinished(async () => void (await stop()));
   url = gateway.url;
-});
+}, 60_000);
 
 const health = async () => (await call(url, '/health')).json;
 

@@ -183,7 +183,7 @@ def test_a_dead_head_is_reported_within_five_seconds_and_ends_the_jobs_and_the_w
 ) -> None:
     for number in range(10):
         fake.ask(f"job-{number}", twelve_minutes, language="en")
-    fake.until("started")
+    fake.until("segment")
     killed = time.monotonic()
     machines.kill_head()
     messages = fake.until("cluster")

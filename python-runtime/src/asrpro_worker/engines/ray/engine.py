@@ -124,6 +124,8 @@ class RayEngine:
         payloads = [pack(piece) for piece in pieces]
         for _ in range(_ATTEMPTS):
             alive()
+            # Without this, a batch that failed with the head is tried piece by piece, for longer than the process lives.
+            watch.check(_REPLICA_TIMEOUT)
             try:
                 heard = self._call(watch, payloads, alive)
             except _LOST as error:
@@ -197,7 +199,9 @@ class RayEngine:
             watch.check(0)
             raise ClusterError("cluster_unreachable", "The cluster no longer runs the model.") from error
         finally:
-            response.cancel()
+            # A cancellation needs an answer from the head.
+            if not watch.lost:
+                response.cancel()
 
 
 def create() -> RayEngine:

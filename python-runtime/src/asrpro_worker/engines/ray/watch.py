@@ -52,6 +52,11 @@ class Watch:
         threading.Thread(target=self._watch_head, name="watch-head", daemon=True).start()
 
     @property
+    def lost(self) -> bool:
+        """The head is lost, and this process will exit."""
+        return self._reason is not None
+
+    @property
     def ready(self) -> list[Heartbeat]:
         """Replicas that have loaded the model."""
         return [beat for beat in self.state.replicas if beat.facts] if self.state else []
