@@ -36,8 +36,8 @@ class Machines:
         return self._cluster.add_node(**self._settings(1))
 
     def kill_head(self) -> None:
-        """Kill all processes of the head. The nodes end by themselves, within a minute."""
-        self._cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+        """Kill the head's GCS. Its raylet lives on, because the worker of this machine is connected to it."""
+        self._cluster.head_node.kill_gcs_server(check_alive=False)
 
     def engines(self) -> list[psutil.Process]:
         """The processes that hold a model."""
