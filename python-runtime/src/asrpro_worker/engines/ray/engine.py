@@ -124,7 +124,7 @@ class RayEngine:
         payloads = [pack(piece) for piece in pieces]
         for _ in range(_ATTEMPTS):
             alive()
-            # Without this, a batch that failed with the head is tried piece by piece, for longer than the process lives.
+            # Otherwise a batch that failed with the head would be tried piece by piece, until the process exits.
             watch.check(_REPLICA_TIMEOUT)
             try:
                 heard = self._call(watch, payloads, alive)
