@@ -24,12 +24,9 @@ class Machines:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
         self._cluster = Cluster(initialize_head=True, head_node_args=self._settings(0))
+        # Kept, because Ray forgets it when the head is killed.
+        self.address = str(self._cluster.address)
         self.nodes = [self.add() for _ in range(nodes)]
-
-    @property
-    def address(self) -> str:
-        """Address of the head."""
-        return str(self._cluster.address)
 
     def add(self) -> Any:
         """Add a machine."""

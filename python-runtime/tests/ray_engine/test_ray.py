@@ -64,9 +64,9 @@ def worker(machines: Machines) -> Iterator[WorkerProcess]:
 
 @pytest.fixture(scope="module")
 def fake(machines: Machines) -> Iterator[WorkerProcess]:
-    """A gateway's worker, with the fake engine on one slot, or on two if Ray scales it up."""
+    """A gateway's worker, with the fake engine on both slots, as a range for Ray's autoscaler."""
     with WorkerProcess("ray") as process:
-        assert on(process, machines, FAKE, replicas={"min": 1, "max": 2})["type"] == "loaded"
+        assert on(process, machines, FAKE, replicas={"min": 2, "max": 2})["type"] == "loaded"
         yield process
 
 
