@@ -1,26 +1,26 @@
 /**
- * `npm run bench -- cluster-size`: how a cluster of up to 100 machines fills, reckoned from measured figures. A simulation of
- * batches in time, no machine is started. docs/cluster.md says where the figures are from.
+ * `npm run bench -- cluster-size`: estimates the throughput of up to 100 machines from measured figures. It simulates
+ * batches and starts no machine. docs/cluster.md names the source of each figure.
  */
 
-/** Everything in seconds and bytes, of one piece: at most 30 s of speech. */
+/** Seconds and bytes for one piece, which is at most 30 s of speech. */
 export interface Figures {
-  /** That a replica needs for a piece, when it gets eight at once. */
+  /** Time of a replica for one piece of a batch of eight. */
   engine: number;
-  /** From a batch that leaves to its answer, besides the engine's time. */
+  /** Time from sending a batch to its answer, without the engine's time. */
   batchOverhead: number;
-  /** Of one core of the gateway: decoding, finding speech, packing, the answer. */
+  /** Time of one core of the gateway: decoding audio, speech detection, packing, the answer. */
   gateway: number;
   bytes: number;
-  /** Of the gateway's network, a second. */
+  /** Bytes per second of the gateway's network. */
   network: number;
 }
 
 export const BATCH = 8;
-/** Batches on their way beside one for each replica, of all gateways together. */
+/** Batches in flight for each gateway, beyond one for each replica. */
 const SPARE = 2;
 
-/** A gateway decodes one file on one core and so gives out pieces one after the other. */
+/** Cores of a gateway. It decodes each file on one core. */
 const CORES = 4;
 
 export const MACHINES: Readonly<Record<string, Figures>> = {
@@ -30,10 +30,10 @@ export const MACHINES: Readonly<Record<string, Figures>> = {
   'whisper-base on one H200': { engine: 0.113, batchOverhead: 0.015, gateway: 0.1, bytes: 900_000, network: 1.25e9 },
 };
 
-/** Pieces a second that replicas decode when the gateways always have work. */
+/** Pieces per second that the replicas decode while the gateways always have work. */
 export function throughput(figures: Figures, replicas: number, gateways: number, batches = 5_000): number {
   const { engine, batchOverhead, gateway, bytes, network } = figures;
-  // When each of them is free again.
+  // The time at which each of them is free again.
   const cores = new Array<number>(gateways * CORES).fill(0);
   const links = new Array<number>(gateways).fill(0);
   const busy = new Array<number>(replicas).fill(0);
@@ -58,7 +58,7 @@ export function throughput(figures: Figures, replicas: number, gateways: number,
 export async function clusterSize(): Promise<void> {
   for (const [name, figures] of Object.entries(MACHINES)) {
     console.log(
-      `\n| ${name}: replicas | gateways | pieces a second | of one replica | hours of speech an hour | to one gateway, MB/s |`,
+      `\n| ${name}: replicas | gateways | pieces per second | times one replica | hours of speech per hour | MB/s from one gateway |`,
     );
     console.log('|---|---|---|---|---|---|');
     const one = throughput(figures, 1, 1);

@@ -1,6 +1,6 @@
-"""Pieces per second over one, two and three replicas of an engine that takes 200 ms a batch, and what a node holds.
+"""Measures throughput and overhead of one, two and three replicas of an engine that takes 200 ms for a batch.
 
-Everything is on this machine. Prints one line of JSON. Run by cluster.ts in the environment `cluster`.
+Head and nodes run on this machine. Prints one line of JSON. cluster.ts runs it in the environment `cluster`.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from asrpro_worker.messages import Load, Model, OnCluster
 from asrpro_worker.pcm import RATE
 from asrpro_worker.piece import Piece
 
-# As real files are cut: 30 s is the most.
+# A typical piece of a real file; the maximum is 30 s.
 _LENGTH = 25 * RATE
 _BATCHES = int(sys.argv[1])
 
 
 def pieces() -> list[Piece]:
-    """One batch of noise."""
+    """One batch of noise, 16 bits per sample like most audio."""
     noise = np.random.default_rng(1).integers(-3000, 3000, _LENGTH).astype(np.float32) / 32768
     return [Piece(job(), ((at * _LENGTH, (at + 1) * _LENGTH),), noise, "en") for at in range(BATCH)]
 
 
 def measure(machines: Machines, model: Path, replicas: int) -> dict[str, Any]:
-    """Batches one after the other, and then as many at a time as the engine wants."""
+    """Send batches one after the other, and then as many at a time as the engine allows."""
     engine = create()
     cluster = OnCluster(machines.address, replicas, "ray_engine.fakes", f"fake-{replicas}")
     model_named = Model(cluster.model, str(model), None, None)
@@ -74,7 +74,7 @@ def measure(machines: Machines, model: Path, replicas: int) -> dict[str, Any]:
 
 
 def memory(node: Any) -> dict[str, int]:
-    """Bytes (PSS) of a node's processes: Ray's own, and those of its replica."""
+    """Bytes (PSS) of a node's processes: those of Ray, and those of the replica."""
     found: dict[int, psutil.Process] = {}
     for pid in [info.process.pid for infos in node.all_processes.values() for info in infos]:
         process = psutil.Process(pid)
@@ -82,7 +82,7 @@ def memory(node: Any) -> dict[str, int]:
     sizes = {"ray": 0, "replica": 0}
     for process in found.values():
         command = " ".join(process.cmdline())
-        ours = "ServeReplica" in command or "cluster.inner" in command
+        ours = "ServeReplica" in command or "cluster.engine_main" in command
         sizes["replica" if ours else "ray"] += process.memory_full_info().pss
     return sizes
 

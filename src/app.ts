@@ -99,7 +99,7 @@ export async function buildServices(parts: ServiceParts): Promise<Services> {
       const settings = await loadSettings(model, config, devices);
       return cluster === null ? settings : { ...settings, cluster: loadOnCluster(config, model) };
     },
-    onCluster: (report) => cluster?.heard(report),
+    onCluster: (report) => cluster?.onReport(report),
     onLoaded: (model) => library.noteLoad(model, null),
     onLoadFailed: (model, failure) => library.noteLoad(model, failure),
     onSelected: (model) => writeState('the selected model', () => selected.set(model)),

@@ -14,22 +14,29 @@ const actions: Record<string, { arguments: number; run(context: CommandContext):
 
 export const cluster: Command = {
   name: 'cluster',
-  summary: 'make this machine a node of a Ray cluster, look at the cluster, leave it (Linux)',
+  summary: 'join a Ray cluster with this machine, show its status, leave it (Linux)',
   usage: 'cluster start --head|HEAD:PORT [--slots N] [--wait] | status [--address HEAD:PORT] | stop',
   options: {
-    head: { type: 'boolean', description: 'start: the first machine, which the others are told of.' },
+    head: { type: 'boolean', description: 'start: this is the first machine; the others join it.' },
     slots: {
       type: 'string',
-      description: 'N. start: replicas that run here at once; one a GPU, else one. 0: for a gateway alone.',
+      description:
+        'N. start: replicas that this machine runs at the same time. Default: one for each GPU, else 1; 0: none.',
     },
-    wait: { type: 'boolean', description: 'start: stay until stopped, then leave; for containers and services.' },
+    wait: {
+      type: 'boolean',
+      description: 'start: stay in the foreground, and leave the cluster on SIGTERM; for containers and services.',
+    },
     port: {
       type: 'string',
-      description: `PORT. start: the head's, with the other ports of the node after it; ${HEAD_PORT} when not given.`,
+      description: `PORT. start: first port of the node, which is the head's; default ${HEAD_PORT}.`,
     },
-    ip: { type: 'string', description: 'ADDRESS. start: at which the others reach this machine.' },
-    'worker-ports': { type: 'string', description: 'FIRST-LAST. start: ports of what runs on this machine.' },
-    address: { type: 'string', description: 'HEAD:PORT. status: of another cluster than `cluster.address`.' },
+    ip: { type: 'string', description: 'ADDRESS. start: IP address at which the other machines reach this one.' },
+    'worker-ports': {
+      type: 'string',
+      description: 'FIRST-LAST. start: ports for the processes that run on this machine.',
+    },
+    address: { type: 'string', description: 'HEAD:PORT. status: the cluster to show instead of `cluster.address`.' },
   },
   async run(context) {
     const [name = '', ...args] = context.positionals;
@@ -56,22 +63,22 @@ async function start(context: CommandContext): Promise<void> {
   terminal.out.write(terminal.json ? `${JSON.stringify(node)}\n` : startedLines(node));
   if (flags.wait !== true) return;
   await endOfNode(paths, signal);
-  if (!signal.aborted) throw new AsrproError('cluster_unreachable', 'The node on this machine has ended by itself.');
+  if (!signal.aborted) throw new AsrproError('cluster_unreachable', 'The node on this machine has ended unexpectedly.');
   await stopNode({ ...options, signal: undefined });
 }
 
 function startedLines({ head, address, slots, ports, token_file }: StartedNode): string {
   const lines = [
     `This machine is a node of the cluster at ${address}, with ${slots} ${slots === 1 ? 'slot' : 'slots'}.`,
-    'Whoever reaches these ports and has the token can run any program here; open them between the machines alone:',
+    'With the token, these ports give code execution. Open them between the machines of the cluster only:',
     ...Object.entries(ports).map(([name, port]) => `  ${port.padEnd(12)} ${name}`),
   ];
-  const others = [
-    `Copy ${token_file} to every other machine, to cluster/token of its data directory, and run there:`,
+  const nextSteps = [
+    `Copy ${token_file} to cluster/token in the data directory of every other machine, and run there:`,
     `  asrpro cluster start ${address}`,
     `For a gateway: asrpro config set cluster.address ${address}`,
   ];
-  return [...lines, ...(head ? others : []), ''].join('\n');
+  return [...lines, ...(head ? nextSteps : []), ''].join('\n');
 }
 
 async function status(context: CommandContext): Promise<void> {
@@ -88,7 +95,7 @@ async function stop(context: CommandContext): Promise<void> {
   const ended = await stopNode(await nodeOptions(context));
   const { terminal } = context;
   if (terminal.json) terminal.out.write(`${JSON.stringify({ ended })}\n`);
-  else terminal.out.write(ended === 0 ? 'This machine was no node.\n' : 'This machine has left the cluster.\n');
+  else terminal.out.write(ended === 0 ? 'This machine was not a node.\n' : 'This machine has left the cluster.\n');
 }
 
 async function nodeOptions(context: CommandContext): Promise<NodeOptions> {
@@ -99,12 +106,12 @@ async function nodeOptions(context: CommandContext): Promise<NodeOptions> {
 
 function headAddress(text: string): string {
   if (isHeadAddress(text)) return text;
-  throw new AsrproError('usage', `${text} is no address of a head.`, {
-    hint: 'It is HOST:PORT, as the head printed it.',
+  throw new AsrproError('usage', `${text} is not the address of a head.`, {
+    hint: 'Give HOST:PORT, as the head printed it.',
   });
 }
 
-/** The flag as the node's command takes it; nothing where it is not given. */
+/** The flag for the node's command; empty if it was not given. */
 function flag(flags: CommandContext['flags'], name: string, pattern: RegExp, what: string): string[] {
   const value = flags[name];
   if (value === undefined) return [];

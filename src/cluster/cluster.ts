@@ -1,61 +1,61 @@
 import { AsrproError } from '../errors.ts';
 import type { ClusterNode, ClusterReport } from '../wire/messages.ts';
-import { whyNoHead } from './head.ts';
+import { whyHeadUnreachable } from './head.ts';
 
-/** What `/health` says of the cluster. */
+/** What `/health` reports about the cluster. */
 export interface ClusterHealth {
   /** null: not known yet. */
   reachable: boolean | null;
-  /** Why it is out of reach, as one sentence. */
+  /** Why it is unreachable, as one sentence. */
   reason: string | null;
   /** Living machines, and replicas of the loaded model; null while no worker is connected. */
   nodes: number | null;
   replicas: number | null;
 }
 
-/** The cluster that `cluster.address` names, as far as this gateway knows it. */
+/** What this gateway knows about the cluster that `cluster.address` names. */
 export interface Cluster {
-  /** From memory. What is older than a moment is looked up behind it, and while nobody asks nobody looks. */
+  /** Answers from memory. If that is older than 2 s, it also starts a new check, so checks happen only on demand. */
   health(): ClusterHealth;
-  /** The machines. Throws `cluster_unreachable`, `engine_not_installed`. */
+  /** The machines of the cluster. Throws `cluster_unreachable`, `engine_not_installed`. */
   nodes(): Promise<ClusterNode[]>;
-  /** Throws `cluster_unreachable` where nobody listens: before a process is started for nothing. */
+  /** Throws `cluster_unreachable` if nothing listens at the address. Called before a worker is started. */
   requireHead(): Promise<void>;
-  /** What the connected worker says; null: it has ended. */
-  heard(report: ClusterReport | null): void;
+  /** The latest report of the connected worker; null when the worker has ended. */
+  onReport(report: ClusterReport | null): void;
 }
 
 export interface ClusterOptions {
   address: string;
-  /** Asks Ray, in a process of its own. Throws `engine_not_installed`, `cluster_unreachable`. */
+  /** Asks Ray in a separate process. Throws `engine_not_installed`, `cluster_unreachable`. */
   ask(): Promise<ClusterNode[]>;
 }
 
-/** How old a look may be, in milliseconds. */
+/** Maximum age of a check, in milliseconds. */
 const FRESH_MS = 2_000;
-/** A head that is started anew is there after so many seconds at the earliest. */
+/** A restarted head takes at least this long to accept connections. */
 const RETRY_SECONDS = 5;
 
 export function createCluster({ address, ask }: ClusterOptions): Cluster {
-  /** Of the connected worker: it knows more than a look. */
+  /** From the connected worker, which knows more than a connection check. */
   let report: ClusterReport | null = null;
-  /** Of the last look: why nobody answered. `undefined`: not looked yet. */
-  let missing: string | null | undefined;
+  /** Result of the last check: the reason for a failure, null for success, undefined before the first check. */
+  let lookResult: string | null | undefined;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let looking: Promise<string | null> | null = null;
 
   const look = (): Promise<string | null> => {
-    looking ??= whyNoHead(address).then((why) => {
-      missing = why;
+    looking ??= whyHeadUnreachable(address).then((why) => {
+      lookResult = why;
       lookedAt = performance.now();
       looking = null;
       return why;
     });
     return looking;
   };
-  /** Everybody may ask for `/health`: where the head is, is not everybody's business. */
-  const publicReason = (reason: string | null): string => (reason ?? OUT_OF_REACH).replaceAll(` at ${address}`, '');
-  // Known before the first who asks, in nearly all cases.
+  /** `/health` needs no API key, so it must not reveal the head's address. */
+  const publicReason = (reason: string | null): string => (reason ?? UNREACHABLE).replaceAll(` at ${address}`, '');
+  // So that the first `/health` request usually has a result already.
   void look();
 
   return {
@@ -69,8 +69,8 @@ export function createCluster({ address, ask }: ClusterOptions): Cluster {
           : { reachable, reason: publicReason(reason), nodes: null, replicas: null };
       }
       if (looking === null && performance.now() - lookedAt > FRESH_MS) void look();
-      const reachable = missing === undefined ? null : missing === null;
-      return { reachable, reason: missing ?? null, nodes: null, replicas: null };
+      const reachable = lookResult === undefined ? null : lookResult === null;
+      return { reachable, reason: lookResult ?? null, nodes: null, replicas: null };
     },
     async nodes() {
       if (report?.reachable) return report.nodes;
@@ -81,10 +81,10 @@ export function createCluster({ address, ask }: ClusterOptions): Cluster {
       const why = await look();
       if (why !== null) throw unreachable(why);
     },
-    heard(next) {
-      // The word of a worker that went with its cluster is in force until somebody has looked again.
+    onReport(next) {
+      // A worker that lost its cluster has ended: keep its reason until the next check.
       if (next === null && report?.reachable === false) {
-        missing = publicReason(report.reason);
+        lookResult = publicReason(report.reason);
         lookedAt = performance.now();
       }
       report = next;
@@ -92,11 +92,11 @@ export function createCluster({ address, ask }: ClusterOptions): Cluster {
   };
 }
 
-const OUT_OF_REACH = 'The cluster is out of reach.';
+const UNREACHABLE = 'The cluster is unreachable.';
 
 function unreachable(why: string): AsrproError {
   return new AsrproError('cluster_unreachable', why, {
-    hint: '`asrpro cluster status` on this machine tells more.',
+    hint: 'Run `asrpro cluster status` on this machine for details.',
     retryAfterSeconds: RETRY_SECONDS,
   });
 }

@@ -6,25 +6,25 @@ import { asAsrproError } from '../errors.ts';
 import type { ClusterNode } from '../wire/messages.ts';
 import type { Cluster } from './cluster.ts';
 
-/** What `selected` names for every engine. */
-const EVERYWHERE = 'cluster';
+/** The device id that `selected` has for every engine. */
+const CLUSTER = 'cluster';
 
-/** The machines of the cluster as devices. This machine's own are listed, and not tried: nothing is loaded on them. */
+/** The machines of the cluster as devices. This machine's own are listed but not probed: no model is loaded on them. */
 export function createClusterDevices({ device }: Pick<Config, 'device'>, cluster: Cluster): Devices {
   return {
     async report() {
       const machines = await cluster.nodes().then(
         (nodes) => nodes.map(asDevice),
-        (error: unknown) => [missing(asAsrproError(error).message)],
+        (error: unknown) => [unreachable(asAsrproError(error).message)],
       );
       const reason = 'Models run on the cluster that `cluster.address` names.';
       const own = [detectCpu(), detectMps(process.env)].map(({ present, driver: _driver, ...found }): Device => {
         return { ...found, usable: false, reason: present ? reason : found.reason, engines: {} };
       });
-      const selected = Object.fromEntries(engineIds.map((engine) => [engine, EVERYWHERE]));
+      const selected = Object.fromEntries(engineIds.map((engine) => [engine, CLUSTER]));
       return { devices: [...machines, ...own], selected };
     },
-    // Each machine has devices of its own, and chooses.
+    // Each machine of the cluster chooses among its own devices.
     select: async () => ({ device: device.prefer, computeType: device.computeType }),
     lastChosen: () => 'cpu',
   };
@@ -47,6 +47,6 @@ function asDevice({ id, name, alive, cpus, gpus, memory_bytes, slots, replicas, 
   };
 }
 
-function missing(reason: string): Device {
-  return { id: EVERYWHERE, kind: 'cpu', name: 'Ray cluster', memoryBytes: null, usable: false, reason, engines: {} };
+function unreachable(reason: string): Device {
+  return { id: CLUSTER, kind: 'cpu', name: 'Ray cluster', memoryBytes: null, usable: false, reason, engines: {} };
 }

@@ -3,18 +3,18 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Paths } from '../config/paths.ts';
 
-/** How often is looked, in milliseconds. */
-const LOOK_MS = 1_000;
-/** The variable by which the processes of a node are known, and the worker's `cluster/node.py` too. */
+/** Polling interval, in milliseconds. */
+const POLL_MS = 1_000;
+/** The environment variable that marks the processes of a node; `cluster/node.py` sets it. */
 export const NODE_MARK = 'ASRPRO_CLUSTER_NODE';
 
-/** Resolves when there is no node of this data directory any more, or on abort. One whose head is gone ends after a minute. */
+/** Resolves when the node of this data directory has ended, or on abort. A node ends a minute after its head. */
 export async function endOfNode(paths: Pick<Paths, 'data'>, signal: AbortSignal): Promise<void> {
   const mark = `${NODE_MARK}=${path.join(paths.data, 'cluster')}`;
-  while (!signal.aborted && hasNode(mark)) await pause(LOOK_MS, undefined, { signal }).catch(() => undefined);
+  while (!signal.aborted && hasNode(mark)) await pause(POLL_MS, undefined, { signal }).catch(() => undefined);
 }
 
-/** Each node has one `raylet`. */
+/** Each node has exactly one `raylet` process. */
 function hasNode(mark: string): boolean {
   return readdirSync('/proc').some((pid) => {
     if (!/^\d+$/.test(pid)) return false;
@@ -23,7 +23,7 @@ function hasNode(mark: string): boolean {
   });
 }
 
-/** Empty for a process that has ended, or is of somebody else. */
+/** Empty for a process that has ended, or that belongs to another user. */
 function contents(file: string): string[] {
   try {
     return readFileSync(file, 'utf8').split('\0');

@@ -14,25 +14,25 @@ export interface NodeOptions {
   config: Config;
   paths: Paths;
   engines: Pick<Engines, 'interpreter'>;
-  /** Folder that holds `src/asrpro_worker`. */
+  /** The folder that contains `src/asrpro_worker`. */
   runtimeRoot: string;
   environment: NodeJS.ProcessEnv;
   signal?: AbortSignal | undefined;
 }
 
-/** What `start` says. */
+/** Output of `start`. */
 const startedNode = z.object({
-  /** Of the head, as the others reach it. */
+  /** Address of the head, at which the other machines reach it. */
   address: z.string(),
   head: z.boolean(),
   slots: z.int(),
-  /** What has to be open between the machines of the cluster, by name. */
+  /** Ports that must be open between the machines of the cluster, by name. */
   ports: z.record(z.string(), z.string()),
   token_file: z.string(),
 });
 export type StartedNode = z.infer<typeof startedNode>;
 
-/** What `status` says. */
+/** Output of `status`. */
 const clusterStatus = z.object({
   ray: z.string(),
   nodes: z.array(clusterNode),
@@ -43,31 +43,31 @@ export type ClusterStatus = z.infer<typeof clusterStatus>;
 
 const stoppedNode = z.object({ ended: z.int() });
 
-/** Ray's own patience with a head is a minute; in milliseconds. */
-const STATUS_MS = 45_000;
+/** In milliseconds. Ray itself waits a minute for a head that does not answer. */
+const STATUS_TIMEOUT_MS = 45_000;
 
-/** Machines, replicas, models and how much they do. Throws `cluster_unreachable`, `engine_not_installed`. */
+/** Machines, replicas, models and throughput. Throws `cluster_unreachable`, `engine_not_installed`. */
 export async function askStatus(address: string, options: NodeOptions): Promise<ClusterStatus> {
-  return await runCommand(['status', '--address', address], clusterStatus, options, STATUS_MS);
+  return await runCommand(['status', '--address', address], clusterStatus, options, STATUS_TIMEOUT_MS);
 }
 
-/** Makes this machine a node. @param flags as the command line has them. Throws `cluster_unreachable`, `usage`. */
+/** Makes this machine a node. @param flags flags of the Python command. Throws `cluster_unreachable`, `usage`. */
 export async function startNode(flags: readonly string[], options: NodeOptions): Promise<StartedNode> {
   return await runCommand(['start', ...flags], startedNode, options);
 }
 
-/** Ends all processes of this machine's node; how many there were. */
+/** Ends all processes of this machine's node; returns their number. */
 export async function stopNode(options: NodeOptions): Promise<number> {
   return (await runCommand(['stop'], stoppedNode, options)).ended;
 }
 
-/** Throws `engine_unsupported`. */
+/** Throws `engine_unsupported` where the cluster does not run on this system. */
 export function requireSystem(): void {
   const reason = environmentUnsupported(clusterEngine.environment);
   if (reason !== null) throw new AsrproError('engine_unsupported', reason);
 }
 
-/** Runs `python -m asrpro_worker.cluster …` in the environment of the cluster, which answers with a line of JSON. */
+/** Runs `python -m asrpro_worker.cluster …` in the cluster's engine environment; the command prints one line of JSON. */
 async function runCommand<Schema extends z.ZodType>(
   args: readonly string[],
   schema: Schema,
@@ -77,7 +77,7 @@ async function runCommand<Schema extends z.ZodType>(
   const { config, paths, engines, runtimeRoot, environment, signal } = options;
   requireSystem();
   const { python, env } = await engines.interpreter(clusterEngine.environment);
-  const ended = await runProgram(python, ['-s', '-m', 'asrpro_worker.cluster', ...args, '--json'], {
+  const ended = await runProgram(python, ['-s', '-m', 'asrpro_worker.cluster', ...args], {
     environment: runtimeEnvironment(runtimeRoot, { ...environment, ...env, ...rayEnvironment(config, paths) }),
     signal,
     ...(limitMs === undefined ? {} : { limitMs }),
@@ -89,16 +89,16 @@ async function runCommand<Schema extends z.ZodType>(
 
 const failure = z.object({ code: z.string(), message: z.string() });
 
-function failureOf(said: unknown, words: string): AsrproError {
-  const { success, data } = failure.safeParse(said);
+function failureOf(report: unknown, output: string): AsrproError {
+  const { success, data } = failure.safeParse(report);
   if (!success)
-    return new AsrproError('cluster_unreachable', `The cluster does not answer: ${words || 'it says nothing'}.`);
+    return new AsrproError('cluster_unreachable', `The cluster command failed: ${output || 'it printed nothing'}.`);
   if (data.code === 'invalid_request') return new AsrproError('usage', data.message);
   const known = Object.hasOwn(errorKinds, data.code) ? (data.code as ErrorCode) : 'internal_error';
   return new AsrproError(known, data.message);
 }
 
-/** Ray may write what it likes before it. */
+/** Parses the last line: Ray prints log lines before it. */
 function lastJson(output: string): unknown {
   try {
     return JSON.parse(output.trim().split('\n').at(-1)!);

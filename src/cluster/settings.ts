@@ -4,19 +4,19 @@ import type { Paths } from '../config/paths.ts';
 import { type Config, HEAD_ADDRESS } from '../config/schema.ts';
 import type { LoadMessage } from '../wire/messages.ts';
 
-/** Where Ray's head listens when nothing else is said, and what the documentation and deploy/ open. */
+/** The default port of Ray's head; the documentation and deploy/ open this one. */
 export const HEAD_PORT = 6379;
 
-/** HOST:PORT, an IPv6 address in brackets; the configuration takes the same. */
+/** HOST:PORT, with an IPv6 address in brackets: the same rule as in the configuration. */
 export function isHeadAddress(text: string): boolean {
   return HEAD_ADDRESS.test(text);
 }
 
-/** The secret that every process of the cluster shows the others. Whoever has it may run any program on all machines. */
+/** The shared secret of all processes of the cluster. Anyone who has it can run any program on all machines. */
 export interface ClusterToken {
-  /** What the variables of Ray are set to. */
+  /** Environment variables for Ray. */
   environment: Record<string, string>;
-  /** Where it comes from, for people. */
+  /** Where the token comes from, for messages. */
   source: string;
   present: boolean;
 }
@@ -26,20 +26,20 @@ export function clusterToken({ cluster }: Pick<Config, 'cluster'>, paths: Pick<P
     return { environment: { RAY_AUTH_TOKEN: cluster.token }, source: 'cluster.token', present: true };
   }
   const file = path.resolve(tokenFile({ cluster }, paths));
-  return { environment: { RAY_AUTH_TOKEN_PATH: file }, source: file, present: isThere(file) };
+  return { environment: { RAY_AUTH_TOKEN_PATH: file }, source: file, present: hasContent(file) };
 }
 
 export function tokenFile({ cluster }: Pick<Config, 'cluster'>, paths: Pick<Paths, 'data'>): string {
   return cluster.tokenFile ?? path.join(paths.data, 'cluster', 'token');
 }
 
-/** What a process that starts Ray or connects to it sees besides its own: who it is, and that nothing is reported to Ray's makers. */
+/** Environment variables for each process that starts Ray or connects to it: the token, and no usage reports. */
 export function rayEnvironment(config: Pick<Config, 'cluster'>, paths: Pick<Paths, 'data'>): Record<string, string> {
   const { environment } = clusterToken(config, paths);
   return { RAY_AUTH_MODE: 'token', RAY_USAGE_STATS_ENABLED: '0', ...environment };
 }
 
-/** What a worker is told with a model that shall run on the cluster. */
+/** The `cluster` field of a load message; null without a configured cluster. */
 export function loadOnCluster(
   { cluster: { address, replicas } }: Pick<Config, 'cluster'>,
   { engine, id }: { engine: string; id: string },
@@ -47,7 +47,7 @@ export function loadOnCluster(
   return address === null ? null : { address, replicas, engine, model: id };
 }
 
-function isThere(file: string): boolean {
+function hasContent(file: string): boolean {
   try {
     return existsSync(file) && readFileSync(file, 'utf8').trim() !== '';
   } catch {

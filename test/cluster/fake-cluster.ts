@@ -5,7 +5,7 @@ import { environmentFolder, MARKER } from '../../src/engines/environment.ts';
 import { readLock } from '../../src/engines/lock.ts';
 import { checkout } from '../setup/checkout.ts';
 
-/** Puts an engine environment `cluster` into a home, whose Python is the fixture on-cluster.mjs, and a model of the user's. */
+/** Installs a fake engine environment `cluster`, whose Python is the fixture on-cluster.mjs, and a custom model. */
 export function installFakeCluster(home: string): void {
   const lock = readLock(path.join(checkout, 'python-runtime'), 'cluster');
   const folder = environmentFolder(path.join(home, 'engines'), 'cluster', lock);
@@ -23,7 +23,7 @@ export function installFakeCluster(home: string): void {
   writeFileSync(path.join(model, 'config.json'), JSON.stringify({ suppress_ids: [1], alignment_heads: [[1, 1]] }));
 }
 
-/** Something that listens where the head should be. */
+/** A TCP server in place of the head. */
 export async function startHead(port = 0): Promise<{ port: number; stop(): Promise<void> }> {
   const server: Server = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));

@@ -9,7 +9,7 @@ import { installFakeCluster, startHead } from './fake-cluster.ts';
 
 const test = anywhere.runIf(process.platform === 'linux');
 
-/** A real gateway over a worker that stands for a cluster, and a head that can be taken away. */
+/** A real gateway with a fake worker of a cluster, and a fake head that a test can stop. */
 const jfk = audio('english/jfk.flac');
 let home: string;
 let head: Awaited<ReturnType<typeof startHead>>;
@@ -30,7 +30,7 @@ beforeEach(async () => {
   const { stop } = gateway;
   onTestFinished(async () => void (await stop()));
   url = gateway.url;
-});
+}, 60_000);
 
 const health = async () => (await call(url, '/health')).json;
 
@@ -55,7 +55,7 @@ test('a model of another engine is loaded on the cluster: address, replicas and 
   });
 });
 
-test('/v1/devices lists the machines, with the reason for one that is gone, and says that this one is not used', async () => {
+test('/v1/devices lists the machines of the cluster with their state, and this machine as unused', async () => {
   await transcribe(url, jfk);
   const { devices, selected } = (await call(url, '/v1/devices')).json;
   expect(devices).toMatchObject([
@@ -68,7 +68,7 @@ test('/v1/devices lists the machines, with the reason for one that is gone, and 
   expect(selected['faster-whisper']).toBe('cluster');
 });
 
-test('an unload reports the memory of the machines too, and what they still hold', async () => {
+test('an unload reports the memory of all machines before and after', async () => {
   await transcribe(url, jfk);
   const { memory } = (await call(url, '/v1/settings/model', { method: 'DELETE' })).json;
   expect(memory.before_bytes).toBeGreaterThan(4.7e9);
@@ -76,7 +76,7 @@ test('an unload reports the memory of the machines too, and what they still hold
   expect(memory.before_bytes - memory.returned_bytes).toBeLessThanOrEqual(1e9);
 });
 
-test('a head that goes takes its worker along without a crash: 503 with Retry-After, and /health heals', async () => {
+test('losing the head ends the worker without a crash: 503 with Retry-After until the head is back', async () => {
   await transcribe(url, jfk);
   await head.stop();
   const lost = await transcribe(url, jfk, { prompt: 'lose' });
@@ -107,7 +107,7 @@ test('a head that goes takes its worker along without a crash: 503 with Retry-Af
   expect((await transcribe(url, jfk)).status).toBe(200);
 });
 
-test('a load without a head is refused in words, before anything that is loaded is given up', async () => {
+test('without a head a load fails before it unloads anything', async () => {
   await head.stop();
   const { status, json } = await post(url, '/v1/settings/model', { model_id: 'custom' });
   expect(status).toBe(503);

@@ -58,7 +58,7 @@ test('version, slots and object store of the Ray nodes match those that asrpro s
   const runtime = (file: string): string => readFileSync(path.join(checkout, 'python-runtime', file), 'utf8');
   const version = /^ray(?:\[\w+\])?==(\S+?)(?: |$)/m.exec(runtime('locks/cluster.txt'))![1];
   expect(textOf('kuberay.yaml')).toContain(`rayVersion: "${version}"`);
-  const slot = /SLOT = "(\w+)"/.exec(runtime('src/asrpro_worker/cluster/order.py'))![1];
+  const slot = /SLOT = "(\w+)"/.exec(runtime('src/asrpro_worker/cluster/spec.py'))![1];
   expect(textOf('kuberay.yaml')).toContain(`\\"${slot}\\": 1`);
   const store = /OBJECT_STORE_BYTES = ([\d_]+)/.exec(runtime('src/asrpro_worker/cluster/node.py'))![1]!;
   expect(textOf('kuberay.yaml')).toContain(`object-store-memory: "${store.replaceAll('_', '')}"`);

@@ -3,21 +3,21 @@ import path from 'node:path';
 import { createHome } from '../setup/create-home.ts';
 import { runCli } from '../setup/run-cli.ts';
 
-/** A machine of a cluster, which on this one is a home and ports of its own. */
+/** A machine of a cluster. All of them are on this machine, each with an ASRPRO_HOME and ports of its own. */
 export interface Machine {
   home: string;
-  /** Of the head. */
+  /** Address of the head. */
   address: string;
-  /** Those of its node, as `pid name`. */
+  /** The processes of its node, as `pid name`. */
   processes(): string[];
-  /** All of them, or those of a program. */
+  /** Kills all of them, or those of one program. */
   kill(program?: string): void;
-  /** Joins again, with the same ports. */
+  /** Starts the node again, with the same ports. */
   start(): Promise<void>;
   leave(): Promise<void>;
 }
 
-/** @param head null: it is the head. @param first port; a node has about twenty. */
+/** @param head null starts the head. @param first first port; a node uses about sixty. */
 export async function startMachine(head: Machine | null, first: number): Promise<Machine> {
   const home = createHome(true);
   const folder = path.join(home, 'cluster');
@@ -32,7 +32,7 @@ export async function startMachine(head: Machine | null, first: number): Promise
     processes: () => processesOf(folder),
     kill(program = '') {
       const chosen = () => processesOf(folder).filter((line) => line.endsWith(program));
-      // One may start another while it is being killed.
+      // A process may have started another one just before it was killed.
       for (let lines = chosen(); lines.length > 0; lines = chosen())
         for (const line of lines) killQuietly(Number.parseInt(line, 10));
     },
@@ -58,7 +58,7 @@ function killQuietly(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended meanwhile: what was wanted.
+    // It has ended already.
   }
 }
 

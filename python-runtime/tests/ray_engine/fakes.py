@@ -1,4 +1,4 @@
-"""An engine without a model, for replicas: it takes its time, and dies of pieces that are asked for in Klingon."""
+"""An engine without a model, for replicas. It takes 0.2 s for a batch, and dies of pieces in Klingon."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS = 0.2
 
 
 class Fake:
-    """Takes 0.2 s for a batch, whatever is in it."""
+    """Takes 0.2 s for each batch."""
 
     def load(self, request: Load, phase: Callable[..., None]) -> Facts:
         phase("weights")

@@ -1,4 +1,4 @@
-"""A cluster of Ray on this machine: a head without slots, and nodes with one each, every one with a home of its own."""
+"""A Ray cluster on this machine: a head without slots, and nodes with one slot. Each has an ASRPRO_HOME of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SMALL = 100_000_000
 
 
 class Machines:
-    """`with` ends all of them."""
+    """A context manager, which ends all machines."""
 
     def __init__(self, homes: Path, nodes: int) -> None:
         self._homes = homes
@@ -24,23 +24,20 @@ class Machines:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
         self._cluster = Cluster(initialize_head=True, head_node_args=self._settings(0))
+        # Kept, because Ray forgets it when the head is killed.
+        self.address = str(self._cluster.address)
         self.nodes = [self.add() for _ in range(nodes)]
 
-    @property
-    def address(self) -> str:
-        """Of the head."""
-        return str(self._cluster.address)
-
     def add(self) -> Any:
-        """One more machine."""
+        """Add a machine."""
         return self._cluster.add_node(**self._settings(1))
 
     def kill_head(self) -> None:
-        """The cluster is gone; the nodes die of it."""
-        self._cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+        """Kill the head's GCS. Its raylet lives on, because the worker of this machine is connected to it."""
+        self._cluster.head_node.kill_gcs_server(check_alive=False)
 
     def engines(self) -> list[psutil.Process]:
-        """Processes of replicas that have a model."""
+        """The processes that hold a model."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -50,14 +47,14 @@ class Machines:
 
     def _is_engine(self, process: psutil.Process) -> bool:
         home = process.environ().get("ASRPRO_HOME", "")
-        return home.startswith(str(self._homes)) and "asrpro_worker.cluster.inner" in process.cmdline()
+        return home.startswith(str(self._homes)) and "asrpro_worker.cluster.engine_main" in process.cmdline()
 
     def home(self, number: int) -> Path:
-        """Of the node that was the so-manieth to come."""
+        """ASRPRO_HOME of a node, numbered in the order of joining."""
         return self._homes / f"node-{number}"
 
     def kill(self, node: Any) -> None:
-        """All its processes at once, as a machine without power."""
+        """Kill all processes of a node at once, like a power failure."""
         self._cluster.remove_node(node, allow_graceful=False)
 
     def __enter__(self) -> Machines:  # noqa: PYI034 - Self is not in Python 3.10
@@ -73,5 +70,7 @@ class Machines:
             "resources": {"asrpro_slot": slots} if slots else {},
             "object_store_memory": _SMALL,
             "include_dashboard": False,
+            "include_log_monitor": False,
+            "no_monitor": True,
             "env_vars": {"ASRPRO_HOME": str(home)},
         }

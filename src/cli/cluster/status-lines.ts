@@ -1,12 +1,12 @@
 import type { ClusterStatus } from '../../cluster/node.ts';
 
-/** `asrpro cluster status` for people: a line about all, one for each machine, and one for each model. */
+/** The text of `asrpro cluster status`: one line for the cluster, one for each machine, and one for each model. */
 export function statusLines(address: string, { ray, nodes, models, pieces_per_second }: ClusterStatus): string {
   const alive = nodes.filter((node) => node.alive);
   const sum = (of: 'slots' | 'replicas'): number => alive.reduce((total, node) => total + node[of], 0);
   const machines = nodes.map((node) => [
     node.name,
-    node.alive ? '' : 'gone',
+    node.alive ? '' : 'lost',
     `${node.cpus} CPUs`,
     `${node.gpus} GPUs`,
     `${Math.round(node.memory_bytes / 1e6).toLocaleString('en')} MB`,
@@ -15,7 +15,7 @@ export function statusLines(address: string, { ray, nodes, models, pieces_per_se
   ]);
   const counts = `nodes ${alive.length}, replicas ${sum('replicas')} of ${sum('slots')} slots`;
   return [
-    `${address}, Ray ${ray}: ${counts}, ${pieces_per_second.toFixed(1)} pieces a second`,
+    `${address}, Ray ${ray}: ${counts}, ${pieces_per_second.toFixed(1)} pieces per second`,
     ...table(machines),
     ...models.map(({ model, wanted, gateways }) => `  ${model}: replicas wanted ${wanted}, gateways ${gateways}`),
     '',

@@ -12,7 +12,7 @@ export const cluster: Section = {
       const detail = system ?? 'Models run on this machine: `cluster.address` is not set.';
       return [{ name: 'address', state: 'absent', detail }];
     }
-    const [{ clusterToken }, { askStatus }, { whyNoHead }, { packageFile }] = await Promise.all([
+    const [{ clusterToken }, { askStatus }, { whyHeadUnreachable }, { packageFile }] = await Promise.all([
       import('../../cluster/settings.ts'),
       import('../../cluster/node.ts'),
       import('../../cluster/head.ts'),
@@ -36,7 +36,7 @@ export const cluster: Section = {
           code: 'invalid_config',
           detail: `There is no token in ${source}: copy the token of the head, or set \`cluster.token\`.`,
         };
-    const missing = await whyNoHead(address);
+    const missing = await whyHeadUnreachable(address);
     const head: Finding =
       missing === null
         ? { name: 'head', state: 'ok', detail: `${address} answers` }

@@ -1,1 +1,1 @@
-"""What runs on the machines of a Ray cluster, and the commands that make a machine one of them."""
+"""Code that runs on the machines of a Ray cluster, and the commands that add a machine to one."""

@@ -1,61 +1,37 @@
-"""`python -m asrpro_worker.cluster start | status | stop`, behind `asrpro cluster`.
+"""`python -m asrpro_worker.cluster start | status | stop`, which `asrpro cluster` runs.
 
-Prints one line of JSON with `--json`; fails with exit code 1 and one line `{"code", "message"}`.
+Prints one line of JSON. On failure the line is `{"code", "message"}`, on stderr, and the exit code is 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from asrpro_worker.cluster import node
 from asrpro_worker.errors import WorkerError
 
-_BETWEEN = "Open these ports between the cluster's machines and to nobody else: with the token, they run any code."
-
 
 def main() -> int:
-    """The exit code."""
+    """Run a command; returns the exit code."""
     arguments = _parser().parse_args()
     try:
-        told: dict[str, Any] = arguments.action(arguments)
+        result: dict[str, Any] = arguments.action(arguments)
     except WorkerError as error:
-        failure = {"code": error.code, "message": error.message}
-        sys.stderr.write((json.dumps(failure) if arguments.json else error.message) + "\n")
+        sys.stderr.write(json.dumps({"code": error.code, "message": error.message}) + "\n")
         return 1
-    sys.stdout.write((json.dumps(told) if arguments.json else arguments.words(told)) + "\n")
+    sys.stdout.write(json.dumps(result) + "\n")
     return 0
 
 
 def _start(arguments: argparse.Namespace) -> dict[str, Any]:
     if (arguments.address is None) == (not arguments.head):
-        raise WorkerError("invalid_request", "Say either --head or the HOST:PORT of the head.")
+        raise WorkerError("invalid_request", "Give either --head or the HOST:PORT of the head.")
     return node.start(
-        node.Settings(
-            head=arguments.address,
-            slots=arguments.slots,
-            ip=arguments.ip,
-            port=arguments.port,
-            worker_ports=arguments.worker_ports,
-            token_file=arguments.token_file,
-            block=arguments.block,
-        )
+        node.Settings(arguments.address, arguments.slots, arguments.ip, arguments.port, arguments.worker_ports)
     )
-
-
-def _start_words(told: dict[str, Any]) -> str:
-    ports = ", ".join(f"{name} {port}" for name, port in told["ports"].items())
-    lines = [f"This machine is a node of {told['address']} with {told['slots']} slot(s).", f"Ports: {ports}.", _BETWEEN]
-    if told["head"]:
-        lines += [
-            f"Copy {told['token_file']} to the same place on the other machines, and run there:",
-            f"  asrpro cluster start {told['address']}",
-        ]
-    return "\n".join(lines)
 
 
 def _stop(_: argparse.Namespace) -> dict[str, Any]:
@@ -63,32 +39,28 @@ def _stop(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def _status(arguments: argparse.Namespace) -> dict[str, Any]:
-    address = arguments.address or node.known_address()
-    if address is None:
-        raise WorkerError("cluster_unreachable", "This machine is no node; say the head's address with --address.")
-    if not os.environ.get("RAY_AUTH_MODE"):
-        os.environ.update(node.environment_of(node.token(arguments.token_file, may_make=False)))
-    # Ray reads the settings of the token when it is imported.
+    # Imported only here, because importing Ray takes a second.
     from asrpro_worker.cluster.connect import Connection
 
-    connection = Connection(address)
+    connection = Connection(arguments.address)
     try:
-        return _seen(address)
+        return _state(arguments.address)
     finally:
         connection.close()
 
 
-def _seen(address: str) -> dict[str, Any]:
+def _state(address: str) -> dict[str, Any]:
     import ray
 
-    from asrpro_worker.cluster.book import nodes_of_cluster
-    from asrpro_worker.cluster.order import BOOK, NAMESPACE
+    from asrpro_worker.cluster.nodes import living_nodes
+    from asrpro_worker.cluster.spec import COORDINATOR, NAMESPACE
 
     try:
-        state = ray.get(ray.get_actor(BOOK, namespace=NAMESPACE).state.remote(), timeout=20)
+        state = ray.get(ray.get_actor(COORDINATOR, namespace=NAMESPACE).state.remote(), timeout=20)
     except ValueError:
+        # No gateway has loaded a model on this cluster yet.
         state = None
-    nodes = state.nodes if state else nodes_of_cluster()
+    nodes = state.nodes if state else living_nodes()
     replicas = state.replicas if state else []
     return {
         "address": address,
@@ -114,43 +86,29 @@ def _seen(address: str) -> dict[str, Any]:
             for beat in replicas
         ],
         "models": [
-            {"model": state.models[name], "wanted": state.wanted[name], "gateways": state.users[name]}
-            for name in (state.wanted if state else ())
+            {"model": state.models[name], "wanted": state.target_replicas[name], "gateways": state.users[name]}
+            for name in (state.target_replicas if state else ())
         ],
         "pieces_per_second": state.pieces_per_second if state else 0.0,
     }
 
 
-def _status_words(told: dict[str, Any]) -> str:
-    lines = [f"{told['address']}, Ray {told['ray']}, {told['pieces_per_second']:.2f} pieces a second"]
-    for one in told["nodes"]:
-        if one["alive"]:
-            models = ", ".join(one["models"]) or "no model"
-            lines.append(f"  {one['name']}: {one['slots']} slot(s), {one['replicas']} replica(s), {models}")
-    return "\n".join(lines)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="asrpro cluster")
     commands = parser.add_subparsers(required=True)
-    starts = commands.add_parser("start")
-    starts.add_argument("address", nargs="?")
-    starts.add_argument("--head", action="store_true")
-    starts.add_argument("--slots", type=int)
-    starts.add_argument("--ip")
-    starts.add_argument("--port", type=int, default=node.PORT)
-    starts.add_argument("--worker-ports", type=_ports, default=node.WORKER_PORTS)
-    starts.add_argument("--block", action="store_true")
-    starts.set_defaults(action=_start, words=_start_words)
+    start = commands.add_parser("start")
+    start.add_argument("address", nargs="?")
+    start.add_argument("--head", action="store_true")
+    start.add_argument("--slots", type=int)
+    start.add_argument("--ip")
+    start.add_argument("--port", type=int, default=node.PORT)
+    start.add_argument("--worker-ports", type=_ports, default=node.WORKER_PORTS)
+    start.set_defaults(action=_start)
     status = commands.add_parser("status")
-    status.add_argument("--address")
-    status.set_defaults(action=_status, words=_status_words)
-    stops = commands.add_parser("stop")
-    stops.set_defaults(action=_stop, words=lambda told: f"{told['ended']} processes ended.")
-    for command in (starts, status):
-        command.add_argument("--token-file", type=Path)
-    for command in (starts, status, stops):
-        command.add_argument("--json", action="store_true")
+    status.add_argument("--address", required=True)
+    status.set_defaults(action=_status)
+    stop = commands.add_parser("stop")
+    stop.set_defaults(action=_stop)
     return parser
 
 

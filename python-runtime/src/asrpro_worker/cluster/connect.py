@@ -1,16 +1,15 @@
-"""The way into a cluster, for the engine and for the commands."""
+"""Joins this process to a cluster, for the engine and for the commands."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 
-# Read when Ray is imported. Nothing is told to its makers, and a wrong token is not tried for twenty seconds.
+# Ray reads these when it is imported: no usage reports, and a wrong token fails at once instead of after 20 seconds.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "3")
 
@@ -19,18 +18,18 @@ from ray._private.services import get_node_ip_address
 from ray._raylet import GcsClient
 from ray.exceptions import AuthenticationError
 
+from asrpro_worker.cluster.head import why_unreachable
 from asrpro_worker.cluster.node import OBJECT_STORE_BYTES
-from asrpro_worker.cluster.order import NAMESPACE
+from asrpro_worker.cluster.spec import NAMESPACE
 from asrpro_worker.errors import ClusterError
 
 log = logging.getLogger(__name__)
 
-_REACH = 3.0
-_ANSWER = 5
-# Ray's processes of a machine that only sends need three seconds.
-_JOIN = 60.0
+_GCS_TIMEOUT = 5
+# Ray's processes on a machine that only sends take three seconds to start.
+_JOIN_TIMEOUT = 60.0
 _ALIVE = 0
-# The kernel tells Ray's command of the death of this process, whatever that was; it takes its own with it.
+# PR_SET_PDEATHSIG: the kernel ends Ray's command when this process dies in any way; the command ends its children.
 _DIE_WITH_US = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 15)
@@ -41,7 +40,7 @@ os.execv(sys.executable, [sys.executable, "-m", "ray.scripts.scripts", *sys.argv
 class Connection:
     """This process is a driver of the cluster until `close`. Raises ClusterError `cluster_unreachable`.
 
-    Ray wants a node on the machine of a driver. Where there is none, one without slots is made for as long.
+    Ray needs a node on the machine of each driver. Where there is none, one without slots runs until `close`.
     """
 
     def __init__(self, address: str) -> None:
@@ -50,19 +49,20 @@ class Connection:
             raise ClusterError("cluster_unreachable", why)
         try:
             if not _is_node(address):
-                self._join(address)
+                self._start_node(address)
             ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
         except ClusterError:
             self.close()
             raise
         except AuthenticationError as error:
+            self.close()
             raise ClusterError("cluster_unreachable", f"The head at {address} refuses the token.") from error
         except Exception as error:
             self.close()
-            log.exception("The cluster at %s cannot be joined", address)
+            log.exception("Cannot join the cluster at %s", address)
             why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ClusterError("cluster_unreachable", f"The cluster at {address} cannot be joined: {why}") from error
-        # Ray takes SIGTERM for itself; the worker ends by it at once.
+            raise ClusterError("cluster_unreachable", f"Cannot join the cluster at {address}: {why}") from error
+        # `ray.init` installs a SIGTERM handler; the worker must end at once on SIGTERM.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def close(self) -> None:
@@ -73,33 +73,21 @@ class Connection:
             self._node.wait()
             self._node = None
 
-    def _join(self, address: str) -> None:
-        log.info("This machine is no node of the cluster; it becomes one without slots")
+    def _start_node(self, address: str) -> None:
+        log.info("This machine is not a node of the cluster; starting one without slots")
         flags = ["--address", address, "--num-cpus", "0", "--num-gpus", "0", "--disable-usage-stats", "--block"]
-        store = ["--object-store-memory", str(OBJECT_STORE_BYTES)]
+        store = ["--object-store-memory", str(OBJECT_STORE_BYTES), "--include-log-monitor", "false"]
         self._node = subprocess.Popen(  # noqa: S603 - Ray's own command
             [sys.executable, "-c", _DIE_WITH_US, "start", *flags, *store], stdin=subprocess.DEVNULL
         )
-        limit = time.monotonic() + _JOIN
+        deadline = time.monotonic() + _JOIN_TIMEOUT
         while not _is_node(address):
-            if self._node.poll() is not None or time.monotonic() > limit:
+            if self._node.poll() is not None or time.monotonic() > deadline:
                 raise ClusterError("cluster_unreachable", "This machine cannot become a node; the log has the details.")
             time.sleep(0.2)
 
 
-def why_unreachable(address: str) -> str | None:
-    """Does anybody listen there? Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        return f"'{address}' is no address of a head; it looks like 10.0.0.1:6379."
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _REACH).close()
-    except OSError as error:
-        return f"The head at {address} does not answer ({error.strerror or error})."
-    return None
-
-
 def _is_node(address: str) -> bool:
     own = {get_node_ip_address(address), get_node_ip_address(), "127.0.0.1"}
-    infos = GcsClient(address=address).get_all_node_info(timeout=_ANSWER).values()
+    infos = GcsClient(address=address).get_all_node_info(timeout=_GCS_TIMEOUT).values()
     return any(info.state == _ALIVE and info.node_manager_address in own for info in infos)

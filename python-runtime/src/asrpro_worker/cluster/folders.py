@@ -1,4 +1,4 @@
-"""Where a node keeps what is its own."""
+"""Where a node keeps its files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def node_data() -> Path:
-    """The data directory of asrpro on this machine, as src/config/paths.ts has it for Linux."""
+    """The data directory of asrpro on this machine; src/config/paths.ts has the same rule for Linux."""
     if home := os.environ.get("ASRPRO_HOME"):
         return Path(home).resolve()
     given = os.environ.get("XDG_DATA_HOME", "")
@@ -15,5 +15,5 @@ def node_data() -> Path:
 
 
 def cluster_data() -> Path:
-    """What belongs to the cluster in it: models that came from gateways, and the token."""
+    """The cluster's folder in it: models copied from gateways, and the token."""
     return node_data() / "cluster"

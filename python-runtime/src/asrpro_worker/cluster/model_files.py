@@ -1,4 +1,4 @@
-"""A model's files on their way to a node: in parts through Ray's object store, checked, and there once."""
+"""Copies a model's files to a node: in parts through Ray's object store, checked by sha256, once for each node."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Two of them are in a node's object store at a time, which has 200 MB.
+# Two parts are in a node's object store at a time, which has 200 MB.
 PART = 8 * 1024 * 1024
-_READ = 1024 * 1024
-# Left free on the disk.
-_SPARE = 256 * 1024 * 1024
+_READ_BYTES = 1024 * 1024
+# Free disk space to leave.
+_SPARE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class File:
-    """`name` relative to the model's directory, "" for a model that is one file."""
+    """`name` is relative to the model's directory, and "" for a model that is a single file."""
 
     name: str
     size: int
@@ -39,25 +39,25 @@ class File:
 
 @dataclass(frozen=True)
 class Files:
-    """All files of a model. `suffix` of one that is a file, such as `.nemo`."""
+    """All files of a model. `suffix` is that of a model that is a single file, such as `.nemo`, else ""."""
 
     files: tuple[File, ...]
     suffix: str
 
     @property
     def digest(self) -> str:
-        """The same for the same content."""
+        """Digest of names and contents."""
         lines = "".join(f"{file.sha256} {file.size} {file.name}\n" for file in self.files)
         return hashlib.sha256(lines.encode()).hexdigest()
 
     @property
     def bytes(self) -> int:
-        """In all."""
+        """Size of all files."""
         return sum(file.size for file in self.files)
 
 
 def describe(path: Path) -> Files:
-    """Read and hash what is there. Raises `model_broken` where nothing is."""
+    """Hash the files of a model. Raises `model_broken` if there are none."""
     if path.is_file():
         return Files((File("", path.stat().st_size, _sha256(path)),), path.suffix)
     found = sorted(file for file in path.rglob("*") if file.is_file())
@@ -68,24 +68,25 @@ def describe(path: Path) -> Files:
 
 
 class Source:
-    """An actor on the node that has the files: gives a part of one, and nothing that is not the model's."""
+    """An actor on the gateway's machine that serves the files of one model, and no other file."""
 
     def __init__(self, path: str, files: Files) -> None:
         self._path = Path(path)
         self._files = files
 
     def part(self, index: int, offset: int) -> bytes:
-        """Up to PART bytes of the file number `index`."""
+        """Up to PART bytes of file `index`, from `offset`."""
         name = self._files.files[index].name
         with (self._path / name if name else self._path).open("rb") as file:
             file.seek(offset)
             return file.read(PART)
 
 
-def model_on_node(files: Files, data: Path, sources: Callable[[], list[Any]], got: Callable[[int], None]) -> Path:
-    """Where this node has the model; copied from a source, unless it is there.
+def model_on_node(files: Files, data: Path, sources: Callable[[], list[Any]], copied: Callable[[int], None]) -> Path:
+    """Path of the model on this node, copied from a source if it is not there yet.
 
-    Replicas that want the same at once wait for the first: the lock is the kernel's, and ends with its process.
+    Replicas that load the same model at the same time wait for the first one: the kernel's file lock ends with its
+    process, so a killed replica leaves no stale lock.
     """
     place = data / "models" / files.digest
     model = place / f"model{files.suffix}"
@@ -93,22 +94,22 @@ def model_on_node(files: Files, data: Path, sources: Callable[[], list[Any]], go
     with _locked(place.with_suffix(".lock")):
         if place.is_dir():
             return model
-        if shutil.disk_usage(place.parent).free < files.bytes + _SPARE:
-            what = f"A node of the cluster has no room for the model, which needs {files.bytes // 1_000_000} MB."
+        if shutil.disk_usage(place.parent).free < files.bytes + _SPARE_BYTES:
+            what = f"A node of the cluster lacks disk space for the model, which needs {files.bytes // 1_000_000} MB."
             raise WorkerError("disk_full", what)
         partial = place.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
         try:
-            _copy(files, partial / model.name, sources, got)
+            _copy(files, partial / model.name, sources, copied)
             partial.rename(place)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return model
 
 
-def _copy(files: Files, model: Path, sources: Callable[[], list[Any]], got: Callable[[int], None]) -> None:
-    """From the first gateway that still has them; a part that one does not give is asked of the next."""
+def _copy(files: Files, model: Path, sources: Callable[[], list[Any]], copied: Callable[[int], None]) -> None:
+    """Copy from one gateway; when it ends, the next one continues with the missing part."""
     done = 0
     for index, file in enumerate(files.files):
         target = model / file.name if file.name else model
@@ -119,32 +120,34 @@ def _copy(files: Files, model: Path, sources: Callable[[], list[Any]], got: Call
                 hashed.update(part)
                 out.write(part)
                 done += len(part)
-                got(done)
+                copied(done)
             out.flush()
             os.fsync(out.fileno())
         if hashed.hexdigest() != file.sha256:
-            what = f"The model's file {file.name or 'itself'} changed on its way to a node. Load the model again."
+            name = file.name or "itself"
+            what = f"The model's file {name} arrived at a node with a wrong checksum. Load the model again."
             raise WorkerError("model_load_failed", what)
 
 
 def _parts(index: int, size: int, sources: Callable[[], list[Any]]) -> Iterator[bytes]:
-    """The next part is on its way while one is written."""
+    """Request the next part while the caller writes the current one."""
     offsets = list(range(0, size, PART))
     tried: list[Any] = []
     at = 0
     while at < len(offsets):
         source = next((one for one in sources() if one not in tried), None)
         if source is None:
-            raise WorkerError("model_load_failed", "No gateway that has the model's files is left to copy them from.")
+            what = "All gateways that could send the model's files to a node have ended."
+            raise WorkerError("model_load_failed", what)
         try:
-            coming = source.part.remote(index, offsets[at])
+            pending = source.part.remote(index, offsets[at])
             while at < len(offsets):
-                part = ray.get(coming)
+                part = ray.get(pending)
                 at += 1
-                coming = source.part.remote(index, offsets[at]) if at < len(offsets) else None
+                pending = source.part.remote(index, offsets[at]) if at < len(offsets) else None
                 yield part
         except ray.exceptions.RayActorError:
-            log.warning("A gateway that gave a model's files has gone")
+            log.warning("A gateway ended while a node copied a model from it")
             tried.append(source)
 
 
@@ -158,6 +161,6 @@ def _locked(file: Path) -> Iterator[None]:
 def _sha256(path: Path) -> str:
     hashed = hashlib.sha256()
     with path.open("rb") as file:
-        while part := file.read(_READ):
+        while part := file.read(_READ_BYTES):
             hashed.update(part)
     return hashed.hexdigest()

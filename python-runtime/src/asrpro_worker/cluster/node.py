@@ -1,10 +1,12 @@
-"""A machine becomes a node of the cluster, and ceases to be one: Ray's own command, with what a node of ours needs."""
+"""Makes this machine a node of a cluster, and ends the node: Ray's own commands with the settings that asrpro needs."""
 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from asrpro_worker.cluster.folders import cluster_data
-from asrpro_worker.cluster.order import SLOT
+from asrpro_worker.cluster.spec import SLOT
 from asrpro_worker.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -23,117 +25,113 @@ if TYPE_CHECKING:
 
 PORT = 6379
 WORKER_PORTS = (10002, 10999)
-# Audio on its way to replicas, and models: a few batches of 8 MB.
+# Room for a few batches of 8 MB, and for parts of models that are being copied.
 OBJECT_STORE_BYTES = 200_000_000
-# Inherited by every process of the node, so that its end is the end of those and of nobody else's.
+# All processes of the node inherit this variable, so that `stop` ends exactly those.
 _MARK = "ASRPRO_CLUSTER_NODE"
 _TOKEN_BYTES = 32
-_END = 10.0
-_ROUNDS = 5
+_END_TIMEOUT = 10.0
+_STOP_ROUNDS = 5
+# How Ray's command reports an error: as a record of its logger, or as a traceback that ends with the exception.
+_RECORD = re.compile(r"\t(?:ERR|ERROR|PANIC)\s+\S+ -- (.+)")
+_EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception)\w*: (.+)")
+# A line of Ray's C++ log, which may follow the traceback.
+_LOG_LINE = re.compile(r"^\[?\d{4}-\d\d-\d\d |^\(\w+ pid=\d+\)")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`head`: HOST:PORT of the head, None to be it. `slots` None: one a GPU, else one. `ip` None: Ray chooses."""
+    """`head` is HOST:PORT, or None to start the head. `slots` None: one per GPU, else one. `ip` None: found by Ray."""
 
     head: str | None
     slots: int | None
     ip: str | None
     port: int
     worker_ports: tuple[int, int]
-    token_file: Path | None
-    block: bool
 
 
 def start(settings: Settings) -> dict[str, object]:
-    """Start the node. Raises WorkerError with what Ray says; returns what people and programs need to know."""
+    """Start the node and return its address, slots, ports and token file. Raises WorkerError with Ray's reason."""
     data = cluster_data()
     data.mkdir(parents=True, exist_ok=True)
+    _check_ip(settings.ip)
     if any(True for _ in _processes()):
-        raise WorkerError("invalid_request", "This machine is a node already; `asrpro cluster stop` ends it.")
-    token_file = token(settings.token_file, may_make=settings.head is None)
+        raise WorkerError("invalid_request", "This machine is already a node; `asrpro cluster stop` ends it.")
+    token = token_file(may_create=settings.head is None)
     slots = slots_of_machine() if settings.slots is None else settings.slots
     ports = ports_of(settings)
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *_flags(settings, slots, ports)]
     environment = {
         **os.environ,
-        **environment_of(token_file),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_START_HOOK": "asrpro_worker.cluster.start_hook.without_client_server",
         _MARK: str(data),
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "HF_HUB_OFFLINE": "1",
     }
-    if settings.block:
-        print(json.dumps({"ports": ports, "slots": slots, "token_file": str(token_file)}), flush=True)  # noqa: T201
-        os.execve(command[0], command, environment)  # noqa: S606 - the process is the node from here on
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - Ray's own
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
-        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        raise WorkerError("cluster_unreachable", f"Ray did not start: {lines[-1] if lines else 'it says nothing'}")
-    address = settings.head or f"{settings.ip or _own_ip()}:{settings.port}"
-    (data / "address").write_text(address)
+        raise WorkerError("cluster_unreachable", f"Ray did not start: {failure_reason(done.stdout, done.stderr)}")
     return {
-        "address": address,
+        "address": settings.head or f"{settings.ip or _own_ip()}:{settings.port}",
         "head": settings.head is None,
         "slots": slots,
         "ports": ports,
-        "token_file": str(token_file),
+        "token_file": str(token),
     }
 
 
+def failure_reason(stdout: str, stderr: str) -> str:
+    """The error in the output of `ray start`. It is rarely the last line: log lines follow it, and stdout has hints."""
+    lines = [line for line in (stdout + "\n" + stderr).splitlines() if line.strip()]
+    for at in reversed(range(len(lines))):
+        if record := _RECORD.search(lines[at]):
+            return record[1].strip()
+        if exception := _EXCEPTION.match(lines[at]):
+            more = [line.strip() for line in lines[at + 1 :] if not _LOG_LINE.match(line)]
+            return " ".join([exception[1].strip(), *more])
+    return lines[-1].strip() if lines else "it printed no error"
+
+
 def stop() -> int:
-    """End every process of this machine's node; how many there were. One that ends may just have started another."""
+    """End all processes of this machine's node; returns their number."""
     ended = 0
-    for _ in range(_ROUNDS):
+    # Several rounds: a process may have started another one just before it was ended.
+    for _ in range(_STOP_ROUNDS):
         found = list(_processes())
         if not found:
             break
         for process in found:
-            _quietly(process.terminate)
-        _, alive = psutil.wait_procs(found, timeout=_END)
+            _ignoring_exited(process.terminate)
+        _, alive = psutil.wait_procs(found, timeout=_END_TIMEOUT)
         for process in alive:
-            _quietly(process.kill)
-        psutil.wait_procs(alive, timeout=_END)
+            _ignoring_exited(process.kill)
+        psutil.wait_procs(alive, timeout=_END_TIMEOUT)
         ended += len(found)
-    (cluster_data() / "address").unlink(missing_ok=True)
     return ended
 
 
-def token(given: Path | None, *, may_make: bool) -> Path:
-    """The file with the secret that all nodes and gateways share. The head makes one, for its owner only."""
-    if given is None and (named := os.environ.get("RAY_AUTH_TOKEN_PATH")):
-        given = Path(named)
-    file = given or cluster_data() / "token"
-    if file.is_file():
-        return file
-    if given is None and (value := os.environ.get("RAY_AUTH_TOKEN")):
+def token_file(*, may_create: bool) -> Path:
+    """The file with the secret that all nodes and gateways share. The head creates one, readable by its owner only."""
+    given = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    file = Path(given) if given else cluster_data() / "token"
+    if not given and (value := os.environ.get("RAY_AUTH_TOKEN")):
+        # Also over an older file: gateways use the configured token, so the node must not use another one.
         _write_secret(file, value)
         return file
-    if not may_make:
-        what = f"The cluster's token is missing: copy the file `cluster/token` of the head's machine to {file}."
+    if file.is_file():
+        return file
+    if not may_create:
+        what = f"The cluster's token is missing: copy `cluster/token` from the head's data directory to {file}."
         raise WorkerError("cluster_unreachable", what)
     _write_secret(file, secrets.token_hex(_TOKEN_BYTES))
     return file
 
 
-def environment_of(token_file: Path) -> dict[str, str]:
-    """What every process that has to do with the cluster is told."""
-    return {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token_file),
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-
-
-def known_address() -> str | None:
-    """Of the head, where this machine is a node."""
-    try:
-        return (cluster_data() / "address").read_text().strip()
-    except OSError:
-        return None
-
-
 def slots_of_machine() -> int:
-    """One for each NVIDIA GPU; without any one, because a replica uses all cores."""
+    """One slot for each NVIDIA GPU. Without a GPU it is one, because a replica uses all cores."""
     try:
         done = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=True)  # noqa: S607
     except (OSError, subprocess.CalledProcessError):
@@ -142,33 +140,44 @@ def slots_of_machine() -> int:
 
 
 def ports_of(settings: Settings) -> dict[str, str]:
-    """What must be open between the machines of a cluster, and to nobody else."""
+    """The ports to open between the machines of the cluster, by name."""
     names = ("node_manager", "object_manager", "agent_grpc", "agent_http", "runtime_env", "metrics")
     ports = {name: str(settings.port + at) for at, name in enumerate(names, 1)}
-    # Ray starts a server for its own kind of client beside every head; nobody here uses it.
-    client = settings.port + len(names) + 1
-    head = {"head": str(settings.port), "client": str(client)} if settings.head is None else {}
+    head = {"head": str(settings.port)} if settings.head is None else {}
     return {**head, **ports, "workers": "{}-{}".format(*settings.worker_ports)}
+
+
+def _check_ip(ip: str | None) -> None:
+    """Refuse loopback: Ray would replace it by another address of the machine, and be reachable from outside."""
+    if ip is None:
+        return
+    try:
+        loopback = ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        raise WorkerError("invalid_request", f"--ip takes an IP address, and '{ip}' is none.") from None
+    if loopback:
+        what = f"--ip {ip} is a loopback address; give the address at which other machines reach this one."
+        raise WorkerError("invalid_request", what)
 
 
 def _flags(settings: Settings, slots: int, ports: dict[str, str]) -> Iterator[str]:
     if settings.head is None:
-        yield from ("--head", "--port", str(settings.port), "--include-dashboard", "false")
-        yield from ("--ray-client-server-port", ports["client"])
+        # The monitor is for Ray's autoscaler of machines, which is not used.
+        yield from ("--head", "--port", str(settings.port), "--include-dashboard", "false", "--no-monitor")
     else:
         yield from ("--address", settings.head)
     if settings.ip:
         yield from ("--node-ip-address", settings.ip)
     yield from ("--resources", json.dumps({SLOT: slots} if slots else {}))
     yield from ("--object-store-memory", str(OBJECT_STORE_BYTES), "--disable-usage-stats")
+    # The log monitor sends the logs of replicas to the gateways, which do not read them.
+    yield from ("--include-log-monitor", "false")
     yield from ("--node-manager-port", ports["node_manager"], "--object-manager-port", ports["object_manager"])
     yield from ("--dashboard-agent-grpc-port", ports["agent_grpc"])
     yield from ("--dashboard-agent-listen-port", ports["agent_http"])
     yield from ("--runtime-env-agent-port", ports["runtime_env"], "--metrics-export-port", ports["metrics"])
     first, last = settings.worker_ports
     yield from ("--min-worker-port", str(first), "--max-worker-port", str(last))
-    if settings.block:
-        yield "--block"
 
 
 def _processes() -> Iterator[psutil.Process]:
@@ -187,7 +196,7 @@ def _write_secret(file: Path, value: str) -> None:
         out.write(value)
 
 
-def _quietly(action: Callable[[], None]) -> None:
+def _ignoring_exited(action: Callable[[], None]) -> None:
     with contextlib.suppress(psutil.Error):
         action()
 

@@ -1,6 +1,6 @@
-"""A batch from one process of a machine to another: its samples in memory that both see, and not through a pipe.
+"""Sends a batch to another process of this machine through shared memory.
 
-8 MB through a pipe cost 25 ms of the processors, so 4.
+8 MB through a pipe took 25 ms of CPU time; through shared memory they take 4 ms.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
-    from asrpro_worker.cluster.parcel import Parcel
+    from asrpro_worker.cluster.payload import Payload
 
 
-def send_batch(connection: Connection, number: int, parcels: Sequence[Parcel], receiver: int) -> None:
-    """`receiver`: the pid on the other side."""
+def send_batch(connection: Connection, number: int, payloads: Sequence[Payload], receiver: int) -> None:
+    """Send a `decode` message, and then the file descriptor of the samples. `receiver` is the pid of the other side."""
     buffers: list[pickle.PickleBuffer] = []
-    told = pickle.dumps(parcels, protocol=5, buffer_callback=buffers.append)
+    pickled = pickle.dumps(payloads, protocol=5, buffer_callback=buffers.append)
     views = [buffer.raw() for buffer in buffers]
     memory = os.memfd_create("batch", os.MFD_CLOEXEC)
     try:
         os.writev(memory, views)
-        connection.send(("decode", number, told, [view.nbytes for view in views]))
+        connection.send(("decode", number, pickled, [view.nbytes for view in views]))
         send_handle(connection, memory, receiver)
     finally:
         os.close(memory)
 
 
-def receive_batch(connection: Connection, told: bytes, sizes: list[int]) -> Any:
-    """What `send_batch` sent, after its message was read. The memory is given back with the last of the samples."""
+def receive_batch(connection: Connection, pickled: bytes, sizes: list[int]) -> Any:
+    """The batch of `send_batch`, after its message was read. The memory is freed with the last array that uses it."""
     memory = recv_handle(connection)
     try:
         shared = memoryview(mmap.mmap(memory, sum(sizes), prot=mmap.PROT_READ)) if sum(sizes) else memoryview(b"")
@@ -43,4 +43,4 @@ def receive_batch(connection: Connection, told: bytes, sizes: list[int]) -> Any:
     for size in sizes:
         buffers.append(shared[at : at + size])
         at += size
-    return pickle.loads(told, buffers=buffers)  # noqa: S301 - of the replica, which is our parent
+    return pickle.loads(pickled, buffers=buffers)  # noqa: S301 - the sender is our parent process

@@ -1,1 +1,1 @@
-"""The engine that has its model on other machines."""
+"""The engine that runs its model on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""The engine `ray`: batches of pieces go to the replicas of an application of Ray Serve."""
+"""The engine `ray`: sends batches of pieces to the replicas of a Ray Serve application."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-# First: it sets what Ray reads when it is imported.
+# Before Ray: it sets environment variables that Ray reads when it is imported.
 from asrpro_worker.cluster.connect import Connection  # isort: skip
 
 import ray
@@ -18,11 +18,12 @@ from ray.exceptions import WorkerCrashedError as RayWorkerCrashedError
 from ray.serve.exceptions import RayServeException
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from asrpro_worker.cluster.book import nodes_of_cluster, open_book
+from asrpro_worker.cluster.coordinator import open_coordinator
 from asrpro_worker.cluster.model_files import Source, describe
-from asrpro_worker.cluster.order import Order, code_digest
-from asrpro_worker.cluster.parcel import Failed, pack
+from asrpro_worker.cluster.nodes import living_nodes
+from asrpro_worker.cluster.payload import Failed, pack
 from asrpro_worker.cluster.replica import memory_of
+from asrpro_worker.cluster.spec import ModelSpec, code_digest
 from asrpro_worker.engines.ray.watch import Watch
 from asrpro_worker.errors import ClusterError, WorkerError
 from asrpro_worker.messages import Cluster, Load, OnCluster, ProbedDevice
@@ -30,43 +31,46 @@ from asrpro_worker.messages import Cluster, Load, OnCluster, ProbedDevice
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from asrpro_worker.cluster.order import Beat, State
-    from asrpro_worker.cluster.parcel import Parcel
+    from asrpro_worker.cluster.payload import Payload
+    from asrpro_worker.cluster.spec import ClusterState, Heartbeat
     from asrpro_worker.engines.protocol import Facts
     from asrpro_worker.messages import WorkerMessage
     from asrpro_worker.piece import Heard, Outcome, Piece
 
 log = logging.getLogger(__name__)
 
-# Pieces of one call, and calls beside one for each replica: what a replica decodes next is there before it is wanted.
+# Pieces in one call.
 BATCH = 8
+# Calls in flight beyond one for each replica, so that the next batch is transferred while a replica decodes.
 SPARE_CALLS = 2
-# A batch that is lost so often is perhaps what kills the replicas.
-_TRIES = 3
-# Without a replica that has a slot, and, once one has, without any that gets ahead; copying a model gets ahead.
-_NO_SLOT = 20.0
-_SLOW_START = 120.0
-_STANDSTILL = 300.0
-# When some replicas have the model and no other gets ahead, those are all that there will be.
-_ENOUGH = 10.0
-# A call waits so long for a replica, when there is none.
-_NO_REPLICA = 60.0
-# Between two signs of life.
-_LISTEN = 0.25
-_GONE = 15.0
+# Attempts for one batch. After that the batch itself may be what kills the replicas.
+_ATTEMPTS = 3
+# Time limits of a load, in seconds: until the first replica has a slot, where other models hold all slots or where
+# some are free, and for a replica without progress. Copying a model counts as progress.
+_SLOT_TIMEOUT = 20.0
+_START_TIMEOUT = 120.0
+_PROGRESS_TIMEOUT = 300.0
+# Some replicas are ready and the others have made no progress for this long: the load is done with those.
+_SETTLED_SECONDS = 10.0
+# How long a call waits while the model has no replica at all.
+_REPLICA_TIMEOUT = 60.0
+# How often a waiting call reports that its jobs are alive, and checks for cancellation.
+_ALIVE_SECONDS = 0.25
+# How long an unload waits for the replicas' processes to end.
+_EXIT_TIMEOUT = 15.0
 
-# What is raised for a replica or a machine that died, or that the network lost.
+# Exceptions for a replica or a machine that died or became unreachable.
 _LOST = (RayActorError, RayWorkerCrashedError, NodeDiedError, ObjectLostError)
 
 
 class RayEngine:
-    """A driver of the cluster, with one application that it shares with other gateways."""
+    """A driver of the cluster. Gateways that load the same model share one application."""
 
     def __init__(self) -> None:
         self._send: Callable[[WorkerMessage], None] = lambda _: None
         self._connection: Connection | None = None
-        self._book: Any = None
-        self._order: Order | None = None
+        self._coordinator: Any = None
+        self._spec: ModelSpec | None = None
         self._source: Any = None
         self._handle: Any = None
         self._watch: Watch | None = None
@@ -76,7 +80,7 @@ class RayEngine:
         self._send = send
 
     def load(self, request: Load, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
-        """See Engine.load. As many replicas have the model as the cluster has slots for."""
+        """See Engine.load. Returns when all replicas for which the cluster has slots have loaded the model."""
         cluster = request.cluster
         if cluster is None:
             raise WorkerError("model_load_failed", "The engine 'ray' needs the address of a cluster.")
@@ -90,8 +94,8 @@ class RayEngine:
         except BaseException as error:
             self.unload()
             if isinstance(error, RayError):
-                log.exception("The cluster failed while the model was loaded")
-                what = f"The cluster failed while the model was loaded ({type(error).__name__})."
+                log.exception("The cluster failed while it loaded the model")
+                what = f"The cluster failed while it loaded the model ({type(error).__name__})."
                 raise ClusterError("cluster_unreachable", what) from error
             raise
         return replace(facts, batch=BATCH, in_flight=self._in_flight)
@@ -100,53 +104,55 @@ class RayEngine:
         here = ray.get_runtime_context().get_node_id()
         files = describe(Path(request.model.path))
         gpus = _gpus(request.device)
-        order = Order(cluster.engine, request, files, cluster.replicas, gpus, origin=here, code=code_digest())
-        self._order = order
+        spec = ModelSpec(cluster.engine, request, files, cluster.replicas, gpus, origin=here, code=code_digest())
+        self._spec = spec
         on_this_node = NodeAffinitySchedulingStrategy(here, soft=False)
         source = ray.remote(Source).options(num_cpus=0, scheduling_strategy=on_this_node)
         self._source = source.remote(request.model.path, files)
-        self._book = open_book()
-        self._watch = Watch(self._book, order.name, cluster.address, self._send)
-        ray.get(self._book.join.remote(order, _user(), self._source))
-        facts = self._wait(order, self._watch, phase)
-        self._handle = serve.get_app_handle(order.name)
+        self._coordinator = open_coordinator()
+        self._watch = Watch(self._coordinator, spec.name, cluster.address, self._send)
+        ray.get(self._coordinator.join.remote(spec, _user(), self._source))
+        facts = self._wait(spec, self._watch, phase)
+        self._handle = serve.get_app_handle(spec.name)
         return facts
 
     def decode(self, pieces: list[Piece], alive: Callable[[], None]) -> Sequence[Outcome | Exception]:
-        """See Engine.decode. What a replica tries again it tries again itself; a lost batch is sent again."""
+        """See Engine.decode. A batch whose replica died is sent again; all other retries happen in the replica."""
         watch = self._watch
         if watch is None:
             raise WorkerError("model_not_ready", "No model is loaded.")
-        parcels = [pack(piece) for piece in pieces]
-        for _ in range(_TRIES):
+        payloads = [pack(piece) for piece in pieces]
+        for _ in range(_ATTEMPTS):
             alive()
+            # Otherwise a batch that failed with the head would be tried piece by piece, until the process exits.
+            watch.check(_REPLICA_TIMEOUT)
             try:
-                heard = self._ask(watch, parcels, alive)
+                heard = self._call(watch, payloads, alive)
             except _LOST as error:
-                log.warning("A batch of %d pieces was lost with its replica (%s)", len(parcels), type(error).__name__)
+                log.warning("A batch of %d pieces was lost with its replica (%s)", len(payloads), type(error).__name__)
                 continue
             return [one.error() if isinstance(one, Failed) else one for one in heard]
-        what = f"The machines that worked on this file died {_TRIES} times, one after the other."
+        what = f"The machine that worked on this file died, {_ATTEMPTS} times in a row."
         raise ClusterError("worker_crashed", what)
 
     def probe(self, device: str) -> ProbedDevice:
-        """See Engine.probe. What the nodes have is theirs to say."""
+        """See Engine.probe. Each node chooses its own device."""
         return ProbedDevice(
-            device, usable=False, compute_types=[], reason="The engine 'ray' uses the devices of others."
+            device, usable=False, compute_types=[], reason="The engine 'ray' uses the devices of other machines."
         )
 
     def unload(self) -> tuple[int, int]:
-        """See Remote.unload. The last gateway that leaves ends the application; its processes are waited for."""
+        """See Remote.unload. The last gateway to leave ends the application and waits for its processes to exit."""
         before = after = 0
-        if self._watch is not None and self._order is not None:
+        if self._watch is not None and self._spec is not None:
             self._watch.stop()
             replicas = self._watch.state.replicas if self._watch.state else []
             before = after = sum(beat.memory_bytes for beat in replicas)
             try:
-                if ray.get(self._book.leave.remote(self._order.name, _user()), timeout=60):
-                    after = _left(replicas)
+                if ray.get(self._coordinator.leave.remote(self._spec.name, _user()), timeout=60):
+                    after = _memory_after_exit(replicas)
             except Exception:
-                log.exception("The cluster did not say that the model was unloaded")
+                log.exception("The cluster did not confirm that the model was unloaded")
         if self._connection is not None:
             self._connection.close()
         return before, after
@@ -154,51 +160,52 @@ class RayEngine:
     def _in_flight(self) -> int:
         return (len(self._watch.ready) if self._watch else 0) + SPARE_CALLS
 
-    def _wait(self, order: Order, watch: Watch, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
-        began = moved = time.monotonic()
+    def _wait(self, spec: ModelSpec, watch: Watch, phase: Callable[[Literal["weights", "warm-up"]], None]) -> Facts:
+        started = last_progress = time.monotonic()
         seen: object = None
         while True:
             state = watch.look()
             now = time.monotonic()
             progress = sorted((beat.pids, beat.phase) for beat in state.replicas)
             if progress != seen:
-                seen, moved = progress, now
+                seen, last_progress = progress, now
                 phase("warm-up" if any(beat.phase == "warm-up" for beat in state.replicas) else "weights")
             ready = watch.ready
-            if ready and (len(ready) >= state.wanted.get(order.name, 1) or now - moved > _ENOUGH):
+            target = state.target_replicas.get(spec.name, 1)
+            if ready and (len(ready) >= target or now - last_progress > _SETTLED_SECONDS):
                 return next(beat.facts for beat in ready if beat.facts)
-            if order.name in state.failures and not ready:
-                raise WorkerError(*state.failures[order.name])
-            if not state.replicas and now - began > _patience(order, state):
-                raise ClusterError("cluster_full", _why_full(order, state))
-            if now - moved > _STANDSTILL:
-                raise WorkerError("model_load_failed", "No replica of the model got ahead for five minutes.")
-            time.sleep(_LISTEN)
+            if spec.name in state.failures and not ready:
+                raise WorkerError(*state.failures[spec.name])
+            if not state.replicas and now - started > _slot_timeout(spec, state):
+                raise ClusterError("cluster_full", _why_full(spec, state))
+            if now - last_progress > _PROGRESS_TIMEOUT:
+                raise WorkerError("model_load_failed", "Loading made no progress on any machine for five minutes.")
+            time.sleep(_ALIVE_SECONDS)
 
-    def _ask(self, watch: Watch, parcels: list[Parcel], alive: Callable[[], None]) -> list[Heard | Failed]:
-        response = self._handle.decode.remote(parcels)
+    def _call(self, watch: Watch, payloads: list[Payload], alive: Callable[[], None]) -> list[Heard | Failed]:
+        response = self._handle.decode.remote(payloads)
         try:
             while True:
                 try:
-                    heard: list[Heard | Failed] = response.result(timeout_s=_LISTEN)
+                    heard: list[Heard | Failed] = response.result(timeout_s=_ALIVE_SECONDS)
                 except TimeoutError:
                     alive()
-                    watch.check(_NO_REPLICA)
+                    watch.check(_REPLICA_TIMEOUT)
                 else:
                     return heard
         except _LOST:
             raise
         except RayServeException as error:
             watch.check(0)
-            raise ClusterError(
-                "cluster_unreachable", "The application of the model is gone from the cluster."
-            ) from error
+            raise ClusterError("cluster_unreachable", "The cluster no longer runs the model.") from error
         finally:
-            response.cancel()
+            # A cancellation needs an answer from the head.
+            if not watch.lost:
+                response.cancel()
 
 
 def create() -> RayEngine:
-    """The engine, not yet connected."""
+    """The engine, before it connects."""
     return RayEngine()
 
 
@@ -207,48 +214,50 @@ def _user() -> str:
 
 
 def _gpus(device: str) -> int:
-    """Of a replica. `auto` is a GPU where any node with slots has one."""
+    """GPUs for each replica. With `auto` it is one, if any node with slots has a GPU."""
     if device == "auto":
-        return int(any(node.alive and node.slots and node.gpus for node in nodes_of_cluster()))
+        return int(any(node.slots and node.gpus for node in living_nodes()))
     return int(device.startswith("cuda"))
 
 
-def _slots(order: Order, state: State) -> int:
-    return sum(node.slots for node in state.nodes if node.alive and node.gpus >= order.gpus)
+def _slots(spec: ModelSpec, state: ClusterState) -> int:
+    return sum(node.slots for node in state.nodes if node.alive and node.gpus >= spec.gpus)
 
 
-def _patience(order: Order, state: State) -> float:
-    """Seconds without a replica after which there will be none. One that has a slot may take long to start."""
-    slots = _slots(order, state)
-    taken = sum(wanted for name, wanted in state.wanted.items() if name != order.name)
-    return 0.0 if not slots else _NO_SLOT if taken >= slots else _SLOW_START
+def _slot_timeout(spec: ModelSpec, state: ClusterState) -> float:
+    """Seconds after which a load without any replica fails. A replica that has a slot may take long to start."""
+    slots = _slots(spec, state)
+    if not slots:
+        return 0.0
+    taken = sum(replicas for name, replicas in state.target_replicas.items() if name != spec.name)
+    return _SLOT_TIMEOUT if taken >= slots else _START_TIMEOUT
 
 
-def _why_full(order: Order, state: State) -> str:
-    if slots := _slots(order, state):
-        return f"All {slots} slots of the cluster are taken by other models."
-    kind = "machine with a GPU" if order.gpus else "machine"
+def _why_full(spec: ModelSpec, state: ClusterState) -> str:
+    if slots := _slots(spec, state):
+        return f"Other models use all {slots} slots of the cluster."
+    kind = "machine with a GPU" if spec.gpus else "machine"
     return f"The cluster has no {kind} for models; start one with `asrpro cluster start`."
 
 
-def _left(replicas: list[Beat]) -> int:
-    """Bytes that the processes hold that should have ended; waits for their end on each node."""
-    alive = {node.id for node in nodes_of_cluster() if node.alive}
+def _memory_after_exit(replicas: list[Heartbeat]) -> int:
+    """Wait on each node for the replicas' processes to exit; returns the bytes of those that did not."""
+    alive = {node.id for node in living_nodes()}
     by_node: dict[str, list[int]] = {}
     for beat in replicas:
         if beat.node in alive:
             by_node.setdefault(beat.node, []).extend(beat.pids)
-    asked = [
-        ray.remote(_still_held)
+    results = [
+        ray.remote(_wait_for_exit)
         .options(num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
         .remote(pids)
         for node, pids in by_node.items()
     ]
-    return sum(ray.get(asked, timeout=_GONE + 30))
+    return sum(ray.get(results, timeout=_EXIT_TIMEOUT + 30))
 
 
-def _still_held(pids: list[int]) -> int:
-    limit = time.monotonic() + _GONE
-    while (held := memory_of(pids)) and time.monotonic() < limit:
+def _wait_for_exit(pids: list[int]) -> int:
+    deadline = time.monotonic() + _EXIT_TIMEOUT
+    while (held := memory_of(pids)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return held

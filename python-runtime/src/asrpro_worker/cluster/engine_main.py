@@ -1,6 +1,6 @@
-"""The process that has the model: the engine on its main thread, as NeMo wants it, and the line of what it is given.
+"""The process that holds the model. It runs the engine on its main thread, which NeMo requires.
 
-`python -m asrpro_worker.cluster.inner FD PARENT ENGINE`, started by a replica, ends with it.
+A replica starts it as `python -m asrpro_worker.cluster.engine_main FD PARENT ENGINE`; it ends with the replica.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import deque
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, cast
 
-from asrpro_worker.cluster.parcel import Failed, unpack
+from asrpro_worker.cluster.payload import Failed, unpack
 from asrpro_worker.cluster.shared_memory import receive_batch
 from asrpro_worker.engines.protocol import open_engine
 from asrpro_worker.errors import JobCancelledError, as_worker_error
@@ -27,7 +27,7 @@ from asrpro_worker.parent import die_with_parent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from asrpro_worker.cluster.parcel import Parcel
+    from asrpro_worker.cluster.payload import Payload
     from asrpro_worker.engines.protocol import Engine
     from asrpro_worker.messages import Load
     from asrpro_worker.piece import Heard, Outcome, Piece
@@ -36,30 +36,32 @@ log = logging.getLogger(__name__)
 
 
 class _Call:
-    """A batch of pieces that was sent together. A piece that is tried again, or in halves, has more parts."""
+    """One batch. A piece may be replaced by several parts, when the engine retries it or cuts it."""
 
-    def __init__(self, number: int, parcels: Sequence[Parcel]) -> None:
+    def __init__(self, number: int, payloads: Sequence[Payload]) -> None:
         self.number = number
-        self.jobs = [Job(parcel.request, lambda _: None) for parcel in parcels]
-        self.parts: list[list[Piece]] = [[unpack(parcel, job)] for parcel, job in zip(parcels, self.jobs, strict=True)]
-        self.heard: dict[Piece, Heard | Failed] = {}
+        self.jobs = [Job(payload.request, lambda _: None) for payload in payloads]
+        self.parts: list[list[Piece]] = [
+            [unpack(payload, job)] for payload, job in zip(payloads, self.jobs, strict=True)
+        ]
+        self.results: dict[Piece, Heard | Failed] = {}
 
-    def become(self, piece: Piece, parts: list[Piece]) -> None:
-        """These are to be decoded in its place."""
+    def replace(self, piece: Piece, parts: list[Piece]) -> None:
+        """Decode these parts in place of the piece."""
         for row in self.parts:
             if piece in row:
                 at = row.index(piece)
                 row[at : at + 1] = parts
 
     def answers(self) -> list[Heard | Failed] | None:
-        """One for each piece as it was sent, when all of them are there."""
-        if any(part not in self.heard for row in self.parts for part in row):
+        """One result for each piece of the batch, or None while parts are missing."""
+        if any(part not in self.results for row in self.parts for part in row):
             return None
-        return [_joined([self.heard[part] for part in row]) for row in self.parts]
+        return [_joined([self.results[part] for part in row]) for row in self.parts]
 
 
-class Line:
-    """Pieces of all calls, in the order in which they came; those that are tried again come first."""
+class PieceQueue:
+    """Pieces of all calls in order of arrival, with retried pieces in front."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -67,20 +69,20 @@ class Line:
         self._waiting: deque[tuple[_Call, Piece]] = deque()
 
     def add(self, call: _Call) -> None:
-        """Called on the thread of the connection."""
+        """Queue all pieces of a call. Called on the receiving thread."""
         with self._changed:
             self._calls[call.number] = call
             self._waiting.extend((call, piece) for row in call.parts for piece in row)
             self._changed.notify()
 
     def add_first(self, call: _Call, pieces: list[Piece]) -> None:
-        """What is tried again, if somebody still waits for it."""
+        """Queue pieces in front, unless their call was dropped."""
         with self._changed:
             if call.number in self._calls:
                 self._waiting.extendleft((call, piece) for piece in reversed(pieces))
 
     def drop(self, number: int) -> None:
-        """Nobody waits for the call any more, or it is answered."""
+        """Forget a call that was cancelled or answered, and cancel its jobs."""
         with self._changed:
             call = self._calls.pop(number, None)
             if call is not None:
@@ -89,14 +91,14 @@ class Line:
                 self._waiting = deque(item for item in self._waiting if item[0] is not call)
 
     def take(self, most: int) -> list[tuple[_Call, Piece]]:
-        """Wait for the next pieces."""
+        """Wait for pieces, and take up to `most`."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._waiting))
             return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
 
 def main() -> None:
-    """Load, say so, and decode until the replica ends."""
+    """Load the model, and decode until the replica ends."""
     descriptor, parent, name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -115,36 +117,36 @@ def main() -> None:
         engine = _open(name)
         facts = engine.load(load, lambda phase: send("phase", phase))
     except Exception as error:
-        log.exception("The model cannot be loaded")
+        log.exception("Cannot load the model")
         failure = as_worker_error(error)
         code = "model_load_failed" if failure.code == "internal_error" else failure.code
         send("failed", Failed(code, failure.message, failure.param))
         os._exit(1)
     return_unused()
     send("loaded", facts)
-    line = Line()
-    threading.Thread(target=_receive, args=(connection, line), name="receive", daemon=True).start()
+    queue = PieceQueue()
+    threading.Thread(target=_receive, args=(connection, queue), name="receive", daemon=True).start()
     while True:
-        for call in _decode(engine, line, line.take(facts.batch)):
+        for call in _decode(engine, queue, queue.take(facts.batch)):
             if (answers := call.answers()) is not None:
-                line.drop(call.number)
+                queue.drop(call.number)
                 send("done", call.number, answers)
 
 
-def _receive(connection: Connection, line: Line) -> None:
+def _receive(connection: Connection, queue: PieceQueue) -> None:
     while True:
         try:
             kind, number, *rest = connection.recv()
         except EOFError:
             os._exit(0)
         if kind == "decode":
-            line.add(_Call(number, receive_batch(connection, *rest)))
+            queue.add(_Call(number, receive_batch(connection, *rest)))
         else:
-            line.drop(number)
+            queue.drop(number)
 
 
-def _decode(engine: Engine, line: Line, taken: list[tuple[_Call, Piece]]) -> list[_Call]:
-    """The calls that have more answers than before. What fails together is tried alone."""
+def _decode(engine: Engine, queue: PieceQueue, taken: list[tuple[_Call, Piece]]) -> list[_Call]:
+    """Decode pieces and return the calls that they belong to. If a batch fails, each of its pieces is tried alone."""
     pieces = [piece for _, piece in taken]
 
     def alive() -> None:
@@ -157,24 +159,24 @@ def _decode(engine: Engine, line: Line, taken: list[tuple[_Call, Piece]]) -> lis
         return []
     except Exception as error:
         if len(taken) > 1:
-            log.exception("A batch of %d pieces failed; each is tried alone", len(taken))
-            return [call for one in taken for call in _decode(engine, line, [one])]
+            log.exception("A batch of %d pieces failed; trying each piece alone", len(taken))
+            return [call for one in taken for call in _decode(engine, queue, [one])]
         log.exception("A piece failed")
         outcomes = [error]
     for (call, piece), outcome in zip(reversed(taken), reversed(outcomes), strict=True):
         if isinstance(outcome, list):
-            call.become(piece, outcome)
-            line.add_first(call, outcome)
+            call.replace(piece, outcome)
+            queue.add_first(call, outcome)
         elif isinstance(outcome, Exception):
             failure = as_worker_error(outcome)
-            call.heard[piece] = Failed(failure.code, failure.message, failure.param)
+            call.results[piece] = Failed(failure.code, failure.message, failure.param)
         else:
-            call.heard[piece] = outcome
+            call.results[piece] = outcome
     return list(dict.fromkeys(call for call, _ in taken))
 
 
 def _joined(parts: list[Heard | Failed]) -> Heard | Failed:
-    """What was heard in the parts of a piece, as of one."""
+    """One result for a piece, from the results of its parts."""
     from asrpro_worker.piece import Heard
 
     failed = next((part for part in parts if isinstance(part, Failed)), None)
@@ -187,7 +189,7 @@ def _joined(parts: list[Heard | Failed]) -> Heard | Failed:
 
 
 def _open(name: str) -> Engine:
-    """An engine by its name; one with a dot is a module, of a test or the bench."""
+    """Open an engine by name. A name with a dot is a module of the tests or the bench."""
     return cast("Engine", importlib.import_module(name).create()) if "." in name else open_engine(name)
 
 

@@ -1,4 +1,4 @@
-"""What is to run on the cluster, and what is said of it."""
+"""Which model the cluster runs, and what its parts report about it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from asrpro_worker.messages import Load, Replicas
 
 NAMESPACE = "asrpro"
-BOOK = "book"
-# The custom resource of Ray that a replica takes one of.
+COORDINATOR = "coordinator"
+# The custom resource of Ray; each replica takes one.
 SLOT = "asrpro_slot"
 
 
 @dataclass(frozen=True)
-class Order:
-    """A model that is to run: `load` as the inner engine wants it, but for the path, which each node has its own of.
+class ModelSpec:
+    """A model to run: `load` is the request for the replica's engine, except that each node has its own model path.
 
-    `gpus`: of a replica. `origin`: the node that has the files where `load.model.path` says. `code`: of the gateway.
+    `gpus` is per replica. `origin` is the node on which `load.model.path` exists. `code` is the gateway's code digest.
     """
 
     engine: str
@@ -36,7 +36,7 @@ class Order:
 
     @property
     def name(self) -> str:
-        """The same for all gateways that want the same."""
+        """Name of the application: the same for all gateways that load the same model in the same way."""
         load = self.load
         model = (load.model.id, load.model.quantization, load.model.languages, self.engine, self.files.digest)
         same = (*model, load.compute_type, load.device, load.threads, self.gpus, self.code)
@@ -45,10 +45,10 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Beat:
-    """What a replica says of itself every two seconds. `pids`: its own and the engine's. `facts` None: still loading.
+class Heartbeat:
+    """What a replica reports every two seconds. `pids` are its own and its engine's; `facts` is None while it loads.
 
-    `phase` changes while it gets ahead: bytes copied, weights, warm-up.
+    `phase` changes while loading makes progress: bytes copied, weights, warm-up.
     """
 
     application: str
@@ -74,20 +74,20 @@ class Node:
 
 
 @dataclass(frozen=True)
-class State:
-    """Of one application, or of all: what the book says."""
+class ClusterState:
+    """What the coordinator knows about one application, or about all of them."""
 
     nodes: list[Node]
-    replicas: list[Beat]
+    replicas: list[Heartbeat]
     models: dict[str, str]
-    wanted: dict[str, int]
+    target_replicas: dict[str, int]
     users: dict[str, int]
     pieces_per_second: float
     failures: dict[str, tuple[str, str]]
 
 
 def code_digest() -> str:
-    """Of the worker's own sources: what travels is understood by nobody else."""
+    """Digest of the worker's sources: gateway and replicas exchange pickles, so both must run the same code."""
     package = Path(__file__).parents[1]
     hashed = hashlib.sha256()
     for file in sorted(package.rglob("*.py")):
