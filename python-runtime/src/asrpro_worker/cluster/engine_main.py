@@ -12,12 +12,13 @@ import signal
 import sys
 import threading
 from collections import deque
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, cast
 
 from asrpro_worker.cluster.payload import Failed, unpack
 from asrpro_worker.cluster.shared_memory import receive_batch
-from asrpro_worker.engines.protocol import open_engine
+from asrpro_worker.engines.protocol import one_at_a_time, open_engine
 from asrpro_worker.errors import JobCancelledError, as_worker_error
 from asrpro_worker.job import Job
 from asrpro_worker.logs import start_logging
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asrpro_worker.cluster.payload import Payload
-    from asrpro_worker.engines.protocol import Engine
+    from asrpro_worker.engines.protocol import Engine, Facts
     from asrpro_worker.messages import Load
     from asrpro_worker.piece import Heard, Outcome, Piece
 
@@ -115,7 +116,7 @@ def main() -> None:
 
     try:
         engine = _open(name)
-        facts = engine.load(load, lambda phase: send("phase", phase))
+        facts = _one_batch_at_a_time(engine.load(load, lambda phase: send("phase", phase)))
     except Exception as error:
         log.exception("Cannot load the model")
         failure = as_worker_error(error)
@@ -131,6 +132,11 @@ def main() -> None:
             if (answers := call.answers()) is not None:
                 queue.drop(call.number)
                 send("done", call.number, answers)
+
+
+def _one_batch_at_a_time(facts: Facts) -> Facts:
+    """The main thread is the only one that decodes here, so it takes what the engine would decode side by side."""
+    return replace(facts, batch=facts.batch * facts.in_flight(), in_flight=one_at_a_time)
 
 
 def _receive(connection: Connection, queue: PieceQueue) -> None:
