@@ -4,8 +4,8 @@ import type { Row } from './row.ts';
 const reasons: Record<string, string> = {
   'npm start to ready':
     'npm itself takes 0.2 s, and the Node that runs npm 0.13 s until it has compared the hash of the lock file.',
-  'total time against its batched pipeline':
-    'the worker decodes four pieces at once on two threads; eight would take 0.9 of the time and 250 MB more.',
+  'peak memory of the worker':
+    'two batches of two pieces are decoded at the same time, and fewer pieces would take longer; in-process needs more.',
   'idle private memory of the gateway':
     'two thirds are unchanged pages of the executable, which the system drops when it needs room.',
 };
