@@ -35,7 +35,7 @@ export interface Stage extends AsyncDisposable {
   text(
     model: Model | null,
     order?: Partial<JobSpec['message']>,
-    options?: { stream?: boolean; signal?: AbortSignal },
+    options?: { stream?: boolean; signal?: AbortSignal; onSegment?: () => void },
   ): Promise<string>;
 }
 
@@ -89,7 +89,7 @@ export function stage(fixture: string, { programs = {}, disguise, ...options }: 
     },
     pids: () => [...pids],
     worker: () => residency.health().worker,
-    async text(model, message = {}, { stream = false, signal = new AbortController().signal } = {}) {
+    async text(model, message = {}, { stream = false, signal = new AbortController().signal, onSegment } = {}) {
       const place = residency.reserve();
       try {
         const resolve = async (selected: string | null) => {
@@ -97,7 +97,7 @@ export function stage(fixture: string, { programs = {}, disguise, ...options }: 
           return { model: chosen, stream, message: { ...order, ...message } };
         };
         const { segments } = await place.start({ namesModel: model !== null, resolve }, signal);
-        return await joined(segments);
+        return await joined(segments, onSegment);
       } finally {
         place.release();
       }
@@ -127,9 +127,12 @@ const order: JobSpec['message'] = {
   vad_filter: true,
 };
 
-export async function joined(segments: AsyncIterable<Segment>): Promise<string> {
+export async function joined(segments: AsyncIterable<Segment>, onSegment = () => {}): Promise<string> {
   let text = '';
-  for await (const segment of segments) text += segment.text;
+  for await (const segment of segments) {
+    text += segment.text;
+    onSegment();
+  }
   return text.trim();
 }
 
