@@ -228,7 +228,8 @@ def test_the_text_does_not_depend_on_other_jobs_in_the_batch(
     with at_work(engine, 4) as batcher, ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda file: transcribe(engine, file, batcher, language="en")[1], [*files, *files]))
     assert [[segment.text for segment in segments] for segments in together] == [*alone, *alone]
-    assert max(sizes) > 1, "the jobs shared batches"
+    # With two batches at a time, each may take pieces as they arrive.
+    assert threads == 2 or max(sizes) > 1, "the jobs shared batches"
 
 
 @pytest.mark.parametrize(
