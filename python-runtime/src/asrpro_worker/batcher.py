@@ -30,8 +30,8 @@ _MAX_SECONDS_SHARED = 5.0
 _SHARED_SECONDS = 30.0
 # How long a batch waits for the first pieces of jobs that have just arrived, so that those need not wait for its end.
 _FIRST_PIECE_TIMEOUT = 0.1
-# After so many batches of one job the unused memory is returned, because holes between allocations grow. Single runs of
-# 12 minutes with whisper-base peaked at 633 MB without this and at 596 to 603 MB with it; runs differ by 30 MB.
+# After so many batches of one job the unused memory is returned, because holes between allocations grow. Single runs
+# of 12 minutes with whisper-base peaked at 633 MB without this and at 596 to 603 MB with it; runs differ by 30 MB.
 _RETURN_MEMORY_EVERY = 4
 # Upper limits for batches in flight and for pieces that a job cuts ahead, which are 0.5 GB of samples.
 _MAX_IN_FLIGHT = 256

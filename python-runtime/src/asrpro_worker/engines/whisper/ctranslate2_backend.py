@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 # With more threads per call, the threads wait for each other.
 _THREADS_PER_CALL = 4
-# The least number of parallel calls on a CPU with more than one thread. Beam search on two threads uses 1.4 cores, and a
-# second batch uses the rest: on two cores, whisper-base took 0.76 and 0.79 of the time of one batch of twice the size, in
-# two pairs of runs.
+# The least number of parallel calls on a CPU with more than one thread. Beam search on two threads uses 1.4 cores, and
+# a second batch uses the rest: on two cores, whisper-base took 0.76 and 0.79 of the time of one batch of twice the
+# size, in two pairs of runs.
 _MIN_CALLS = 2
 
 
