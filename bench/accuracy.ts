@@ -157,12 +157,12 @@ function write(): void {
   const minutes = ((performance.now() - begin) / 60_000).toFixed(0);
   const page = `# Accuracy
 
-Written by \`npm run bench:accuracy\` on ${new Date().toISOString().slice(0, 10)}, in ${minutes} minutes. "Alone" is the library called directly with its defaults,
-on the same weights: faster-whisper 1.2.1 with int8, or onnx-asr, which hears 30 s at most. No language is given. Texts are normalised by
-\`whisper-normalizer\` as for the Whisper paper (the English normaliser for English, the basic one for the rest; Chinese and Japanese count letters).
-faster-whisper draws texts at random where it is unsure: for short English files its errors are the mean of ${RUNS} runs (range in brackets).
-The difference is asrpro less alone, in points of the word error rate, with 95 % of a paired bootstrap over the files (4000 draws, seeded). The last column
-is what 60 keywords that nobody says add to asrpro's rate; at most 0.2 is the goal.
+Written by \`npm run bench:accuracy\` on ${new Date().toISOString().slice(0, 10)}, in ${minutes} minutes. "Alone" is the library called directly with its
+defaults and the same weights: faster-whisper 1.2.1 with int8, or onnx-asr, which transcribes at most 30 s. No language is given. Texts are
+normalised with \`whisper-normalizer\`, as in the Whisper paper: the English normaliser for English, the basic one for other languages.
+Chinese and Japanese are counted in characters. faster-whisper samples at random when a text fails, so for short English files its errors are the
+mean of ${RUNS} runs (range in brackets). The difference is asrpro minus alone, in percentage points, with the 95 % interval of a paired bootstrap over the
+files (4000 draws, seeded). The last column is how much 60 keywords that occur in no recording add to asrpro's rate (goal: at most 0.2).
 
 ![Word error rate of short English recordings](benchmarks/accuracy.svg)
 
@@ -173,7 +173,8 @@ ${table.join('\n')}
 ## Keywords
 
 Sentences with rare names, spoken by espeak-ng (\`bench/accuracy/make_names.py\`; eight voices, three speeds, two levels of hiss) and by people
-(LibriSpeech and FLEURS). Names that are written right, and the word error rate, without keywords and with ${GLOSSARY} of them, those of the sentence among others.
+(LibriSpeech and FLEURS). The cells have the number of names written correctly and the word error rate, without keywords and with ${GLOSSARY}
+keywords, which include the names of the sentence.
 
 | model | set | sentences | names | alone | alone, keywords | asrpro | asrpro, keywords |
 |---|---|---|---|---|---|---|---|
@@ -181,7 +182,7 @@ ${keywordRows.join('\n')}
 
 ## When utterances begin
 
-Median error over the utterances of the 12-minute recording, by the times of their first words.
+Median error of the first word's start, over the utterances of the 12-minute recording.
 
 | model | alone | asrpro |
 |---|---|---|
