@@ -35,7 +35,7 @@ class CTranslate2Backend:
         full = max(1, threads // _THREADS_PER_CALL)
         self._calls = max(full, min(threads, _MIN_CALLS)) if self._on_cpu else 1
         # The encoder keeps all threads of a call busy, so more encodes than that at once only need more memory: 90 MB
-        # each with whisper-base. On two cores, one at a time took 0.92 of the time and of the CPU time, in one pair of runs.
+        # each with whisper-base. On two cores, one at a time took 0.92 of the time, in one pair of runs.
         self._encodes = threading.BoundedSemaphore(full)
         # Before the model, which creates its threads: each thread reads the seed only at its first sampling.
         ctranslate2.set_random_seed(SEED)
