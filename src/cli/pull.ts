@@ -8,6 +8,7 @@ export const pull: Command = {
   name: 'pull',
   summary: 'download a model',
   usage: 'pull ID [--verify]',
+  maxArguments: 1,
   options: {
     verify: {
       type: 'boolean',

@@ -7,6 +7,7 @@ export const rm: Command = {
   name: 'rm',
   summary: "delete a model's files",
   usage: 'rm ID [--yes]',
+  maxArguments: 1,
   options: { yes: { type: 'boolean', short: 'y', description: 'Do not ask.' } },
   async run(context) {
     const reference = modelArgument(context);

@@ -11,6 +11,7 @@ export const serve: Command = {
   name: 'serve',
   summary: 'run the gateway',
   usage: 'serve [--port N] [--model ID] [--setup] [--watch-stdin] [--mock]',
+  maxArguments: 0,
   longRunning: true,
   options: {
     host: { type: 'string', config: 'server.host', description: 'ADDRESS to listen on.' },

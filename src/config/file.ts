@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { readFileSync, statSync } from 'node:fs';
 import { errnoWords } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
@@ -25,6 +26,11 @@ export function readConfigFile(file: string, required = false): Sections {
   const start = bytes.subarray(0, 4);
   if (start.includes(0) && start.some((byte) => byte !== 0)) {
     throw new AsrproError('invalid_config', `${file} is UTF-16 instead of UTF-8.`, {
+      hint: 'Save it as UTF-8. asrpro did not change it.',
+    });
+  }
+  if (!isUtf8(bytes)) {
+    throw new AsrproError('invalid_config', `${file} is not UTF-8: it has letters in another encoding.`, {
       hint: 'Save it as UTF-8. asrpro did not change it.',
     });
   }

@@ -9,7 +9,9 @@ import { namesOtherHome, ONLY_OWN_HOME } from './home.ts';
 /** Path of a file or folder; load.ts replaces `~`. */
 const place = z.string().refine((given) => !namesOtherHome(given), ONLY_OWN_HOME);
 const bytes = z.number().int().positive();
-const seconds = z.number().positive();
+/** Timers of Node count milliseconds in 31 bits, and end at once when there are more. */
+const MAX_SECONDS = 2_000_000;
+const seconds = z.number().positive().max(MAX_SECONDS);
 const computeType = z.enum([
   'auto',
   'int8',
@@ -30,10 +32,20 @@ const replicaRange = z
   .strictObject({ min: replicas, max: replicas })
   .refine(({ min, max }) => min <= max, { message: 'min is greater than max' });
 
+/** What clients can send in a header. A key with other characters would match no request. */
+const headerText = z
+  .string()
+  .min(1)
+  .refine((text) => /^[!-~]+( +[!-~]+)*$/.test(text), 'only letters of ASCII are allowed, and no space at its ends');
+/** Checked further when a request needs it, because models differ in the languages they know. */
+const languageSetting = z
+  .string()
+  .refine((text) => /^([a-z]{2,3}|auto)$/i.test(text), 'give an ISO-639-1 code, for example en, or null');
+
 const modelSettings = z.strictObject({
   computeType: computeType.optional().describe('Number format of the weights; overrides device.computeType.'),
   beamSize: z.number().int().min(1).max(20).optional().describe('Beam width of Whisper; 5 if not set.'),
-  language: z.string().nullable().optional().describe('ISO-639-1 code for requests without one; null: detect it.'),
+  language: languageSetting.nullable().optional().describe('ISO-639-1 code for requests without one; null: detect it.'),
 });
 
 const customModel = z
@@ -63,7 +75,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
       port: z.number().int().min(0).max(65535).default(8277).describe('Port to listen on; 0: any free port.'),
-      apiKey: z.string().min(1).nullable().default(null).describe('If set, all calls but /health need it.'),
+      apiKey: headerText.nullable().default(null).describe('If set, all calls but /health need it.'),
       allowedHosts: z.array(z.string()).default([]).describe('Host names accepted besides loopback.'),
       allowedOrigins: z.array(z.string()).default([]).describe('Origins of web pages that may call the API.'),
       maxUploadBytes: bytes.default(1073741824).describe('Largest upload in bytes.'),
@@ -71,7 +83,12 @@ export const configSchema = z.strictObject({
       queueSeconds: seconds
         .default(120)
         .describe('Maximum time that a request waits before it starts, loads included.'),
-      drainSeconds: z.number().nonnegative().default(20).describe('Time for running requests to finish after a stop.'),
+      drainSeconds: z
+        .number()
+        .nonnegative()
+        .max(MAX_SECONDS)
+        .default(20)
+        .describe('Time for running requests to finish after a stop.'),
     })
     .prefault({}),
   models: z

@@ -1,8 +1,8 @@
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline, type Readable } from 'node:stream';
+import { pipeline, type Readable, type Transform } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
-import { createGunzip } from 'node:zlib';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { HTTPError, type Response } from 'got';
 import { makeFolder, onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
@@ -106,9 +106,9 @@ async function request(fetch: FileFetch, partial: PartialFile): Promise<void> {
       stream.once('response', resolve);
       stream.once('error', reject);
     });
-    const zipped = response.headers['content-encoding'] === 'gzip';
-    await acceptAnswer(fetch, partial, response, zipped);
-    for await (const chunk of zipped ? unzipped(stream) : stream) {
+    const decoder = DECODERS[(response.headers['content-encoding'] ?? '').trim().toLowerCase()];
+    await acceptAnswer(fetch, partial, response, decoder !== undefined);
+    for await (const chunk of decoder ? decoded(stream, decoder()) : stream) {
       timer.refresh();
       if (partial.done + chunk.length > expected.size) throw mismatch(expected);
       await partial.add(chunk);
@@ -123,9 +123,16 @@ async function request(fetch: FileFetch, partial: PartialFile): Promise<void> {
   }
 }
 
+/** Some servers and proxies compress although the request asks for plain bytes. */
+const DECODERS: Readonly<Record<string, () => Transform>> = {
+  gzip: createGunzip,
+  'x-gzip': createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+};
+
 /** `pipeline` passes on an error of the source; `pipe` alone does not. */
-function unzipped(stream: Readable): Readable {
-  const content = createGunzip();
+function decoded(stream: Readable, content: Transform): Readable {
   pipeline(stream, content, () => undefined);
   return content;
 }
@@ -138,20 +145,20 @@ async function acceptAnswer(
   fetch: FileFetch,
   partial: PartialFile,
   response: Response,
-  zipped: boolean,
+  compressed: boolean,
 ): Promise<void> {
   const { expected } = fetch;
   if (/^text\/html\b/i.test(response.headers['content-type'] ?? '') && !/\.html?$/i.test(expected.path)) {
     throw webPage(expected.path, new URL(response.url).host);
   }
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(response.headers['content-range'] ?? ''));
-  const goesOn = response.statusCode === 206 && !zipped && Number(range?.[1]) === partial.done;
+  const goesOn = response.statusCode === 206 && !compressed && Number(range?.[1]) === partial.done;
   if (partial.done > 0 && !goesOn) {
     if (response.statusCode === 206) throw mismatch(expected);
     await restart(fetch, partial);
   }
   const length = response.headers['content-length'];
-  const isWrong = length !== undefined && !zipped && partial.done + Number(length) !== expected.size;
+  const isWrong = length !== undefined && !compressed && partial.done + Number(length) !== expected.size;
   if (isWrong || (range && range[2] !== '*' && Number(range[2]) !== expected.size)) throw mismatch(expected);
 }
 

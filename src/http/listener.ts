@@ -94,13 +94,23 @@ export function createListener(handle: RequestListener): Listener {
       for (const server of servers) server.closeIdleConnections();
     },
     async close(limitMs) {
+      const closed = closeServers();
+      for (const socket of connections) if (!isInUse(responses.get(socket))) socket.destroy();
       const timer = setTimeout(() => {
         for (const socket of connections) socket.destroy();
       }, limitMs);
-      await closeServers();
+      await closed;
       clearTimeout(timer);
     },
   };
+}
+
+/**
+ * Whether the last request of a connection is still being received or answered. Node closes only connections that have had
+ * a request: one that a browser had opened in advance delayed every stop by `server.drainSeconds`.
+ */
+function isInUse(response: ServerResponse | undefined): boolean {
+  return response !== undefined && !(response.writableFinished && response.req.complete);
 }
 
 const ABSENT: ReadonlySet<string | undefined> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']);
@@ -108,7 +118,8 @@ const ABSENT: ReadonlySet<string | undefined> = new Set(['EADDRNOTAVAIL', 'EAFNO
 /** Clients differ in which address they use for `localhost`, whatever the hosts file says, so it is always both. */
 async function addressesOf(host: string): Promise<string[]> {
   if (host.toLowerCase() === 'localhost') return ['127.0.0.1', '::1'];
-  const found = await lookup(host, { all: true });
+  // In an address, an IPv6 host is in brackets.
+  const found = await lookup(host.replace(/^\[(.*)\]$/, '$1'), { all: true });
   return [...new Set(found.map(({ address }) => address))];
 }
 
