@@ -126,7 +126,6 @@ async function request(fetch: FileFetch, partial: PartialFile): Promise<void> {
 /** Some servers and proxies compress although the request asks for plain bytes. */
 const DECODERS: Readonly<Record<string, () => Transform>> = {
   gzip: createGunzip,
-  'x-gzip': createGunzip,
   deflate: createInflate,
   br: createBrotliDecompress,
 };

@@ -37,6 +37,11 @@ test.each([
   ['ASRPRO_SERVER_QUEUE_SECONDS', '0.5', 'server', 'queueSeconds', 0.5],
   ['ASRPRO_SERVER_API_KEY', '123', 'server', 'apiKey', '123'],
   ['ASRPRO_SERVER_API_KEY', '', 'server', 'apiKey', null],
+  ['ASRPRO_SERVER_API_KEY', 'key\n', 'server', 'apiKey', 'key'],
+  ['ASRPRO_SERVER_HOST', '0.0.0.0 ', 'server', 'host', '0.0.0.0'],
+  ['ASRPRO_DOWNLOAD_OFFLINE', ' true\r\n', 'download', 'offline', true],
+  ['ASRPRO_LOG_LEVEL', 'warn ', 'log', 'level', 'warn'],
+  ['ASRPRO_MODELS_DIRECTORY', ' ', 'models', 'directory', null],
   ['ASRPRO_CLUSTER_ADDRESS', 'head.local:6379', 'cluster', 'address', 'head.local:6379'],
   ['ASRPRO_CLUSTER_ADDRESS', '[fd00::1]:6379', 'cluster', 'address', '[fd00::1]:6379'],
   ['ASRPRO_CLUSTER_REPLICAS', '3', 'cluster', 'replicas', 3],
@@ -164,4 +169,51 @@ test.each(['10.0.0.1', 'http://head:6379', 'head:99999', 'fd00::1:6379', ''])(
 
 test.each([0, 1.5, { min: 3, max: 2 }, { min: 1 }, 'many'])('cluster.replicas is not %j', (replicas) => {
   expect(() => load({ cluster: { replicas } })).toThrow(expect.objectContaining({ code: 'invalid_config' }));
+});
+
+test.each(['geheimer Schlüssel', 'key\n', ' key', 'a\tb'])(
+  'an API key that no client can send in a header is an error, which does not show it: %j',
+  (apiKey) => {
+    expect(() => load({ server: { apiKey } })).toThrow(
+      expect.objectContaining({
+        code: 'invalid_config',
+        message: expect.stringMatching(/^server\.apiKey \(.*\): its value is not allowed: .*ASCII/),
+      }),
+    );
+  },
+);
+
+test('an error about a secret does not show it', () => {
+  for (const [section, name] of [
+    ['server', 'apiKey'],
+    ['cluster', 'token'],
+  ]) {
+    expect(() => load({ [section!]: { [name!]: 8642 } })).toThrow(/^(?!.*8642).*not allowed; give text or null/);
+  }
+});
+
+test.each([
+  ['worker', 'loadTimeoutSeconds'],
+  ['worker', 'stopSeconds'],
+  ['server', 'drainSeconds'],
+  ['server', 'queueSeconds'],
+])('a time that Node cannot count is an error, because it would be over at once: %s.%s', (section, name) => {
+  expect(() => load({ [section]: { [name]: 99_999_999 } })).toThrow(/99999999 is not allowed; give a number .*2000000/);
+  expect(() => load(undefined, { [`ASRPRO_${section}_QUEUE_SECONDS`.toUpperCase()]: 'Infinity' })).toThrow();
+});
+
+test('the value in an error is the one that was given', () => {
+  const environment = { ASRPRO_WORKER_STOP_SECONDS: 'Infinity' };
+  expect(() => load(undefined, environment)).toThrow(/STOP_SECONDS\): "Infinity" is not allowed/);
+});
+
+test.each(['german', 'en-US', ''])('the language of a model must be a code: %j', (language) => {
+  const file = { models: { settings: { 'whisper-base': { language } } } };
+  expect(() => load(file)).toThrow(/models\.settings\.whisper-base\.language .*ISO-639-1/);
+});
+
+test('a file in another encoding than UTF-8 is an error, and not a folder with broken letters', () => {
+  const file = path.join(temporaryHome(), 'config.json');
+  writeFileSync(file, Buffer.from('{"models":{"directory":"/home/Müller"}}', 'latin1'));
+  expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow(/config\.json is not UTF-8/);
 });

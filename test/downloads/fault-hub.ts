@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 
 /** The fault of one answer. `at` counts bytes of the body. */
 export type Fault =
@@ -14,7 +14,7 @@ export type Fault =
   | { kind: 'ignore range' }
   | { kind: 'wrong length'; by: number }
   | { kind: 'change' }
-  | { kind: 'gzip' }
+  | { kind: 'gzip'; coding?: 'gzip' | 'deflate' | 'br' }
   | { kind: 'redirect'; to: string }
   | { kind: 'web page' }
   | { kind: 'status'; status: number; headers?: Record<string, string> };
@@ -120,8 +120,10 @@ export async function startFaultHub(
     }
     if (fault?.kind === 'change') content = Buffer.concat([whole.subarray(1), Buffer.from('x')]);
     if (fault?.kind === 'gzip') {
-      response.writeHead(200, { 'content-encoding': 'gzip', 'transfer-encoding': 'chunked' });
-      return void response.end(gzipSync(whole));
+      const coding = fault.coding ?? 'gzip';
+      response.writeHead(200, { 'content-encoding': coding, 'transfer-encoding': 'chunked' });
+      const compress = coding === 'br' ? brotliCompressSync : coding === 'deflate' ? deflateSync : gzipSync;
+      return void response.end(compress(whole));
     }
     const ranged = asked.from > 0 && fault?.kind !== 'ignore range';
     if (ranged && asked.from >= content.length) return void response.writeHead(416).end();
