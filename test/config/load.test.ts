@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig, type Override } from '../../src/config/load.ts';
@@ -216,4 +216,10 @@ test('a file in another encoding than UTF-8 is an error, and not a folder with b
   const file = path.join(temporaryHome(), 'config.json');
   writeFileSync(file, Buffer.from('{"models":{"directory":"/home/Müller"}}', 'latin1'));
   expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow(/config\.json is not UTF-8/);
+});
+
+test('a configuration file that is a link to nowhere is an error, and not a start without its settings', () => {
+  const file = path.join(temporaryHome(), 'config.json');
+  symlinkSync(path.join(path.dirname(file), 'gone.json'), file);
+  expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow(/config\.json cannot be read: it is a link/);
 });

@@ -168,3 +168,11 @@ test('a compressed form is refused before it is read, with the reason', async ()
   expectError(answer, 400, null, 'unsupported_content_type');
   expect(answer.json.error.message).toContain('Content-Encoding');
 });
+
+test('a file in another field is named', async () => {
+  const answer = await send(gateway.url, multipart([{ ...speech, name: 'audio' }]));
+  expectError(answer, 400, 'file', 'missing_required_parameter');
+  expect(answer.json.error.message).toBe(
+    "Missing required parameter: 'file'. A file came in the field 'audio'; send it in 'file'.",
+  );
+});
