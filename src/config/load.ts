@@ -137,11 +137,17 @@ export function jsonOrText(value: string): unknown {
   }
 }
 
+/** Kubernetes sets such variables in every pod beside a service with a name like `asrpro-server`. They are no settings. */
+function isServiceLink(name: string, value: string): boolean {
+  const isName = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/.test(name);
+  return isName || (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value));
+}
+
 function environmentOverrides(environment: NodeJS.ProcessEnv): Override[] {
   const overrides: Override[] = [];
   for (const [name, value] of Object.entries(environment)) {
     const section = sections.find((candidate) => name.startsWith(`ASRPRO_${candidate.toUpperCase()}_`));
-    if (section === undefined || value === undefined) continue;
+    if (section === undefined || value === undefined || isServiceLink(name, value)) continue;
     const setting = settings.find((candidate) => candidate.environment === name);
     if (!setting) {
       const names = settings.filter((candidate) => candidate.section === section).map(({ environment }) => environment);

@@ -37,6 +37,20 @@ const headerText = z
   .string()
   .min(1)
   .refine((text) => /^[!-~]+( +[!-~]+)*$/.test(text), 'only letters of ASCII are allowed, and no space at its ends');
+/** A Host header never has another form, so that such an entry would allow nothing. */
+const hostName = z
+  .string()
+  .refine(
+    (text) => /^(\[[0-9a-f:.]+\]|[^\s/@:*]+)(:\d+)?$/i.test(text),
+    'give a host name, for example asr.example.com',
+  );
+/** As browsers send it; apps have schemes of their own. */
+const webOrigin = z
+  .string()
+  .refine(
+    (text) => /^(null|[a-z][a-z0-9+.-]*:\/\/[^\s/*]*\/?)$/i.test(text),
+    'give the origin of a page, for example https://app.example',
+  );
 /** Checked further when a request needs it, because models differ in the languages they know. */
 const languageSetting = z
   .string()
@@ -76,8 +90,8 @@ export const configSchema = z.strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
       port: z.number().int().min(0).max(65535).default(8277).describe('Port to listen on; 0: any free port.'),
       apiKey: headerText.nullable().default(null).describe('If set, all calls but /health need it.'),
-      allowedHosts: z.array(z.string()).default([]).describe('Host names accepted besides loopback.'),
-      allowedOrigins: z.array(z.string()).default([]).describe('Origins of web pages that may call the API.'),
+      allowedHosts: z.array(hostName).default([]).describe('Host names accepted besides loopback.'),
+      allowedOrigins: z.array(webOrigin).default([]).describe('Origins of web pages that may call the API.'),
       maxUploadBytes: bytes.default(1073741824).describe('Largest upload in bytes.'),
       maxQueue: z.number().int().min(1).max(10000).default(32).describe('Maximum number of waiting requests.'),
       queueSeconds: seconds

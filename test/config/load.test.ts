@@ -223,3 +223,43 @@ test('a configuration file that is a link to nowhere is an error, and not a star
   symlinkSync(path.join(path.dirname(file), 'gone.json'), file);
   expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow(/config\.json cannot be read: it is a link/);
 });
+
+test.each([
+  ['allowedHosts', '*', 'asr.example.com'],
+  ['allowedHosts', 'http://asr.lan', 'asr.example.com'],
+  ['allowedOrigins', '*', 'https://app.example'],
+  ['allowedOrigins', 'app.example', 'https://app.example'],
+  ['allowedOrigins', 'https://app.example/page', 'https://app.example'],
+])('an entry of server.%s that no request can have is an error: %s', (name, entry, example) => {
+  expect(() => load({ server: { [name]: [entry] } })).toThrow(
+    new RegExp(`server\\.${name}\\.0 .*for example ${example}`),
+  );
+});
+
+test('hosts and origins of every kind are accepted', () => {
+  const allowedHosts = ['asr', 'asr.lan:8277', '192.168.0.7', '[fd00::7]:80', 'bücher.example'];
+  const allowedOrigins = [
+    'null',
+    'file://',
+    'app://-',
+    'http://localhost:3000/',
+    'chrome-extension://abc',
+    'tauri://localhost',
+  ];
+  expect(load({ server: { allowedHosts, allowedOrigins } }).config.server).toMatchObject({
+    allowedHosts,
+    allowedOrigins,
+  });
+});
+
+test('variables that Kubernetes sets for a service named asrpro-server are no settings', () => {
+  const environment = {
+    ASRPRO_SERVER_SERVICE_HOST: '10.0.0.7',
+    ASRPRO_SERVER_SERVICE_PORT: '8277',
+    ASRPRO_SERVER_SERVICE_PORT_HTTP: '8277',
+    ASRPRO_SERVER_PORT: 'tcp://10.0.0.7:8277',
+    ASRPRO_SERVER_PORT_8277_TCP: 'tcp://10.0.0.7:8277',
+    ASRPRO_SERVER_PORT_8277_TCP_ADDR: '10.0.0.7',
+  };
+  expect(load(undefined, environment).config).toEqual(defaultConfig);
+});
