@@ -7,6 +7,8 @@ import { answerBrokenRequest } from './broken-request.ts';
 
 /** Longer than the pauses of SDKs that reuse the connections of a pool. */
 const KEEP_ALIVE_MS = 72_000;
+/** For a request that the system has received and this process has not read yet, when it stops. */
+const ARRIVAL_MS = 100;
 /** A port that is free on the first address may be in use on the second. */
 const FREE_PORT_TRIES = 10;
 
@@ -95,11 +97,14 @@ export function createListener(handle: RequestListener): Listener {
     },
     async close(limitMs) {
       const closed = closeServers();
-      for (const socket of connections) if (!isInUse(responses.get(socket))) socket.destroy();
+      const unused = setTimeout(() => {
+        for (const socket of connections) if (!isInUse(responses.get(socket))) socket.destroy();
+      }, ARRIVAL_MS);
       const timer = setTimeout(() => {
         for (const socket of connections) socket.destroy();
       }, limitMs);
       await closed;
+      clearTimeout(unused);
       clearTimeout(timer);
     },
   };
