@@ -124,7 +124,10 @@ export function parseSetting(setting: Setting, given: string | boolean): unknown
     return Number(value);
   }
   if (types.has('object') || (types.has('array') && value.startsWith('['))) return jsonOrText(value);
-  if (types.has('array')) return value === '' ? [] : value.split(',').map((part) => part.trim());
+  if (types.has('array')) {
+    const parts = value.split(',').map((part) => part.trim());
+    return parts.filter((part) => part !== '');
+  }
   return value;
 }
 

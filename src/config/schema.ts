@@ -7,7 +7,10 @@ import { engineIds } from '../engine-table.ts';
 import { namesOtherHome, ONLY_OWN_HOME } from './home.ts';
 
 /** Path of a file or folder; load.ts replaces `~`. */
-const place = z.string().refine((given) => !namesOtherHome(given), ONLY_OWN_HOME);
+const place = z
+  .string()
+  .min(1, 'give a path, because an empty one is the current folder')
+  .refine((given) => !namesOtherHome(given), ONLY_OWN_HOME);
 const bytes = z.number().int().positive();
 /** Timers of Node count milliseconds in 31 bits, and end at once when there are more. */
 const MAX_SECONDS = 2_000_000;

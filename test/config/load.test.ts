@@ -50,6 +50,7 @@ test.each([
   ['ASRPRO_CLUSTER_TOKEN', '123', 'cluster', 'token', '123'],
   ['ASRPRO_SERVER_ALLOWED_HOSTS', 'a.local, b.local', 'server', 'allowedHosts', ['a.local', 'b.local']],
   ['ASRPRO_SERVER_ALLOWED_HOSTS', '["a.local"]', 'server', 'allowedHosts', ['a.local']],
+  ['ASRPRO_MODELS_SEARCH_DIRECTORIES', '/a,, /b,', 'models', 'searchDirectories', ['/a', '/b']],
   ['ASRPRO_SERVER_ALLOWED_HOSTS', '', 'server', 'allowedHosts', []],
   ['ASRPRO_DOWNLOAD_OFFLINE', 'yes', 'download', 'offline', true],
   ['ASRPRO_DOWNLOAD_MIRRORS', '0', 'download', 'mirrors', false],
@@ -263,3 +264,10 @@ test('variables that Kubernetes sets for a service named asrpro-server are no se
   };
   expect(load(undefined, environment).config).toEqual(defaultConfig);
 });
+
+test.each([{ directory: '' }, { searchDirectories: ['/a', ''] }, { custom: [{ id: 'mine', path: '' }] }])(
+  'an empty path is an error, and not the current folder: %j',
+  (models) => {
+    expect(() => load({ models })).toThrow(/models\.\w+.*"" is not allowed/);
+  },
+);
