@@ -128,3 +128,12 @@ test('the uptime does not depend on the clock of the machine', async () => {
   expect(json.uptime_seconds).toBeGreaterThan(0);
   expect(json.uptime_seconds).toBeLessThan(60);
 });
+
+test('the download of a deleted model is forgotten', async () => {
+  await using own = await mockGateway();
+  const path = '/v1/models/mock-download/download';
+  await call(own.url, path, { method: 'POST' });
+  await vi.waitFor(async () => expect((await call(own.url, path)).json.status).toBe('installed'));
+  expect((await call(own.url, '/v1/models/mock-download', { method: 'DELETE' })).status).toBe(200);
+  expectError(await call(own.url, path), 404, 'model', 'download_not_found');
+});
