@@ -81,7 +81,10 @@ const customModel = z
     path: place.optional().describe('Folder (or .nemo file) on this machine, instead of `repo`.'),
     quantization: z.string().optional().describe('onnx-asr only: file suffix, for example int8.'),
     name: z.string().optional(),
-    languages: z.array(z.string()).optional().describe('ISO-639-1 codes.'),
+    languages: z
+      .array(z.string().refine((text) => /^[a-z]{2,3}$/i.test(text), 'give ISO-639-1 codes, for example en'))
+      .optional()
+      .describe('ISO-639-1 codes.'),
   })
   .refine((model) => (model.repo === undefined) !== (model.path === undefined), {
     message: 'give either repo or path',

@@ -271,3 +271,8 @@ test.each([{ directory: '' }, { searchDirectories: ['/a', ''] }, { custom: [{ id
     expect(() => load({ models })).toThrow(/models\.\w+.*"" is not allowed/);
   },
 );
+
+test('the languages of a custom model must be codes', () => {
+  const custom = [{ id: 'mine', repo: 'a/b', languages: ['german'] }];
+  expect(() => load({ models: { custom } })).toThrow(/models\.custom\.0\.languages\.0 .*ISO-639-1/);
+});
