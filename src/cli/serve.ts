@@ -64,10 +64,15 @@ export const serve: Command = {
   },
 };
 
-async function modelToLoad({ flags, paths }: CommandContext, { library }: Services) {
+async function modelToLoad({ flags, paths, log }: CommandContext, { library }: Services) {
   if (typeof flags.model !== 'string') return undefined;
-  const reference = flags.model === 'last' ? await selectedModel(paths).get() : flags.model;
-  return reference === null ? undefined : await findModel(library, reference);
+  if (flags.model !== 'last') return await findModel(library, flags.model);
+  const last = await selectedModel(paths).get();
+  const model = last === null ? undefined : await library.find(last);
+  if (last === null || model?.downloaded) return model;
+  // Another program may have deleted it. An app that always passes `last` must still start.
+  log.warn({ model: last }, 'the model that was selected last is no longer installed');
+  return undefined;
 }
 
 /** Prints the address for a person at a terminal; an app reads the ready line. */
