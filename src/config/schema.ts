@@ -39,7 +39,7 @@ const replicaRange = z
 const headerText = z
   .string()
   .min(1)
-  .refine((text) => /^[!-~]+( +[!-~]+)*$/.test(text), 'only letters of ASCII are allowed, and no space at its ends');
+  .refine((text) => /^[!-~]+( +[!-~]+)*$/.test(text), 'only ASCII characters are allowed, and no space at its ends');
 /** A Host header never has another form, so that such an entry would allow nothing. */
 const hostName = z
   .string()
