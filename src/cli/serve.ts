@@ -5,6 +5,7 @@ import { packageFile } from '../package-files.ts';
 import { version } from '../version.ts';
 import type { Command, CommandContext } from './command.ts';
 import { findModel } from './find-model.ts';
+import { sampleCall } from './sample-call.ts';
 import { stopWithStdin } from './stdin.ts';
 
 export const serve: Command = {
@@ -79,14 +80,13 @@ async function modelToLoad({ flags, paths, log }: CommandContext, { library }: S
 function announce({ terminal, flags, config }: CommandContext, url: string): void {
   if (terminal.quiet) return;
   const sample = path.relative(process.cwd(), packageFile('test/audio/english/jfk.flac'));
-  const key = config.server.apiKey === null ? '' : ' -H "Authorization: Bearer $ASRPRO_SERVER_API_KEY"';
   terminal.err.write(
     [
       '',
       `  asrpro ${version}${flags.mock ? ' (mock)' : ''} listens on ${url}`,
       '  Try it:',
       '',
-      `  curl ${url}/v1/audio/transcriptions${key} -F file=@${sample} -F response_format=text`,
+      `  ${sampleCall(url, sample, config.server.apiKey !== null)}`,
       '',
       '',
     ].join('\n'),
