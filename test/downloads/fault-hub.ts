@@ -12,6 +12,8 @@ export type Fault =
   | { kind: 'flip'; at: number }
   | { kind: 'drip' }
   | { kind: 'ignore range' }
+  | { kind: 'part'; bytes: number }
+  | { kind: 'other range' }
   | { kind: 'wrong length'; by: number }
   | { kind: 'change' }
   | { kind: 'gzip'; coding?: 'gzip' | 'deflate' | 'br' }
@@ -124,6 +126,16 @@ export async function startFaultHub(
       response.writeHead(200, { 'content-encoding': coding, 'transfer-encoding': 'chunked' });
       const compress = coding === 'br' ? brotliCompressSync : coding === 'deflate' ? deflateSync : gzipSync;
       return void response.end(compress(whole));
+    }
+    if (fault?.kind === 'other range') {
+      const headers = { 'content-range': `bytes 0-${content.length - 1}/${content.length}` };
+      return void response.writeHead(206, headers).end(content);
+    }
+    if (fault?.kind === 'part') {
+      const part = content.subarray(asked.from, asked.from + fault.bytes);
+      const range = `bytes ${asked.from}-${asked.from + part.length - 1}/${content.length}`;
+      response.writeHead(206, { 'content-range': range, 'content-length': String(part.length) });
+      return void response.end(part);
     }
     const ranged = asked.from > 0 && fault?.kind !== 'ignore range';
     if (ranged && asked.from >= content.length) return void response.writeHead(416).end();

@@ -277,6 +277,25 @@ test.each(['gzip', 'deflate', 'br'] as const)(
   },
 );
 
+test('a server that sends the rest of a file in parts is asked for each of them, and nothing starts over', async () => {
+  await using hub = await startFaultHub(files);
+  hub.faults.set('model.bin', [
+    { kind: 'cut', at: 40_000 },
+    { kind: 'part', bytes: 20_000 },
+    { kind: 'part', bytes: 30_000 },
+  ]);
+  expect(await download(hub.url)).toMatchObject({ status: 'installed', error: null, restarts: 0 });
+  const starts = hub.asked.filter(({ file }) => file === 'model.bin').map(({ from }) => from);
+  expect(starts).toEqual([0, 40_000, 60_000, 90_000]);
+});
+
+test('a server that sends another range than the requested one is asked for the whole file', async () => {
+  await using hub = await startFaultHub(files);
+  hub.faults.set('model.bin', [{ kind: 'cut', at: 40_000 }, { kind: 'other range' }]);
+  expect(await download(hub.url)).toMatchObject({ status: 'installed', error: null });
+  expect(hub.asked.filter(({ file }) => file === 'model.bin').map(({ from }) => from)).toEqual([0, 40_000, 0]);
+});
+
 test('while no byte arrives, a download has no speed and no time left', async () => {
   await using hub = await startFaultHub(files);
   hub.faults.set('model.bin', [{ kind: 'stall', at: 50_000 }]);
