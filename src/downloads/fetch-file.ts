@@ -8,7 +8,7 @@ import { makeFolder, onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { type Backoff, pauseBefore } from './backoff.ts';
 import type { HubClient } from './hub-client.ts';
-import { cutShort, hubFailure, stalled, webPage } from './hub-error.ts';
+import { cutShort, hubFailure, otherAnswer, stalled, webPage } from './hub-error.ts';
 import type { Expected } from './listing.ts';
 import { PartialFile } from './partial-file.ts';
 
@@ -157,14 +157,18 @@ async function acceptAnswer(
   }
   const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(String(response.headers['content-range'] ?? ''));
   const goesOn = response.statusCode === 206 && !compressed && Number(range?.[1]) === partial.done;
+  const length = response.headers['content-length'];
   if (partial.done > 0 && !goesOn) {
+    // Before the bytes that have arrived are given up, the answer must at least look like the file.
+    if (response.statusCode === 200 && !compressed && length !== undefined && Number(length) !== expected.size) {
+      throw otherAnswer(expected.path, new URL(response.url).host, Number(length));
+    }
     await restart(fetch, partial);
     // The next request asks for the whole file.
     if (response.statusCode === 206) throw cutShort(expected.path);
   }
   const total = range?.[3] === undefined || range[3] === '*' ? expected.size : Number(range[3]);
   const isPart = goesOn && Number(range?.[2]) < total - 1;
-  const length = response.headers['content-length'];
   const isWrong = length !== undefined && !compressed && !isPart && partial.done + Number(length) !== expected.size;
   if (isWrong || total !== expected.size) throw mismatch(expected);
   return isPart;

@@ -296,6 +296,15 @@ test('a server that sends another range than the requested one is asked for the 
   expect(hub.asked.filter(({ file }) => file === 'model.bin').map(({ from }) => from)).toEqual([0, 40_000, 0]);
 });
 
+test('a text of a proxy in place of the rest of a file does not cost what has arrived', async () => {
+  await using hub = await startFaultHub(files);
+  const blocked = { kind: 'status', status: 200, headers: { 'content-length': '2' } } as const;
+  hub.faults.set('model.bin', [{ kind: 'cut', at: 40_000 }, blocked]);
+  expect(await download(hub.url)).toMatchObject({ status: 'installed', error: null, restarts: 0 });
+  const starts = hub.asked.filter(({ file }) => file === 'model.bin').map(({ from }) => from);
+  expect(starts).toEqual([0, 40_000, 40_000]);
+});
+
 test('while no byte arrives, a download has no speed and no time left', async () => {
   await using hub = await startFaultHub(files);
   hub.faults.set('model.bin', [{ kind: 'stall', at: 50_000 }]);
