@@ -40,6 +40,9 @@ const ERRNO_WORDS: Record<string, string> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
   EFBIG: 'the file is too large for the disk',
+  EAGAIN: 'too many processes or threads run',
+  ENOMEM: 'there is too little memory',
+  ENOEXEC: 'it is not a program for this machine',
 };
 
 /** The cause of a failed file system call: "permission denied (EACCES)". */

@@ -133,15 +133,17 @@ export class BackgroundTasks<S extends TaskStatus> {
   ) {
     const { log, stopped, failure, cancelTimeoutMs = CANCEL_TIMEOUT_MS } = this.#options;
     const end = (part: Partial<TaskStatus>): void => task.change({ ...stopped, ...part } as Partial<S>);
+    const timedOut = Promise.withResolvers<'timed out'>();
     let timer: NodeJS.Timeout | undefined;
-    const timedOut = new Promise<'timed out'>((resolve) => {
-      abort.signal.addEventListener('abort', () => {
-        timer = setTimeout(() => resolve('timed out'), cancelTimeoutMs);
-      });
-    });
+    const startTimer = (): void => {
+      timer = setTimeout(() => timedOut.resolve('timed out'), cancelTimeoutMs);
+    };
+    abort.signal.addEventListener('abort', startTimer);
     const outcome = work(task).catch((thrown: unknown) => localDiskError(thrown, failure) ?? asAsrproError(thrown));
-    const ended = await Promise.race([outcome, timedOut]);
+    const ended = await Promise.race([outcome, timedOut.promise]);
     clearTimeout(timer);
+    // `close` also aborts tasks that have ended; the timer would then keep the process alive.
+    abort.signal.removeEventListener('abort', startTimer);
     if (ended === 'timed out') log.warn({ task: id }, 'a cancelled task did not stop in time; it is abandoned');
     if (abort.signal.aborted && (ended === 'timed out' || ended instanceof AsrproError)) {
       return end({ status: 'cancelled', error: null });

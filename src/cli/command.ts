@@ -42,6 +42,8 @@ export interface Command {
   summary: string;
   /** Follows `asrpro `, for example `pull ID [--verify]`. */
   usage: string;
+  /** How many arguments it takes at most; absent: it checks them itself. More are an error, not ignored. */
+  maxArguments?: number;
   /**
    * The command runs until it is stopped, under the control of another program. It logs from level `info`, and run.ts
    * reports a failure as one JSON line on stdout (`{"event":"error",…}`).

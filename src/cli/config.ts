@@ -1,6 +1,6 @@
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { findSetting, type Setting, settings } from '../config/settings.ts';
+import { findSetting, SECRETS, type Setting, settings } from '../config/settings.ts';
 import { setConfigValue, unknownSetting } from '../config/store.ts';
 import { AsrproError } from '../errors.ts';
 import { catalogueIds } from '../models/catalogue.ts';
@@ -76,13 +76,13 @@ function load({ paths, environment, flags }: CommandContext): LoadedConfig {
 }
 
 /** Masks secrets where several keys are shown, because such output ends up in bug reports. */
-function withoutSecrets({ server, cluster, ...config }: Config): Config {
-  const masked = (secret: string | null): string | null => (secret === null ? null : '***');
-  return {
-    ...config,
-    server: { ...server, apiKey: masked(server.apiKey) },
-    cluster: { ...cluster, token: masked(cluster.token) },
-  };
+function withoutSecrets(config: Config): Config {
+  const masked = structuredClone(config) as Record<string, Record<string, unknown>>;
+  for (const key of SECRETS) {
+    const { section, name } = findSetting(key)!;
+    if (masked[section]![name] !== null) masked[section]![name] = '***';
+  }
+  return masked as Config;
 }
 
 function settingValue(config: Config, { section, name }: Setting): unknown {

@@ -12,6 +12,7 @@ export const doctor: Command = {
   name: 'doctor',
   summary: 'what works on this machine, and why not',
   usage: 'doctor',
+  maxArguments: 0,
   options: {},
   async run(context) {
     const { terminal } = context;

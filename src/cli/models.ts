@@ -7,6 +7,7 @@ export const models: Command = {
   name: 'models',
   summary: 'list the models',
   usage: 'models',
+  maxArguments: 0,
   options: {},
   async run(context) {
     const { library } = await context.services();

@@ -20,10 +20,17 @@ export const commonOptions = {
   version: { type: 'boolean', short: 'v', description: 'Print the version.' },
 } satisfies Command['options'];
 
-/** Splits a command line into the command's name and the rest. Flags may come before the name. */
-export function splitCommand(args: string[]): { name: string | undefined; rest: string[] } {
+/**
+ * Splits a command line into the command's name and the rest. Flags and their values may come before the name, also the
+ * command's own: in `--port 9000 serve`, 9000 is no command.
+ */
+export function splitCommand(
+  args: string[],
+  isCommand: (name: string) => boolean,
+): { name: string | undefined; rest: string[] } {
   const { tokens } = parseArgs({ args, options: bare(commonOptions), strict: false, tokens: true });
-  const name = tokens.find((token) => token.kind === 'positional');
+  const positionals = tokens.filter((token) => token.kind === 'positional');
+  const name = positionals.find(({ value }) => isCommand(value)) ?? positionals[0];
   return name ? { name: name.value, rest: args.toSpliced(name.index, 1) } : { name: undefined, rest: args };
 }
 

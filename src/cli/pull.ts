@@ -8,6 +8,7 @@ export const pull: Command = {
   name: 'pull',
   summary: 'download a model',
   usage: 'pull ID [--verify]',
+  maxArguments: 1,
   options: {
     verify: {
       type: 'boolean',
@@ -19,9 +20,10 @@ export const pull: Command = {
     const services = await context.services();
     const model = await findModel(services.library, reference);
     await pullModel(context, services, model.id, { verify: context.flags.verify === true });
-    const { downloaded, ready } = (await services.library.find(model.id))!;
+    const { downloaded, ready, reason } = (await services.library.find(model.id))!;
     if (context.terminal.json) context.terminal.out.write(`${JSON.stringify({ id: model.id, downloaded, ready })}\n`);
     else context.terminal.out.write(`The model ${model.id} is installed.\n`);
+    if (!ready && !context.terminal.quiet) context.terminal.err.write(`It cannot be used yet: ${reason}\n`);
   },
 };
 

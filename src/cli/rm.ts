@@ -1,12 +1,13 @@
-import { createInterface } from 'node:readline/promises';
 import { AsrproError } from '../errors.ts';
 import type { Command, CommandContext } from './command.ts';
+import { confirm } from './confirm.ts';
 import { findModel, modelArgument } from './find-model.ts';
 
 export const rm: Command = {
   name: 'rm',
   summary: "delete a model's files",
   usage: 'rm ID [--yes]',
+  maxArguments: 1,
   options: { yes: { type: 'boolean', short: 'y', description: 'Do not ask.' } },
   async run(context) {
     const reference = modelArgument(context);
@@ -31,10 +32,5 @@ export const rm: Command = {
 /** Asks a person at a terminal; a script is not asked. */
 async function isConfirmed({ flags, terminal, signal }: CommandContext, question: string): Promise<boolean> {
   if (flags.yes === true || !terminal.interactive) return true;
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await lines.question(question, { signal })).trim());
-  } finally {
-    lines.close();
-  }
+  return await confirm(question, { input: process.stdin, output: process.stderr, signal });
 }

@@ -5,7 +5,7 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
 import { givenPath, resolvePaths } from '../config/paths.ts';
 import { defaultConfig } from '../config/schema.ts';
-import { homePlace, requireFolder } from '../disk-error.ts';
+import { errnoWords, homePlace, requireFolder } from '../disk-error.ts';
 import { AsrproError, asAsrproError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { catalogueIds } from '../models/catalogue.ts';
@@ -19,18 +19,22 @@ import { createTerminal } from './terminal.ts';
 
 /** Runs one command line, without the program's name, and returns the exit code. */
 export async function runCommandLine(args: string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
   let command: Command | undefined;
+  // There is no place left to report that stderr cannot be written.
+  process.stderr.on('error', () => undefined);
+  process.stdout.on('error', (error) => onLostOutput(error, command));
   let terminal = createTerminal({ quiet: false, json: false }, environment);
   try {
-    const { name, rest } = splitCommand(args);
+    const { name, rest } = splitCommand(args, (one) => Object.hasOwn(commands, one));
     command = name === undefined ? undefined : await findCommand(name);
     const { flags, positionals } = parseOptions(rest, command?.options ?? {});
     terminal = createTerminal({ quiet: flags.quiet === true, json: flags.json === true }, environment);
     if (flags.version) terminal.out.write(`${version}\n`);
     else if (flags.help) terminal.out.write(command ? commandHelp(command) : overview(await allCommands()));
-    else if (command) await runCommand(command, flags, positionals, terminal, environment);
-    else {
+    else if (command) {
+      refuseExtra(positionals, command);
+      await runCommand(command, flags, positionals, terminal, environment);
+    } else {
       terminal.err.write(overview(await allCommands()));
       return 2;
     }
@@ -40,9 +44,21 @@ export async function runCommandLine(args: string[], environment: NodeJS.Process
   }
 }
 
-/** A reader that closes the pipe (`asrpro models | head`) or dies must not make a command fail or end a gateway. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
+/**
+ * A reader that closes the pipe (`asrpro models | head`) or dies must not make a command fail, and nothing that happens to
+ * its output ends a gateway. A result that is lost otherwise, for example to a full disk, makes a command fail.
+ */
+function onLostOutput(error: NodeJS.ErrnoException, command: Command | undefined): void {
+  if (error.code === 'EPIPE' || command?.longRunning) return;
+  process.stderr.write(`asrpro: The output cannot be written: ${errnoWords(error)}.\n`);
+  process.exit(1);
+}
+
+/** `asrpro rm a b` used to remove only a, without a word about b. */
+function refuseExtra(positionals: readonly string[], { maxArguments, usage }: Command): void {
+  const extra = maxArguments === undefined ? undefined : positionals[maxArguments];
+  if (extra === undefined) return;
+  throw new AsrproError('usage', `There is one argument too many: ${extra}`, { hint: `Usage: asrpro ${usage}` });
 }
 
 async function runCommand(

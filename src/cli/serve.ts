@@ -5,12 +5,14 @@ import { packageFile } from '../package-files.ts';
 import { version } from '../version.ts';
 import type { Command, CommandContext } from './command.ts';
 import { findModel } from './find-model.ts';
+import { sampleCall } from './sample-call.ts';
 import { stopWithStdin } from './stdin.ts';
 
 export const serve: Command = {
   name: 'serve',
   summary: 'run the gateway',
   usage: 'serve [--port N] [--model ID] [--setup] [--watch-stdin] [--mock]',
+  maxArguments: 0,
   longRunning: true,
   options: {
     host: { type: 'string', config: 'server.host', description: 'ADDRESS to listen on.' },
@@ -63,24 +65,28 @@ export const serve: Command = {
   },
 };
 
-async function modelToLoad({ flags, paths }: CommandContext, { library }: Services) {
+async function modelToLoad({ flags, paths, log }: CommandContext, { library }: Services) {
   if (typeof flags.model !== 'string') return undefined;
-  const reference = flags.model === 'last' ? await selectedModel(paths).get() : flags.model;
-  return reference === null ? undefined : await findModel(library, reference);
+  if (flags.model !== 'last') return await findModel(library, flags.model);
+  const last = await selectedModel(paths).get();
+  const model = last === null ? undefined : await library.find(last);
+  if (last === null || model?.downloaded) return model;
+  // Another program may have deleted it. An app that always passes `last` must still start.
+  log.warn({ model: last }, 'the model that was selected last is no longer installed');
+  return undefined;
 }
 
 /** Prints the address for a person at a terminal; an app reads the ready line. */
 function announce({ terminal, flags, config }: CommandContext, url: string): void {
   if (terminal.quiet) return;
   const sample = path.relative(process.cwd(), packageFile('test/audio/english/jfk.flac'));
-  const key = config.server.apiKey === null ? '' : ' -H "Authorization: Bearer $ASRPRO_SERVER_API_KEY"';
   terminal.err.write(
     [
       '',
       `  asrpro ${version}${flags.mock ? ' (mock)' : ''} listens on ${url}`,
       '  Try it:',
       '',
-      `  curl ${url}/v1/audio/transcriptions${key} -F file=@${sample} -F response_format=text`,
+      `  ${sampleCall(url, sample, config.server.apiKey !== null)}`,
       '',
       '',
     ].join('\n'),

@@ -10,6 +10,7 @@ export const setup: Command = {
   name: 'setup',
   summary: `install engines: ${environmentIds.map((id) => `${id} (${enginesIn(id).join(', ')})`).join(' or ')}`,
   usage: `setup [${environmentIds.join('|')}] [--reinstall] [--offline DIR | --download DIR]`,
+  maxArguments: 1,
   options: {
     reinstall: { type: 'boolean', description: 'Install the engine again even if it looks intact.' },
     offline: {

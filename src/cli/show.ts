@@ -8,6 +8,7 @@ export const show: Command = {
   name: 'show',
   summary: 'describe a model',
   usage: 'show ID',
+  maxArguments: 1,
   options: {},
   async run(context) {
     const reference = modelArgument(context);

@@ -3,6 +3,7 @@ import { collect, plain, verbose } from '../transcription/answer.ts';
 import type { Transcript, TranscriptionRequest, TranscriptionService } from '../transcription/types.ts';
 import { openAudio } from './audio-input.ts';
 import type { Command, CommandContext } from './command.ts';
+import { findModel } from './find-model.ts';
 
 const formats = ['text', 'json', 'verbose_json'] as const;
 type Format = (typeof formats)[number];
@@ -28,6 +29,8 @@ export const transcribe: Command = {
       maxBytes: context.config.server.maxUploadBytes,
       signal: context.signal,
     };
+    const model = text(context.flags.model);
+    if (model !== null) await findModel(services.library, model);
     const failures: AsrproError[] = [];
     for (const file of files) {
       if (context.signal.aborted) break;
@@ -41,6 +44,8 @@ export const transcribe: Command = {
           await audio.discard();
         }
       } catch (thrown) {
+        // The residency reports the end of its caller as a client that has disconnected.
+        if (context.signal.aborted) break;
         const error = asAsrproError(thrown);
         // With several files, continue with the others; each error names its file.
         if (files.length === 1) throw error;

@@ -1,4 +1,4 @@
-import { request } from 'node:http';
+import { Agent, request } from 'node:http';
 import type { ErrorAnswer } from './api-types.ts';
 import { SidecarError } from './sidecar-error.ts';
 
@@ -12,6 +12,9 @@ export interface CallOptions {
   body?: object | FormData;
   signal?: AbortSignal | undefined;
 }
+
+/** Node's own agent sends requests to this machine through HTTP_PROXY where NODE_USE_ENV_PROXY is set. */
+const agent = new Agent({ keepAlive: true, timeout: 5_000 });
 
 /**
  * Calls the API, without a time limit: a load or a long transcription may send nothing for minutes, and `fetch` gives up
@@ -35,7 +38,7 @@ export async function call<T>(
         : (['unreachable', `asrpro does not answer (${cause.message}).`] as const);
       reject(new SidecarError(code, message, { cause }));
     };
-    const sent = request(url + path, { method, headers, ...(signal ? { signal } : {}) }, (answer) => {
+    const sent = request(url + path, { method, headers, agent, ...(signal ? { signal } : {}) }, (answer) => {
       const chunks: Buffer[] = [];
       answer.on('data', (chunk: Buffer) => chunks.push(chunk));
       answer.once('error', failed);

@@ -51,7 +51,7 @@ export async function launch(options: LaunchOptions = {}): Promise<Sidecar> {
     void exited.then((exit) => options.onExit?.(exit));
     return new Sidecar({
       ...line,
-      apiKey: options.apiKey ?? null,
+      apiKey: env.ASRPRO_SERVER_API_KEY?.trim() || null,
       exited,
       end: () => {
         stopRequested = true;

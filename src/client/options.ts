@@ -9,7 +9,7 @@ export interface LaunchOptions {
   mock?: boolean;
   /** Folder of the configuration, engines and models (ASRPRO_HOME). Absent: the platform's usual directories. */
   home?: string;
-  /** API key that all calls but /health need. `Sidecar` sends it automatically. */
+  /** API key that all calls but /health need; absent: ASRPRO_SERVER_API_KEY. `Sidecar` sends it automatically. */
   apiKey?: string;
   /** Additional flags of `serve`. */
   args?: readonly string[];

@@ -1,7 +1,8 @@
+import { isUtf8 } from 'node:buffer';
 import { readFileSync, statSync } from 'node:fs';
 import { errnoWords } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
-import { withoutMark } from './foreign-file.ts';
+import { entryExists, withoutMark } from './foreign-file.ts';
 
 /** The content of a configuration file: section, key, value. */
 export type Sections = Record<string, Record<string, unknown>>;
@@ -16,15 +17,26 @@ export function readConfigFile(file: string, required = false): Sections {
     bytes = readBytes(file, required);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    if ((code === 'ENOENT' || code === 'ENOTDIR') && !required) return {};
-    throw new AsrproError('invalid_config', `The configuration file ${file} cannot be read: ${errnoWords(cause)}.`, {
-      cause,
-    });
+    const isDangling = code === 'ENOENT' && entryExists(file);
+    // A link that leads nowhere is no missing file: the settings behind it, such as the API key, are wanted.
+    if ((code === 'ENOENT' || code === 'ENOTDIR') && !required && !isDangling) return {};
+    throw new AsrproError(
+      'invalid_config',
+      `The configuration file ${file} cannot be read: ${isDangling ? 'it is a link that leads nowhere' : errnoWords(cause)}.`,
+      {
+        cause,
+      },
+    );
   }
   // In UTF-16, every ASCII letter has a zero byte. A file with only zeros is not UTF-16: it was left by a power loss.
   const start = bytes.subarray(0, 4);
   if (start.includes(0) && start.some((byte) => byte !== 0)) {
     throw new AsrproError('invalid_config', `${file} is UTF-16 instead of UTF-8.`, {
+      hint: 'Save it as UTF-8. asrpro did not change it.',
+    });
+  }
+  if (!isUtf8(bytes)) {
+    throw new AsrproError('invalid_config', `${file} is not UTF-8: it has letters in another encoding.`, {
       hint: 'Save it as UTF-8. asrpro did not change it.',
     });
   }

@@ -3,7 +3,7 @@ import { readConfigFile, type Sections } from './file.ts';
 import { expandHome } from './home.ts';
 import { nearest } from './nearest.ts';
 import { type Config, configSchema } from './schema.ts';
-import { allowedValues, findSetting, jsonTypes, type Setting, sections, settings } from './settings.ts';
+import { allowedValues, findSetting, jsonTypes, SECRETS, type Setting, sections, settings } from './settings.ts';
 
 /** A setting from a flag or from the environment, as text. */
 export interface Override {
@@ -69,8 +69,8 @@ export function validateConfig(content: Sections, { file, sources, catalogueIds 
   throw new AsrproError(
     'invalid_config',
     whole
-      ? `${key} (${source}): ${shown(value)} is not allowed; give ${allowedValues(setting)}.`
-      : `${key} (${source}): ${shown(value)} is not allowed: ${issue.message}.`,
+      ? `${key} (${source}): ${shown(value, setting)} is not allowed; give ${allowedValues(setting)}.`
+      : `${key} (${source}): ${shown(value, setting)} is not allowed: ${issue.message}.`,
     { param: key, hint: setting?.description },
   );
 }
@@ -109,18 +109,25 @@ function withHome(config: Config, environment: NodeJS.ProcessEnv): Config {
   };
 }
 
-/** Converts text (from a flag, the environment or `config set`) to the JSON type of the key. */
-export function parseSetting(setting: Setting, value: string | boolean): unknown {
-  if (typeof value === 'boolean') return value;
+/**
+ * Converts text (from a flag, the environment or `config set`) to the JSON type of the key. White space at its ends is never
+ * meant: `$(cat file)` of a secret or `set NAME=value && …` on Windows adds it.
+ */
+export function parseSetting(setting: Setting, given: string | boolean): unknown {
+  if (typeof given === 'boolean') return given;
+  const value = given.trim();
   const types = jsonTypes(setting);
   if (types.has('null') && (value === '' || value === 'null')) return null;
   if (types.has('boolean') && /^(true|1|yes|on)$/i.test(value)) return true;
   if (types.has('boolean') && /^(false|0|no|off)$/i.test(value)) return false;
-  if ((types.has('integer') || types.has('number')) && value.trim() !== '' && !Number.isNaN(Number(value))) {
+  if ((types.has('integer') || types.has('number')) && value !== '' && Number.isFinite(Number(value))) {
     return Number(value);
   }
-  if (types.has('object') || (types.has('array') && value.trimStart().startsWith('['))) return jsonOrText(value);
-  if (types.has('array')) return value === '' ? [] : value.split(',').map((part) => part.trim());
+  if (types.has('object') || (types.has('array') && value.startsWith('['))) return jsonOrText(value);
+  if (types.has('array')) {
+    const parts = value.split(',').map((part) => part.trim());
+    return parts.filter((part) => part !== '');
+  }
   return value;
 }
 
@@ -133,11 +140,17 @@ export function jsonOrText(value: string): unknown {
   }
 }
 
+/** Kubernetes sets such variables in every pod beside a service with a name like `asrpro-server`. They are no settings. */
+function isServiceLink(name: string, value: string): boolean {
+  const isName = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/.test(name);
+  return isName || (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value));
+}
+
 function environmentOverrides(environment: NodeJS.ProcessEnv): Override[] {
   const overrides: Override[] = [];
   for (const [name, value] of Object.entries(environment)) {
     const section = sections.find((candidate) => name.startsWith(`ASRPRO_${candidate.toUpperCase()}_`));
-    if (section === undefined || value === undefined) continue;
+    if (section === undefined || value === undefined || isServiceLink(name, value)) continue;
     const setting = settings.find((candidate) => candidate.environment === name);
     if (!setting) {
       const names = settings.filter((candidate) => candidate.section === section).map(({ environment }) => environment);
@@ -165,6 +178,8 @@ function unknownName(what: string, name: string, allowed: readonly string[], par
   );
 }
 
-function shown(value: unknown): string {
+/** The value for a message, which ends up in logs and bug reports. */
+function shown(value: unknown, setting: Setting | undefined): string {
+  if (setting !== undefined && SECRETS.has(setting.key)) return 'its value';
   return value === undefined ? 'nothing' : JSON.stringify(value);
 }

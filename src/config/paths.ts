@@ -21,8 +21,9 @@ type Base = { config: string; data: string; cache: string; logs: string };
 
 /** Throws `folder_unusable` if the directories are below the home directory and the user has none. */
 export function resolvePaths(environment: NodeJS.ProcessEnv = process.env): Paths {
-  const { config, data, cache, logs } = environment.ASRPRO_HOME
-    ? oneFolder(path.resolve(givenPath(environment.ASRPRO_HOME, 'ASRPRO_HOME', environment)))
+  const home = environment.ASRPRO_HOME?.trim();
+  const { config, data, cache, logs } = home
+    ? oneFolder(path.resolve(givenPath(home, 'ASRPRO_HOME', environment)))
     : usualDirectories(environment);
   return {
     configFile: path.join(config, 'config.json'),

@@ -7,9 +7,14 @@ import { engineIds } from '../engine-table.ts';
 import { namesOtherHome, ONLY_OWN_HOME } from './home.ts';
 
 /** Path of a file or folder; load.ts replaces `~`. */
-const place = z.string().refine((given) => !namesOtherHome(given), ONLY_OWN_HOME);
+const place = z
+  .string()
+  .min(1, 'give a path, because an empty one is the current folder')
+  .refine((given) => !namesOtherHome(given), ONLY_OWN_HOME);
 const bytes = z.number().int().positive();
-const seconds = z.number().positive();
+/** Timers of Node count milliseconds in 31 bits, and end at once when there are more. */
+const MAX_SECONDS = 2_000_000;
+const seconds = z.number().positive().max(MAX_SECONDS);
 const computeType = z.enum([
   'auto',
   'int8',
@@ -30,10 +35,34 @@ const replicaRange = z
   .strictObject({ min: replicas, max: replicas })
   .refine(({ min, max }) => min <= max, { message: 'min is greater than max' });
 
+/** What clients can send in a header. A key with other characters would match no request. */
+const headerText = z
+  .string()
+  .min(1)
+  .refine((text) => /^[!-~]+( +[!-~]+)*$/.test(text), 'only ASCII characters are allowed, and no space at its ends');
+/** A Host header never has another form, so that such an entry would allow nothing. */
+const hostName = z
+  .string()
+  .refine(
+    (text) => /^(\[[0-9a-f:.]+\]|[^\s/@:*]+)(:\d+)?$/i.test(text),
+    'give a host name, for example asr.example.com',
+  );
+/** As browsers send it; apps have schemes of their own. */
+const webOrigin = z
+  .string()
+  .refine(
+    (text) => /^(null|[a-z][a-z0-9+.-]*:\/\/[^\s/*]*\/?)$/i.test(text),
+    'give the origin of a page, for example https://app.example',
+  );
+/** Checked further when a request needs it, because models differ in the languages they know. */
+const languageSetting = z
+  .string()
+  .refine((text) => /^([a-z]{2,3}|auto)$/i.test(text), 'give an ISO-639-1 code, for example en, or null');
+
 const modelSettings = z.strictObject({
   computeType: computeType.optional().describe('Number format of the weights; overrides device.computeType.'),
   beamSize: z.number().int().min(1).max(20).optional().describe('Beam width of Whisper; 5 if not set.'),
-  language: z.string().nullable().optional().describe('ISO-639-1 code for requests without one; null: detect it.'),
+  language: languageSetting.nullable().optional().describe('ISO-639-1 code for requests without one; null: detect it.'),
 });
 
 const customModel = z
@@ -52,7 +81,10 @@ const customModel = z
     path: place.optional().describe('Folder (or .nemo file) on this machine, instead of `repo`.'),
     quantization: z.string().optional().describe('onnx-asr only: file suffix, for example int8.'),
     name: z.string().optional(),
-    languages: z.array(z.string()).optional().describe('ISO-639-1 codes.'),
+    languages: z
+      .array(z.string().refine((text) => /^[a-z]{2,3}$/i.test(text), 'give ISO-639-1 codes, for example en'))
+      .optional()
+      .describe('ISO-639-1 codes.'),
   })
   .refine((model) => (model.repo === undefined) !== (model.path === undefined), {
     message: 'give either repo or path',
@@ -63,15 +95,20 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
       port: z.number().int().min(0).max(65535).default(8277).describe('Port to listen on; 0: any free port.'),
-      apiKey: z.string().min(1).nullable().default(null).describe('If set, all calls but /health need it.'),
-      allowedHosts: z.array(z.string()).default([]).describe('Host names accepted besides loopback.'),
-      allowedOrigins: z.array(z.string()).default([]).describe('Origins of web pages that may call the API.'),
+      apiKey: headerText.nullable().default(null).describe('If set, all calls but /health need it.'),
+      allowedHosts: z.array(hostName).default([]).describe('Host names accepted besides loopback.'),
+      allowedOrigins: z.array(webOrigin).default([]).describe('Origins of web pages that may call the API.'),
       maxUploadBytes: bytes.default(1073741824).describe('Largest upload in bytes.'),
       maxQueue: z.number().int().min(1).max(10000).default(32).describe('Maximum number of waiting requests.'),
       queueSeconds: seconds
         .default(120)
         .describe('Maximum time that a request waits before it starts, loads included.'),
-      drainSeconds: z.number().nonnegative().default(20).describe('Time for running requests to finish after a stop.'),
+      drainSeconds: z
+        .number()
+        .nonnegative()
+        .max(MAX_SECONDS)
+        .default(20)
+        .describe('Time for running requests to finish after a stop.'),
     })
     .prefault({}),
   models: z

@@ -25,6 +25,9 @@ export const settings: readonly Setting[] = Object.entries(configSchema.shape).f
   })),
 );
 
+/** Settings whose values are masked where several keys are shown, and never part of a message. */
+export const SECRETS: ReadonlySet<string> = new Set(['server.apiKey', 'cluster.token']);
+
 export const sections: readonly string[] = Object.keys(configSchema.shape);
 
 export function findSetting(key: string): Setting | undefined {
@@ -93,7 +96,7 @@ function describe(schema: JsonSchema): string {
 
 function range({ minimum, maximum = Number.MAX_SAFE_INTEGER, exclusiveMinimum }: JsonSchema): string {
   const bounded = maximum < Number.MAX_SAFE_INTEGER;
-  if (exclusiveMinimum !== undefined) return ` greater than ${exclusiveMinimum}`;
+  if (exclusiveMinimum !== undefined) return ` greater than ${exclusiveMinimum}${bounded ? `, up to ${maximum}` : ''}`;
   if (minimum === undefined) return bounded ? ` up to ${maximum}` : '';
   return bounded ? ` from ${minimum} to ${maximum}` : ` from ${minimum}`;
 }

@@ -1,4 +1,4 @@
-import type { BackgroundTask } from '../background-tasks/task.ts';
+import { type BackgroundTask, hasEnded } from '../background-tasks/task.ts';
 import { BackgroundTasks } from '../background-tasks/tasks.ts';
 import { modelsDirectory, type Paths } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
@@ -88,10 +88,12 @@ export function createDownloads(options: DownloadsOptions): Downloads {
     },
     async get(modelId) {
       const status = tasks.get(modelId);
-      if (status && !(status.status === 'installed' && !isComplete(modelId))) return status;
+      if (status && !hasEnded(status)) return status;
       const source = sourceOf(modelId, config.models.custom);
       if (source === undefined) return undefined;
-      if (isComplete(modelId)) return installedStatus(source, models);
+      // Since the end of the task, another process may have installed or removed the model.
+      if (isComplete(modelId)) return status?.status === 'installed' ? status : installedStatus(source, models);
+      if (status && status.status !== 'installed') return status;
       const model = await library.find(modelId);
       return model?.source === 'huggingface-cache' ? sharedStatus(source, model) : undefined;
     },

@@ -1,14 +1,14 @@
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline, type Readable } from 'node:stream';
+import { pipeline, type Readable, type Transform } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
-import { createGunzip } from 'node:zlib';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { HTTPError, type Response } from 'got';
 import { makeFolder, onDisk, type Place } from '../disk-error.ts';
 import { AsrproError } from '../errors.ts';
 import { type Backoff, pauseBefore } from './backoff.ts';
 import type { HubClient } from './hub-client.ts';
-import { cutShort, hubFailure, stalled, webPage } from './hub-error.ts';
+import { cutShort, hubFailure, otherAnswer, stalled, webPage } from './hub-error.ts';
 import type { Expected } from './listing.ts';
 import { PartialFile } from './partial-file.ts';
 
@@ -76,8 +76,9 @@ async function complete(fetch: FileFetch, partial: PartialFile): Promise<void> {
   let failures = 0;
   while (partial.done < expected.size) {
     try {
-      await request(fetch, partial);
-      if (partial.done < expected.size) throw cutShort(expected.path);
+      const before = partial.done;
+      const isPart = await request(fetch, partial);
+      if (partial.done < expected.size && !(isPart && partial.done > before)) throw cutShort(expected.path);
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       if (client.dropToken(thrown)) continue;
@@ -94,8 +95,11 @@ async function complete(fetch: FileFetch, partial: PartialFile): Promise<void> {
   }
 }
 
-/** Sends one request for the rest of the file and reads until the connection ends. */
-async function request(fetch: FileFetch, partial: PartialFile): Promise<void> {
+/**
+ * Sends one request for the rest of the file and reads until the answer ends. Returns whether the server has announced only
+ * a part of the rest, as some proxies and CDNs do for large files.
+ */
+async function request(fetch: FileFetch, partial: PartialFile): Promise<boolean> {
   const { client, url, expected, signal, backoff } = fetch;
   const stall = new AbortController();
   const timer = setTimeout(() => stall.abort(), backoff.stallMs);
@@ -106,14 +110,15 @@ async function request(fetch: FileFetch, partial: PartialFile): Promise<void> {
       stream.once('response', resolve);
       stream.once('error', reject);
     });
-    const zipped = response.headers['content-encoding'] === 'gzip';
-    await acceptAnswer(fetch, partial, response, zipped);
-    for await (const chunk of zipped ? unzipped(stream) : stream) {
+    const decoder = DECODERS[(response.headers['content-encoding'] ?? '').trim().toLowerCase()];
+    const isPart = await acceptAnswer(fetch, partial, response, decoder !== undefined);
+    for await (const chunk of decoder ? decoded(stream, decoder()) : stream) {
       timer.refresh();
       if (partial.done + chunk.length > expected.size) throw mismatch(expected);
       await partial.add(chunk);
       fetch.onBytes(partial.done, 'downloading');
     }
+    return isPart;
   } catch (error) {
     throw stall.signal.aborted && !signal.aborted ? stalled(expected.path, backoff.stallMs / 1000) : error;
   } finally {
@@ -123,36 +128,50 @@ async function request(fetch: FileFetch, partial: PartialFile): Promise<void> {
   }
 }
 
+/** Some servers and proxies compress although the request asks for plain bytes. */
+const DECODERS: Readonly<Record<string, () => Transform>> = {
+  gzip: createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+};
+
 /** `pipeline` passes on an error of the source; `pipe` alone does not. */
-function unzipped(stream: Readable): Readable {
-  const content = createGunzip();
+function decoded(stream: Readable, content: Transform): Readable {
   pipeline(stream, content, () => undefined);
   return content;
 }
 
 /**
- * Checks that the answer continues the partial file. Starts over if the server sends the whole file; throws if it sends
- * another file.
+ * Checks that the answer continues the partial file, and returns whether it is only a part of the rest. Starts over if the
+ * server sends the whole file or another range; throws if it sends another file.
  */
 async function acceptAnswer(
   fetch: FileFetch,
   partial: PartialFile,
   response: Response,
-  zipped: boolean,
-): Promise<void> {
+  compressed: boolean,
+): Promise<boolean> {
   const { expected } = fetch;
   if (/^text\/html\b/i.test(response.headers['content-type'] ?? '') && !/\.html?$/i.test(expected.path)) {
     throw webPage(expected.path, new URL(response.url).host);
   }
-  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(response.headers['content-range'] ?? ''));
-  const goesOn = response.statusCode === 206 && !zipped && Number(range?.[1]) === partial.done;
-  if (partial.done > 0 && !goesOn) {
-    if (response.statusCode === 206) throw mismatch(expected);
-    await restart(fetch, partial);
-  }
+  const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(String(response.headers['content-range'] ?? ''));
+  const goesOn = response.statusCode === 206 && !compressed && Number(range?.[1]) === partial.done;
   const length = response.headers['content-length'];
-  const isWrong = length !== undefined && !zipped && partial.done + Number(length) !== expected.size;
-  if (isWrong || (range && range[2] !== '*' && Number(range[2]) !== expected.size)) throw mismatch(expected);
+  if (partial.done > 0 && !goesOn) {
+    // Before the bytes that have arrived are given up, the answer must at least look like the file.
+    if (response.statusCode === 200 && !compressed && length !== undefined && Number(length) !== expected.size) {
+      throw otherAnswer(expected.path, new URL(response.url).host, Number(length));
+    }
+    await restart(fetch, partial);
+    // The next request asks for the whole file.
+    if (response.statusCode === 206) throw cutShort(expected.path);
+  }
+  const total = range?.[3] === undefined || range[3] === '*' ? expected.size : Number(range[3]);
+  const isPart = goesOn && Number(range?.[2]) < total - 1;
+  const isWrong = length !== undefined && !compressed && !isPart && partial.done + Number(length) !== expected.size;
+  if (isWrong || total !== expected.size) throw mismatch(expected);
+  return isPart;
 }
 
 async function restart(fetch: FileFetch, partial: PartialFile): Promise<void> {

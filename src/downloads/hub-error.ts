@@ -57,6 +57,13 @@ export function webPage(what: string, host: string): AsrproError {
   });
 }
 
+/** The server sent an answer of another length, such as the error text of a proxy. */
+export function otherAnswer(what: string, host: string, bytes: number): AsrproError {
+  return new AsrproError('hub_unreachable', `${host} sent ${bytes} bytes of something else instead of '${what}'.`, {
+    hint: 'A proxy may block the model hub. asrpro keeps what has arrived.',
+  });
+}
+
 /** Codes of Node's streams for a connection or compressed data that ends early. */
 function isCut(thrown: unknown): boolean {
   return /^(ERR_STREAM_PREMATURE_CLOSE|Z_[A-Z]+|ECONNRESET|ABORT_ERR)$/.test(

@@ -24,7 +24,7 @@ const TRUE = /^(1|on|yes|true)$/i;
 /** Throws `invalid_config` where the endpoint is not an HTTP address. */
 export function hubSettings(download: Config['download'], environment: NodeJS.ProcessEnv): HubSettings {
   const isDefault = download.endpoint === defaultConfig.download.endpoint;
-  const endpoint = (isDefault && environment.HF_ENDPOINT) || download.endpoint;
+  const endpoint = ((isDefault && environment.HF_ENDPOINT?.trim()) || download.endpoint).trim();
   if (!/^https?:$/.test(URL.canParse(endpoint) ? new URL(endpoint).protocol : '')) {
     const name = isDefault ? 'HF_ENDPOINT' : 'download.endpoint';
     throw new AsrproError('invalid_config', `The address of the model hub in ${name} is not an HTTP address.`, {
@@ -32,7 +32,7 @@ export function hubSettings(download: Config['download'], environment: NodeJS.Pr
       hint: 'It looks like `https://huggingface.co`.',
     });
   }
-  const isSet = (name: string): boolean => TRUE.test(environment[name] ?? '');
+  const isSet = (name: string): boolean => TRUE.test((environment[name] ?? '').trim());
   return {
     endpoint: endpoint.replace(/\/+$/, ''),
     token: isSet('HF_HUB_DISABLE_IMPLICIT_TOKEN') ? null : findToken(environment),

@@ -72,7 +72,8 @@ export async function requestListing(
 ): Promise<Listing> {
   const revision = encodeURIComponent(model.revision ?? 'main');
   const url = `${endpoint}/api/models/${repo}/revision/${revision}?blobs=true`;
-  const response = await got(url, { signal, timeout: { request: LISTING_MS } });
+  // Some mirrors compress it although the request asks for plain bytes.
+  const response = await got(url, { signal, timeout: { request: LISTING_MS }, decompress: true });
   if (response.body.trimStart().startsWith('<')) throw webPage(repo, new URL(response.url).host);
   const parsed = answer.safeParse(parse(response.body));
   if (!parsed.success) throw new AsrproError('download_failed', `The hub's list of files of '${repo}' is malformed.`);

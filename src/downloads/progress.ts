@@ -5,6 +5,9 @@ import type { DownloadStatus } from './types.ts';
 /** Shortest time between two reports of new bytes, in milliseconds. */
 const REPORT_MS = 100;
 
+/** After this long without a byte, in milliseconds, the last speed no longer holds. */
+const QUIET_MS = 2_000;
+
 type FileStatus = DownloadStatus['files'][number];
 
 /** Adds up the files of a download for a progress bar, and limits how often it reports. */
@@ -14,6 +17,11 @@ export class Progress {
   #files: FileStatus[] = [];
   #reportedAt = 0;
   #restarts = 0;
+  /** During a stall nothing else would correct the speed and the time left. */
+  readonly #quiet = setTimeout(() => {
+    this.#speed.clear();
+    this.#report({ bytesPerSecond: null, secondsLeft: null });
+  }, QUIET_MS).unref();
 
   constructor(report: (part: Partial<DownloadStatus>) => void) {
     this.#report = report;
@@ -46,6 +54,7 @@ export class Progress {
   /** @param always also when the last report was a moment ago. */
   #reportNow(always: boolean, path: string | null = null): void {
     const at = performance.now();
+    this.#quiet.refresh();
     if (!always && at - this.#reportedAt < REPORT_MS) return;
     this.#reportedAt = at;
     const bytesDone = this.#files.reduce((sum, file) => sum + file.bytesDone, 0);

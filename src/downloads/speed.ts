@@ -16,6 +16,11 @@ export class Speed {
     while (this.#samples.length > 2 && this.#samples[1]!.at < now - WINDOW_MS) this.#samples.shift();
   }
 
+  /** No bytes have arrived for a while. */
+  clear(): void {
+    this.#samples.length = 0;
+  }
+
   /** null before two samples. */
   bytesPerSecond(): number | null {
     const [first, last] = [this.#samples[0], this.#samples.at(-1)];

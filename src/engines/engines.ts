@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { BackgroundTask } from '../background-tasks/task.ts';
+import { type BackgroundTask, hasEnded } from '../background-tasks/task.ts';
 import { BackgroundTasks } from '../background-tasks/tasks.ts';
 import { type Claim, hold, take } from '../claims/claim.mjs';
 import { IN_USE } from '../claims/unused.ts';
@@ -124,9 +124,11 @@ export function createEngines(options: EnginesOptions): Engines {
     },
     async installation(id) {
       const last = tasks.get(id);
-      const { installed } = status(id);
-      if (last && (last.status !== 'installed' || installed)) return last;
-      return installed ? finished(id) : undefined;
+      if (last && !hasEnded(last)) return last;
+      // Since the end of the task, another process may have installed or removed the environment.
+      if (isComplete(id)) return last?.status === 'installed' ? last : finished(id);
+      if (last && last.status !== 'installed') return last;
+      return status(id).installed ? finished(id) : undefined;
     },
     async cancel(id) {
       const ended = await tasks.cancel(id);

@@ -20,6 +20,8 @@ export interface WheelSpec {
 const CONNECT_MS = 10_000;
 const RESPONSE_MS = 30_000;
 const RETRY_PAUSE_MS = 500;
+/** A transfer without a byte for this long, in milliseconds, has failed. */
+const STALL_MS = 30_000;
 
 /**
  * Fetches one wheel into memory from the user's folders and package indexes, for a machine that has no Python yet and so
@@ -30,6 +32,7 @@ export async function fetchWheel(
   spec: WheelSpec,
   environment: NodeJS.ProcessEnv,
   signal: AbortSignal,
+  stallMs = STALL_MS,
 ): Promise<Buffer> {
   const settings = await indexSettings(environment);
   const isLocked = (content: Buffer): boolean => createHash('sha256').update(content).digest('hex') === spec.sha256;
@@ -51,7 +54,7 @@ export async function fetchWheel(
     });
   }
   for (const page of pages) {
-    const client = createClient(settings.environment, settings.insecureHosts, signal);
+    const client = createClient(settings.environment, settings.insecureHosts, signal, stallMs);
     const { host } = new URL(page);
     try {
       const file = page.startsWith('file:')
@@ -85,7 +88,12 @@ async function twice<T>(request: () => Promise<T>, signal: AbortSignal): Promise
   }
 }
 
-function createClient(environment: NodeJS.ProcessEnv, insecureHosts: readonly string[], signal: AbortSignal): Got {
+function createClient(
+  environment: NodeJS.ProcessEnv,
+  insecureHosts: readonly string[],
+  signal: AbortSignal,
+  stallMs: number,
+): Got {
   const unchecked = createAgents(environment, { rejectUnauthorized: false });
   const checked = createAgents(environment);
   const isInsecure = ({ host, hostname, origin }: URL): boolean =>
@@ -95,7 +103,7 @@ function createClient(environment: NodeJS.ProcessEnv, insecureHosts: readonly st
     retry: { limit: 0 },
     timeout: {
       ...{ lookup: CONNECT_MS, connect: CONNECT_MS, secureConnect: CONNECT_MS },
-      ...{ response: RESPONSE_MS },
+      ...{ response: RESPONSE_MS, socket: stallMs },
     },
     headers: { 'user-agent': 'asrpro' },
     hooks: {

@@ -25,8 +25,9 @@ export function formValues(
   return values;
 }
 
+/** A part in UTF-16 can end in the middle of a character, which the worker's messages cannot carry. */
 const parsers: Record<Exclude<FieldKind, 'list'>, (text: string) => unknown> = {
-  text: (text) => text,
+  text: (text) => text.toWellFormed(),
   choice: (text) => text.trim(),
   number: (text) => (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text.trim()) ? Number(text) : text),
   boolean: (text) => booleans.get(text.trim().toLowerCase()) ?? text,
@@ -42,6 +43,6 @@ const booleans = new Map([
 function items(text: string): string[] {
   return text
     .split(',')
-    .map((item) => item.trim())
+    .map((item) => item.trim().toWellFormed())
     .filter((item) => item !== '');
 }

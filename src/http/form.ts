@@ -189,14 +189,18 @@ function validated<T extends z.ZodObject>(schema: T, upload: Upload, values: Rec
   return parsed.data;
 }
 
-function checkFile({ file: received, fields }: Upload): void {
+function checkFile({ file: received, fields, otherFiles }: Upload): void {
   if (received === null) {
     if (fields.some(({ name }) => baseName(name) === 'file')) {
       throw new AsrproError('invalid_type', "'file' is sent as text; send it as a file, with a file name.", {
         param: 'file',
       });
     }
-    throw new AsrproError('missing_required_parameter', "Missing required parameter: 'file'.", { param: 'file' });
+    const [other] = otherFiles;
+    throw new AsrproError('missing_required_parameter', "Missing required parameter: 'file'.", {
+      param: 'file',
+      ...(other === undefined ? {} : { hint: `A file came in the field '${other.slice(0, 50)}'; send it in 'file'.` }),
+    });
   }
   if (received.size === 0) throw invalidFileFormat('The file is empty.');
 }

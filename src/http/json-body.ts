@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
+import { withoutMark } from '../config/foreign-file.ts';
 import { AsrproError } from '../errors.ts';
 import { readBody } from './body.ts';
 import { invalidInput } from './invalid-input.ts';
@@ -37,7 +38,7 @@ function broken(reason: string): AsrproError {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(withoutMark(text));
   } catch {
     throw new AsrproError('invalid_body', 'The body is not valid JSON.');
   }

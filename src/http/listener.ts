@@ -7,6 +7,8 @@ import { answerBrokenRequest } from './broken-request.ts';
 
 /** Longer than the pauses of SDKs that reuse the connections of a pool. */
 const KEEP_ALIVE_MS = 72_000;
+/** For a request that the system has received and this process has not read yet, when it stops. */
+const ARRIVAL_MS = 100;
 /** A port that is free on the first address may be in use on the second. */
 const FREE_PORT_TRIES = 10;
 
@@ -94,13 +96,26 @@ export function createListener(handle: RequestListener): Listener {
       for (const server of servers) server.closeIdleConnections();
     },
     async close(limitMs) {
+      const closed = closeServers();
+      const unused = setTimeout(() => {
+        for (const socket of connections) if (!isInUse(responses.get(socket))) socket.destroy();
+      }, ARRIVAL_MS);
       const timer = setTimeout(() => {
         for (const socket of connections) socket.destroy();
       }, limitMs);
-      await closeServers();
+      await closed;
+      clearTimeout(unused);
       clearTimeout(timer);
     },
   };
+}
+
+/**
+ * Whether the last request of a connection is still being received or answered. Node closes only connections that have had
+ * a request: one that a browser had opened in advance delayed every stop by `server.drainSeconds`.
+ */
+function isInUse(response: ServerResponse | undefined): boolean {
+  return response !== undefined && !(response.writableFinished && response.req.complete);
 }
 
 const ABSENT: ReadonlySet<string | undefined> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']);
@@ -108,7 +123,8 @@ const ABSENT: ReadonlySet<string | undefined> = new Set(['EADDRNOTAVAIL', 'EAFNO
 /** Clients differ in which address they use for `localhost`, whatever the hosts file says, so it is always both. */
 async function addressesOf(host: string): Promise<string[]> {
   if (host.toLowerCase() === 'localhost') return ['127.0.0.1', '::1'];
-  const found = await lookup(host, { all: true });
+  // In an address, an IPv6 host is in brackets.
+  const found = await lookup(host.replace(/^\[(.*)\]$/, '$1'), { all: true });
   return [...new Set(found.map(({ address }) => address))];
 }
 

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { AsrproError } from '../errors.ts';
+import { shuttingDown } from '../residency/refusals.ts';
 import type { HttpServerDeps } from './deps.ts';
 import { answerThenDrain, drainBody } from './drain.ts';
 import { envelope, requestError, retryHeaders } from './error-reply.ts';
@@ -36,8 +37,8 @@ const CLOSE_GRACE_MS = 1_000;
  */
 export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer> {
   const { config, log } = deps;
-  const routes = operations(deps);
-  let closing = false;
+  const closing = new AbortController();
+  const routes = operations(deps, closing.signal);
 
   const app = fastify({
     genReqId: () => randomUUID(),
@@ -68,7 +69,7 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
   app.addHook('onSend', async (request, reply, payload) => {
     reply.header('openai-version', API_VERSION);
     reply.header('openai-processing-ms', String(Math.round(reply.elapsedTime)));
-    if (closing) reply.header('connection', 'close');
+    if (closing.signal.aborted) reply.header('connection', 'close');
     log.debug({ request: request.id, status: reply.statusCode }, `${request.method} ${request.url}`);
     if (request.raw.complete || typeof payload !== 'string' || request.method === 'HEAD') return payload;
     reply.header('content-length', Buffer.byteLength(payload));
@@ -77,7 +78,7 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
   app.addHook('onResponse', async (request) => {
     void drainBody(request.raw);
     // Node would keep a connection open that was busy when the server started to close.
-    if (closing) setImmediate(() => listener.closeIdle());
+    if (closing.signal.aborted) setImmediate(() => listener.closeIdle());
   });
 
   // Handlers read the body, after all checks of the headers.
@@ -100,7 +101,7 @@ export async function createHttpServer(deps: HttpServerDeps): Promise<HttpServer
       return { url: `http://${reachable(host)}:${port}`, host, port };
     },
     async close() {
-      closing = true;
+      closing.abort(shuttingDown());
       await listener.close(config.server.drainSeconds * 1000 + CLOSE_GRACE_MS);
       await app.close();
     },
@@ -167,6 +168,6 @@ function shortPath({ originalUrl }: { originalUrl: string }): string {
 /** An address that clients on this machine can connect to. */
 function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return host.includes(':') ? `[${host}]` : host;
+  if (host === '::' || host === '[::]') return '[::1]';
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 }

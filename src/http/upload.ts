@@ -37,6 +37,8 @@ export interface UploadLimits {
   /** Maximum size of the whole body. */
   maxBytes: number;
   pace: Pace;
+  /** Ends the upload with its reason, which the client gets: a server that stops would refuse the complete upload. */
+  closing?: AbortSignal | undefined;
 }
 
 /**
@@ -46,7 +48,7 @@ export interface UploadLimits {
  */
 export async function receiveUpload(
   request: IncomingMessage,
-  { directory, maxBytes, pace }: UploadLimits,
+  { directory, maxBytes, pace, closing }: UploadLimits,
   onAccepted: () => void,
 ): Promise<Upload> {
   checkSize(Number(request.headers['content-length'] ?? 0), maxBytes);
@@ -54,6 +56,8 @@ export async function receiveUpload(
   onAccepted();
   const failure = new AbortController();
   const parts = collectParts(parser, directory, (error) => failure.abort(error));
+  const onClosing = (): void => failure.abort(closing?.reason);
+  closing?.addEventListener('abort', onClosing);
   let bytes = 0;
   try {
     await readBody(request, { pace, broken: malformed, signal: failure.signal }, (chunk) => {
@@ -71,6 +75,8 @@ export async function receiveUpload(
   } catch (error) {
     await parts.discard();
     throw error;
+  } finally {
+    closing?.removeEventListener('abort', onClosing);
   }
 }
 
@@ -126,6 +132,13 @@ function createParser(headers: IncomingMessage['headers']): BusboyInstance {
   const type = headers['content-type'] ?? '';
   if (!/^multipart\/form-data\b/i.test(type.trim())) {
     throw new AsrproError('unsupported_content_type', 'Send the audio as `multipart/form-data`, in the field `file`.');
+  }
+  const coding = headers['content-encoding'] ?? 'identity';
+  if (coding.trim().toLowerCase() !== 'identity') {
+    throw new AsrproError(
+      'unsupported_content_type',
+      'Send the form without Content-Encoding: asrpro does not unpack it.',
+    );
   }
   try {
     return new Busboy({

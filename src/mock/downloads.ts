@@ -50,7 +50,10 @@ export function createMockDownloads(library: MockLibrary, log: Log): Downloads {
     },
     async get(id) {
       const model = await library.find(id);
-      return tasks.get(id) ?? (model?.downloaded ? initial(id, 'installed') : undefined);
+      const status = tasks.get(id);
+      // The model may have been deleted since.
+      if (status && !(status.status === 'installed' && !model?.downloaded)) return status;
+      return model?.downloaded ? initial(id, 'installed') : undefined;
     },
     async cancel(id, { keep }) {
       const status = await tasks.cancel(id);

@@ -3,6 +3,7 @@ import { whyUnreadable } from '../config/foreign-file.ts';
 import type { Config } from '../config/schema.ts';
 import { defaultEngine, type EngineId, engineRow } from '../engine-table.ts';
 import { aliasesOf, CATALOGUE_CREATED, type CatalogueModel, reposOf, totalSize } from './catalogue.ts';
+import { languageCode } from './languages.ts';
 import type { Model } from './model.ts';
 import type { Recognised } from './recognise.ts';
 import { damagedFile, folderProblem, type InstalledModel, modelFolder, readInstalled } from './store.ts';
@@ -61,7 +62,7 @@ export async function customRow(entry: CustomModel, lookups: Lookups): Promise<M
     repo !== undefined && installed === null
       ? notDownloaded(id, lookups.models)
       : (damageReason(installed, lookups.models) ?? recognitionReason(recognised, entry.engine, place));
-  const stated = entry.languages?.length ? entry.languages : null;
+  const stated = entry.languages?.length ? entry.languages.map((one) => languageCode(one) ?? one.toLowerCase()) : null;
   return {
     ...{ id, engine, family },
     languages: stated ?? recognised?.languages ?? null,

@@ -15,7 +15,9 @@ export function proxyFor(url: URL, environment: NodeJS.ProcessEnv): URL | null {
   const name = names.find((one) => environment[one]?.trim());
   if (name === undefined || isExcepted(url, environment.no_proxy ?? environment.NO_PROXY ?? '')) return null;
   const value = environment[name]!.trim();
-  const given = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
+  // A password with a plain `%` is common; URL keeps it, and every later decoder would fail.
+  const encoded = value.replace(/%(?![\da-f]{2})/gi, '%25');
+  const given = /^[a-z][a-z0-9+.-]*:\/\//i.test(encoded) ? encoded : `http://${encoded}`;
   const proxy = URL.canParse(given) ? new URL(given) : null;
   if (proxy !== null && proxy.hostname !== '' && /^(https?|socks[45]?[ah]?):$/.test(proxy.protocol)) return proxy;
   throw new AsrproError('proxy_failed', `The value of ${name} is not the address of an HTTP, HTTPS or SOCKS proxy.`, {

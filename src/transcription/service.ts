@@ -1,7 +1,7 @@
 import type { Config } from '../config/schema.ts';
 import { AsrproError } from '../errors.ts';
 import { languageCode } from '../models/languages.ts';
-import type { Model, ModelLibrary } from '../models/model.ts';
+import { type Model, type ModelLibrary, OPENAI_NAMES } from '../models/model.ts';
 import { modelNotFound } from '../models/not-found.ts';
 import type { JobSpec } from '../residency/job.ts';
 import type { JobQueue } from '../residency/types.ts';
@@ -21,6 +21,13 @@ export function createTranscriptionService({ config, library, jobs }: Transcript
     const name = requested ?? selected;
     const model = name === null ? await library.default() : await library.find(name);
     if (model !== undefined) return model;
+    const fallback = config.models.default;
+    if (fallback !== null && (name === null || OPENAI_NAMES.includes(name))) {
+      throw new AsrproError('model_not_found', `The default model '${fallback}' does not exist.`, {
+        param: 'model',
+        hint: 'Correct `models.default`, or name a model that GET /v1/models lists.',
+      });
+    }
     if (name === null) {
       throw new AsrproError('missing_required_parameter', 'No model is selected and no default is configured.', {
         param: 'model',
@@ -38,8 +45,8 @@ export function createTranscriptionService({ config, library, jobs }: Transcript
         async start(request, signal) {
           const resolve = async (selected: string | null): Promise<JobSpec> => {
             const model = await chooseModel(request.model, selected);
-            const asked = request.language ?? config.models.settings[model.id]?.language ?? null;
-            const language = asked === null ? null : (languageCode(asked) ?? asked);
+            const asked = request.language ?? config.models.settings[model.id]?.language ?? 'auto';
+            const language = asked.toLowerCase() === 'auto' ? null : (languageCode(asked) ?? asked);
             const inForce = jobs.inForce(model);
             const wanted = narrowed({ ...request, language }, inForce);
             checkRequest(wanted, inForce);

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type Claim, hold, isOurs, isPrivate, look } from '../claims/claim.mjs';
+import { diskError } from '../disk-error.ts';
 
 /** Longest ipc path in bytes: one less than `sun_path`. */
 const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103;
@@ -43,13 +44,12 @@ export function createRunDirectory(runRoot: string): RunDirectory {
     claims.push(claim);
     return claim;
   };
-  // Sockets move to the temporary directory when the path is too long or the file system cannot hold sockets.
+  // Sockets move to a temporary directory when the path is too long or the file system cannot hold sockets.
   let sockets = directory;
   const moveSockets = (): void => {
-    sockets = path.join(os.tmpdir(), PREFIX + name);
-    mkdirSync(sockets, { mode: 0o700 });
+    sockets = makeFolderIn(temporaryFolders(), PREFIX + name);
   };
-  if (Buffer.byteLength(directory) + SOCKET_NAME > MAX_SOCKET_PATH) moveSockets();
+  if (!fitsSockets(directory)) moveSockets();
   const prepare = async (): Promise<void> => {
     const { folder } = await claim(directory);
     if (sockets === directory && folder !== path.join(directory, CLAIM)) moveSockets();
@@ -58,6 +58,18 @@ export function createRunDirectory(runRoot: string): RunDirectory {
   const remove = (): void => {
     for (const claim of claims) claim.release();
     for (const folder of [directory, sockets]) rmSync(folder, { recursive: true, force: true });
+  };
+  /** A cleanup tool may have removed the folders while the gateway ran without a worker. */
+  const restore = (): void => {
+    const folders = [directory, spool, temporary, sockets];
+    const gone = folders.filter((folder) => !existsSync(folder));
+    try {
+      for (const folder of gone) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      const remedy = 'set ASRPRO_HOME to a folder that you may write';
+      throw diskError(error, { name: 'the run directory', folder: directory, remedy });
+    }
+    if (gone.includes(directory)) claim(directory).catch(() => undefined);
   };
   let isRemoved = false;
   const claimed = prepare().then(() => {
@@ -71,6 +83,7 @@ export function createRunDirectory(runRoot: string): RunDirectory {
     temporary,
     claimed,
     socketAddress(socketName) {
+      restore();
       if (process.platform === 'win32') return 'tcp';
       const address = path.join(sockets, socketName);
       if (Buffer.byteLength(address) > MAX_SOCKET_PATH) {
@@ -85,10 +98,37 @@ export function createRunDirectory(runRoot: string): RunDirectory {
   };
 }
 
+/** Folders for sockets besides the run directory. TMPDIR may be as long as the path of the run directory, or missing. */
+function temporaryFolders(): string[] {
+  return process.platform === 'win32' ? [os.tmpdir()] : [...new Set([os.tmpdir(), '/tmp'])];
+}
+
+function fitsSockets(folder: string): boolean {
+  return Buffer.byteLength(folder) + SOCKET_NAME <= MAX_SOCKET_PATH;
+}
+
+/** Creates the folder in the first of `parents` that can hold it and has a short enough path. */
+function makeFolderIn(parents: readonly string[], name: string): string {
+  const folders = parents.map((parent) => path.join(parent, name));
+  for (const folder of folders.filter(fitsSockets)) {
+    try {
+      mkdirSync(folder, { mode: 0o700 });
+      return folder;
+    } catch {
+      // The last attempt below gives the reason.
+    }
+  }
+  mkdirSync(folders[0]!, { mode: 0o700 });
+  return folders[0]!;
+}
+
 /** Folders that crashed gateways of this user left, provably without a living owner. Changes nothing. */
 export async function staleRunDirectories(runRoot: string): Promise<string[]> {
   const stale: string[] = [];
-  for (const [root, prefix] of [[runRoot, ''] as const, [os.tmpdir(), PREFIX] as const]) {
+  for (const [root, prefix] of [[runRoot, ''], ...temporaryFolders().map((one) => [one, PREFIX])] as [
+    string,
+    string,
+  ][]) {
     for (const entry of entries(root)) {
       if (!entry.startsWith(prefix)) continue;
       const folder = path.join(root, entry);

@@ -1,6 +1,8 @@
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Log } from '../log.ts';
+
+/** In characters. A longer line is passed on in parts, because a worker that never ends its line would fill the memory. */
+const LONGEST_LINE = 64 * 1024;
 
 /** Enough for an error message. */
 const KEPT_BYTES = 8 * 1024;
@@ -19,7 +21,7 @@ export function drainOutput(streams: readonly Readable[], log: Log): Output {
   for (const stream of streams) {
     // A broken pipe means that the worker exited, which is reported separately.
     stream.on('error', () => undefined);
-    createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
+    eachLine(stream, (line) => {
       const record = parseRecord(line);
       const text = record?.message ?? line;
       kept = `${kept}${text}\n`.slice(-KEPT_BYTES);
@@ -28,6 +30,24 @@ export function drainOutput(streams: readonly Readable[], log: Log): Output {
     });
   }
   return { lastWords: () => kept.trim() };
+}
+
+/** Calls back with each line that is not empty. A progress bar ends its lines with a carriage return. */
+function eachLine(stream: Readable, onLine: (line: string) => void): void {
+  let rest = '';
+  const pass = (lines: readonly string[]): void => {
+    for (const line of lines) if (line !== '') onLine(line);
+  };
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
+    const lines = `${rest}${text}`.split(/[\r\n]/);
+    rest = lines.pop()!;
+    pass(lines);
+    if (rest.length < LONGEST_LINE) return;
+    pass([rest]);
+    rest = '';
+  });
+  stream.once('end', () => pass([rest]));
 }
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { errnoWords } from '../disk-error.ts';
 import type { ModelEngine, WorkerEngine } from '../engine-table.ts';
 import { AsrproError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -38,7 +39,10 @@ export function createProcessStarter({ log, run, command }: ProcessOptions): Sta
     const [{ execa }, { openRouterLink }] = await Promise.all([import('execa'), import('../wire/router-link.ts')]);
     const token = randomBytes(16).toString('hex');
     const identity = `worker-${generation}-${randomBytes(4).toString('hex')}`;
-    const link = await openRouterLink(run.socketAddress(`${identity}.sock`), identity);
+    const link = await openRouterLink(run.socketAddress(`${identity}.sock`), identity).catch((cause: unknown) => {
+      const message = `The socket for the worker cannot be opened: ${errnoWords(cause)}.`;
+      throw new AsrproError('worker_start_failed', message, { cause });
+    });
     const child = spawn(execa, program, run);
     child.stdin.on('error', () => undefined);
     const output = drainOutput([child.stdout, child.stderr], log.child({ worker: generation }));
@@ -116,9 +120,18 @@ function spawn(execa: Execa, { file, args, env }: WorkerCommand, run: RunDirecto
   });
 }
 
-function notStarted(cause: unknown): AsrproError {
-  return new AsrproError('worker_start_failed', 'The worker program could not be started.', {
-    hint: 'Install the engine again with `asrpro setup --reinstall`.',
+/** What to do when the system cannot run a program. Any other reason lies in the installed engine. */
+const START_HINTS: Readonly<Record<string, string>> = {
+  EAGAIN: 'Raise the limit of processes (`ulimit -u`).',
+  EMFILE: 'Raise the limit of open files (`ulimit -n`).',
+  ENFILE: 'Raise the limit of open files (`ulimit -n`).',
+  ENOMEM: 'Close other programs.',
+};
+
+function notStarted(cause: { code?: string }): AsrproError {
+  const why = cause.code === undefined ? '' : `: ${errnoWords(cause)}`;
+  return new AsrproError('worker_start_failed', `The worker program could not be started${why}.`, {
+    hint: START_HINTS[cause.code ?? ''] ?? 'Install the engine again with `asrpro setup --reinstall`.',
     cause,
   });
 }

@@ -1,9 +1,12 @@
 import { once } from 'node:events';
+import path from 'node:path';
+import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import type { BackgroundTask, TaskStatus } from '../../src/background-tasks/task.ts';
 import { BackgroundTasks } from '../../src/background-tasks/tasks.ts';
 import { AsrproError } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
+import { checkout } from '../setup/checkout.ts';
 
 interface Status extends TaskStatus {
   done: number;
@@ -92,4 +95,17 @@ test('a task that ignores its signal delays neither cancel nor close, and its la
   await tasks.close();
   expect(tasks.get('b')!.status).toBe('cancelled');
   expect(() => tasks.start('c', first, deaf)).toThrow(expect.objectContaining({ code: 'shutting_down' }));
+});
+
+test('an ended task does not keep the process alive after the close', async () => {
+  const file = path.join(checkout, 'src/background-tasks/tasks.ts');
+  const program = `
+    import { BackgroundTasks } from ${JSON.stringify(file)};
+    const tasks = new BackgroundTasks({ log: {}, stopped: {}, failure: 'download_failed', cancelTimeoutMs: 600_000 });
+    tasks.start('a', { status: 'queued', error: null }, async () => ({}));
+    for await (const _status of tasks.watch('a'));
+    await tasks.close();`;
+  // `asrpro pull` used to wait five seconds after its last line, and so did every stop of a gateway after a download.
+  const { exitCode } = await execa(process.execPath, ['--input-type=module', '-e', program], { timeout: 15_000 });
+  expect(exitCode).toBe(0);
 });

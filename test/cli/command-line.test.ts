@@ -48,6 +48,9 @@ test.each([
   [['config', 'show', '--log-level'], /--log-level/],
   [['config', 'show', '--json=1'], /--json/],
   [['config'], /Usage: asrpro config/],
+  [['rm', 'whisper-tiny', 'whisper-base'], /one argument too many: whisper-base\nUsage: asrpro rm ID/],
+  [['models', '--json', 'true'], /one argument too many: true/],
+  [['--format', 'srt', 'transcribe', 'a.wav'], /--format srt is not possible/],
   [['config', 'get', 'server.prot'], /no key server\.prot; did you mean server\.port\?/],
 ])('wrong usage: %j', async (args, message) => {
   const { code, out, err } = await run(...args);

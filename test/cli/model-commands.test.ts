@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { startFaultHub } from '../downloads/fault-hub.ts';
 import { temporaryHome } from '../setup/home.ts';
 import { runCli } from '../setup/run-cli.ts';
 
@@ -44,4 +45,15 @@ test('rm deletes without a question where stdin is no terminal, and a second rm 
     out: 'The model whisper-tiny.en is deleted.',
   });
   expect((await runCli(home, ['rm', 'whisper-tiny.en'])).code).toBe(5);
+});
+
+test('pull says that what it has installed cannot be used, and why', async () => {
+  await using hub = await startFaultHub(new Map([['config.json', Buffer.from('{}')]]));
+  const environment = {
+    ASRPRO_DOWNLOAD_ENDPOINT: hub.url,
+    ASRPRO_MODELS_CUSTOM: JSON.stringify([{ id: 'no-speech', repo: 'org/name' }]),
+  };
+  const { code, out, err } = await runCli(temporaryHome(), ['pull', 'no-speech'], environment);
+  expect({ code, out }).toEqual({ code: 0, out: 'The model no-speech is installed.' });
+  expect(err).toMatch(/It cannot be used yet: There is no speech model at its path/);
 });

@@ -116,3 +116,14 @@ test('the log and doctor report a search directory that does not exist', async (
     detail: expect.stringContaining('no such file or folder'),
   });
 });
+
+test.each(['none-such', 'mock-download'])(
+  '--model last starts although that model is not installed: %s',
+  async (id) => {
+    const home = temporaryHome();
+    writeFileSync(path.join(home, 'state.json'), JSON.stringify({ selectedModel: id }));
+    const { url, output } = await startGateway({ home, mock: true, args: ['--model', 'last'] });
+    expect((await call(url, '/v1/settings/model')).json).toMatchObject({ model: null, status: 'none' });
+    expect(output.err).toContain('is no longer installed');
+  },
+);

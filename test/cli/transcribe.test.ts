@@ -158,3 +158,26 @@ test.runIf(process.platform === 'linux')('a file name need not be valid text', a
   expect({ code, lengths }).toEqual({ code: 1, lengths: ['2.0', '3.0'] });
   expect(err).toContain('w\uFFFDr.wav does not exist.');
 });
+
+test.runIf(posix)('Ctrl-C during a transcription is no client that has disconnected', async () => {
+  const home = homeWithAudio();
+  const args = [...program, '--model', 'mock-slow', '--log-level', 'debug', path.join(home, 'two.wav')];
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, ASRPRO_HOME: home },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let err = '';
+  child.stderr.on('data', (chunk) => {
+    err += chunk;
+    if (err.includes('model loaded') && !child.killed) child.kill('SIGINT');
+  });
+  expect((await once(child, 'close'))[0]).toBe(1);
+  expect(err).toContain('asrpro: Stopped before all files were transcribed.');
+  expect(err).not.toContain('disconnected');
+});
+
+test('an unknown model is named before a file is read, with the command that lists the models', async () => {
+  const { code, err } = await transcribe(homeWithAudio(), ['--model', 'none-such', 'absent.wav']);
+  expect(code).toBe(5);
+  expect(err).toMatch(/'none-such' does not exist\.\n`asrpro models` lists/);
+});

@@ -1,6 +1,7 @@
 import { openAsBlob } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { execa } from 'execa';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Exit, type LaunchOptions, launch, type Sidecar } from '../../src/client/index.ts';
 import { audio } from '../setup/checkout.ts';
@@ -120,4 +121,21 @@ test('a failed start reports the reason', async () => {
   await writeFile(path.join(home, 'config.json'), '{"server":{"prot":1}}');
   await expect(launch({ mock: true, home })).rejects.toMatchObject({ code: 'invalid_config' });
   await rm(path.join(home, 'config.json'));
+});
+
+test('the API key of the environment is used', async () => {
+  const sidecar = await start({ environment: { ...process.env, ASRPRO_SERVER_API_KEY: 'of-the-shell' } });
+  expect((await sidecar.models()).length).toBeGreaterThan(0);
+});
+
+test('calls do not go through the proxy of the environment', async () => {
+  const sidecar = await start();
+  const client = new URL('../../src/client/index.ts', import.meta.url).href;
+  const program = `
+    const { Sidecar } = await import(${JSON.stringify(client)});
+    const sidecar = new Sidecar({ url: ${JSON.stringify(sidecar.url)}, apiKey: null });
+    process.stdout.write((await sidecar.health()).status);`;
+  const environment = { NODE_USE_ENV_PROXY: '1', HTTP_PROXY: 'http://127.0.0.1:9', NO_PROXY: '' };
+  const { stdout } = await execa(process.execPath, ['--input-type=module', '-e', program], { env: environment });
+  expect(stdout).toBe('healthy');
 });

@@ -33,6 +33,11 @@ test('an unknown home directory is an error only where a path below it is needed
   }
 });
 
+test('white space at the ends of ASRPRO_HOME is no part of the path', () => {
+  expect(resolvePaths({ ASRPRO_HOME: ' /srv/asr pro \r\n' }).data).toBe('/srv/asr pro');
+  expect(resolvePaths({ ASRPRO_HOME: ' ', HOME: '/home/me', XDG_DATA_HOME: '/data' }).data).toBe('/data/asrpro');
+});
+
 test('programs that asrpro starts get a HOME', () => {
   nobody();
   const environment = { ASRPRO_HOME: '/srv/asrpro' };

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig, type Override } from '../../src/config/load.ts';
@@ -37,6 +37,11 @@ test.each([
   ['ASRPRO_SERVER_QUEUE_SECONDS', '0.5', 'server', 'queueSeconds', 0.5],
   ['ASRPRO_SERVER_API_KEY', '123', 'server', 'apiKey', '123'],
   ['ASRPRO_SERVER_API_KEY', '', 'server', 'apiKey', null],
+  ['ASRPRO_SERVER_API_KEY', 'key\n', 'server', 'apiKey', 'key'],
+  ['ASRPRO_SERVER_HOST', '0.0.0.0 ', 'server', 'host', '0.0.0.0'],
+  ['ASRPRO_DOWNLOAD_OFFLINE', ' true\r\n', 'download', 'offline', true],
+  ['ASRPRO_LOG_LEVEL', 'warn ', 'log', 'level', 'warn'],
+  ['ASRPRO_MODELS_DIRECTORY', ' ', 'models', 'directory', null],
   ['ASRPRO_CLUSTER_ADDRESS', 'head.local:6379', 'cluster', 'address', 'head.local:6379'],
   ['ASRPRO_CLUSTER_ADDRESS', '[fd00::1]:6379', 'cluster', 'address', '[fd00::1]:6379'],
   ['ASRPRO_CLUSTER_REPLICAS', '3', 'cluster', 'replicas', 3],
@@ -45,6 +50,7 @@ test.each([
   ['ASRPRO_CLUSTER_TOKEN', '123', 'cluster', 'token', '123'],
   ['ASRPRO_SERVER_ALLOWED_HOSTS', 'a.local, b.local', 'server', 'allowedHosts', ['a.local', 'b.local']],
   ['ASRPRO_SERVER_ALLOWED_HOSTS', '["a.local"]', 'server', 'allowedHosts', ['a.local']],
+  ['ASRPRO_MODELS_SEARCH_DIRECTORIES', '/a,, /b,', 'models', 'searchDirectories', ['/a', '/b']],
   ['ASRPRO_SERVER_ALLOWED_HOSTS', '', 'server', 'allowedHosts', []],
   ['ASRPRO_DOWNLOAD_OFFLINE', 'yes', 'download', 'offline', true],
   ['ASRPRO_DOWNLOAD_MIRRORS', '0', 'download', 'mirrors', false],
@@ -164,4 +170,109 @@ test.each(['10.0.0.1', 'http://head:6379', 'head:99999', 'fd00::1:6379', ''])(
 
 test.each([0, 1.5, { min: 3, max: 2 }, { min: 1 }, 'many'])('cluster.replicas is not %j', (replicas) => {
   expect(() => load({ cluster: { replicas } })).toThrow(expect.objectContaining({ code: 'invalid_config' }));
+});
+
+test.each(['geheimer Schlüssel', 'key\n', ' key', 'a\tb'])(
+  'an API key that no client can send in a header is an error, which does not show it: %j',
+  (apiKey) => {
+    expect(() => load({ server: { apiKey } })).toThrow(
+      expect.objectContaining({
+        code: 'invalid_config',
+        message: expect.stringMatching(/^server\.apiKey \(.*\): its value is not allowed: .*ASCII/),
+      }),
+    );
+  },
+);
+
+test('an error about a secret does not show it', () => {
+  for (const [section, name] of [
+    ['server', 'apiKey'],
+    ['cluster', 'token'],
+  ]) {
+    expect(() => load({ [section!]: { [name!]: 8642 } })).toThrow(/^(?!.*8642).*not allowed; give text or null/);
+  }
+});
+
+test.each([
+  ['worker', 'loadTimeoutSeconds'],
+  ['worker', 'stopSeconds'],
+  ['server', 'drainSeconds'],
+  ['server', 'queueSeconds'],
+])('a time that Node cannot count is an error, because it would be over at once: %s.%s', (section, name) => {
+  expect(() => load({ [section]: { [name]: 99_999_999 } })).toThrow(/99999999 is not allowed; give a number .*2000000/);
+  expect(() => load(undefined, { [`ASRPRO_${section}_QUEUE_SECONDS`.toUpperCase()]: 'Infinity' })).toThrow();
+});
+
+test('the value in an error is the one that was given', () => {
+  const environment = { ASRPRO_WORKER_STOP_SECONDS: 'Infinity' };
+  expect(() => load(undefined, environment)).toThrow(/STOP_SECONDS\): "Infinity" is not allowed/);
+});
+
+test.each(['german', 'en-US', ''])('the language of a model must be a code: %j', (language) => {
+  const file = { models: { settings: { 'whisper-base': { language } } } };
+  expect(() => load(file)).toThrow(/models\.settings\.whisper-base\.language .*ISO-639-1/);
+});
+
+test('a file in another encoding than UTF-8 is an error, and not a folder with broken letters', () => {
+  const file = path.join(temporaryHome(), 'config.json');
+  writeFileSync(file, Buffer.from('{"models":{"directory":"/home/Müller"}}', 'latin1'));
+  expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow(/config\.json is not UTF-8/);
+});
+
+test('a configuration file that is a link to nowhere is an error, and not a start without its settings', () => {
+  const file = path.join(temporaryHome(), 'config.json');
+  symlinkSync(path.join(path.dirname(file), 'gone.json'), file);
+  expect(() => loadConfig({ file, environment: {}, flags: [] })).toThrow(/config\.json cannot be read: it is a link/);
+});
+
+test.each([
+  ['allowedHosts', '*', 'asr.example.com'],
+  ['allowedHosts', 'http://asr.lan', 'asr.example.com'],
+  ['allowedOrigins', '*', 'https://app.example'],
+  ['allowedOrigins', 'app.example', 'https://app.example'],
+  ['allowedOrigins', 'https://app.example/page', 'https://app.example'],
+])('an entry of server.%s that no request can have is an error: %s', (name, entry, example) => {
+  expect(() => load({ server: { [name]: [entry] } })).toThrow(
+    new RegExp(`server\\.${name}\\.0 .*for example ${example}`),
+  );
+});
+
+test('hosts and origins of every kind are accepted', () => {
+  const allowedHosts = ['asr', 'asr.lan:8277', '192.168.0.7', '[fd00::7]:80', 'bücher.example'];
+  const allowedOrigins = [
+    'null',
+    'file://',
+    'app://-',
+    'http://localhost:3000/',
+    'chrome-extension://abc',
+    'tauri://localhost',
+  ];
+  expect(load({ server: { allowedHosts, allowedOrigins } }).config.server).toMatchObject({
+    allowedHosts,
+    allowedOrigins,
+  });
+});
+
+test('variables that Kubernetes sets for a service named asrpro-server are no settings', () => {
+  const environment = {
+    ASRPRO_SERVER_SERVICE_HOST: '10.0.0.7',
+    ASRPRO_SERVER_SERVICE_PORT: '8277',
+    ASRPRO_SERVER_SERVICE_PORT_HTTP: '8277',
+    ASRPRO_SERVER_PORT: 'tcp://10.0.0.7:8277',
+    ASRPRO_SERVER_PORT_8277_TCP: 'tcp://10.0.0.7:8277',
+    ASRPRO_SERVER_PORT_8277_TCP_ADDR: '10.0.0.7',
+  };
+  expect(load(undefined, environment).config).toEqual(defaultConfig);
+});
+
+test.each([{ directory: '' }, { searchDirectories: ['/a', ''] }, { custom: [{ id: 'mine', path: '' }] }])(
+  'an empty path is an error, and not the current folder: %j',
+  (models) => {
+    expect(() => load({ models })).toThrow(/models\.\w+.*"" is not allowed/);
+  },
+);
+
+test('the languages of a custom model must be codes', () => {
+  const custom = [{ id: 'mine', repo: 'a/b', languages: ['german'] }];
+  expect(() => load({ models: { custom } })).toThrow(/models\.custom\.0\.languages\.0 .*ISO-639-1/);
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 
 /** The fault of one answer. `at` counts bytes of the body. */
 export type Fault =
@@ -12,9 +12,11 @@ export type Fault =
   | { kind: 'flip'; at: number }
   | { kind: 'drip' }
   | { kind: 'ignore range' }
+  | { kind: 'part'; bytes: number }
+  | { kind: 'other range' }
   | { kind: 'wrong length'; by: number }
   | { kind: 'change' }
-  | { kind: 'gzip' }
+  | { kind: 'gzip'; coding?: 'gzip' | 'deflate' | 'br' }
   | { kind: 'redirect'; to: string }
   | { kind: 'web page' }
   | { kind: 'status'; status: number; headers?: Record<string, string> };
@@ -120,8 +122,20 @@ export async function startFaultHub(
     }
     if (fault?.kind === 'change') content = Buffer.concat([whole.subarray(1), Buffer.from('x')]);
     if (fault?.kind === 'gzip') {
-      response.writeHead(200, { 'content-encoding': 'gzip', 'transfer-encoding': 'chunked' });
-      return void response.end(gzipSync(whole));
+      const coding = fault.coding ?? 'gzip';
+      response.writeHead(200, { 'content-encoding': coding, 'transfer-encoding': 'chunked' });
+      const compress = coding === 'br' ? brotliCompressSync : coding === 'deflate' ? deflateSync : gzipSync;
+      return void response.end(compress(whole));
+    }
+    if (fault?.kind === 'other range') {
+      const headers = { 'content-range': `bytes 0-${content.length - 1}/${content.length}` };
+      return void response.writeHead(206, headers).end(content);
+    }
+    if (fault?.kind === 'part') {
+      const part = content.subarray(asked.from, asked.from + fault.bytes);
+      const range = `bytes ${asked.from}-${asked.from + part.length - 1}/${content.length}`;
+      response.writeHead(206, { 'content-range': range, 'content-length': String(part.length) });
+      return void response.end(part);
     }
     const ranged = asked.from > 0 && fault?.kind !== 'ignore range';
     if (ranged && asked.from >= content.length) return void response.writeHead(416).end();

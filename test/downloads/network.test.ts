@@ -25,7 +25,7 @@ const authority = path.join(checkout, 'test/fixtures/tls/ca.pem');
 const hubWith = (certificate: string) => startFaultHub(files, { key: tls('key.pem'), cert: tls(certificate) });
 
 /** Runs one download from `url` to its end, with the proxies and certificates of the environment. */
-async function download(url: string, environment: NodeJS.ProcessEnv = {}, home = temporaryHome()) {
+async function states(url: string, environment: NodeJS.ProcessEnv = {}, home = temporaryHome()) {
   const paths = resolvePaths({ ASRPRO_HOME: home });
   const downloads = createDownloads({
     ...{ paths, environment, backoff: { tries: 3, firstMs: 1, longestMs: 2, stallMs: 5_000 } },
@@ -37,12 +37,17 @@ async function download(url: string, environment: NodeJS.ProcessEnv = {}, home =
     library: { find: async (id: string) => ({ id }) as Model } as never,
     pip: () => Promise.reject(new Error('no mirror here')),
   });
-  let last: DownloadStatus = await downloads.start(model);
-  for await (const status of downloads.watch(model)) last = status;
+  const seen: DownloadStatus[] = [await downloads.start(model)];
+  for await (const status of downloads.watch(model)) seen.push(status);
+  const last = seen.at(-1)!;
   expect(readInstalled(path.join(home, 'models'), model) !== null, last.error?.message).toBe(
     last.status === 'installed',
   );
-  return last;
+  return seen;
+}
+
+async function download(...args: Parameters<typeof states>): Promise<DownloadStatus> {
+  return (await states(...args)).at(-1)!;
 }
 
 test.each(['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'])(
@@ -69,6 +74,13 @@ test('a proxy gets the login in its address, and the error names a proxy whose a
   expect(error!.message).toMatch(new RegExp(`proxy ${proxy.address} asks for a user name and password.*USER:PASSWORD`));
   // A retry would give the same answer.
   expect(proxy.asked.length).toBe(asked + 1);
+});
+
+test('a password with a plain percent sign reaches the proxy', async () => {
+  await using hub = await hubWith('host.pem');
+  await using proxy = await startHttpProxy({ login: 'me:100%sure' });
+  const environment = { SSL_CERT_FILE: authority, https_proxy: `http://me:100%sure@${proxy.address}` };
+  expect(await download(hub.url, environment)).toMatchObject({ status: 'installed', error: null });
 });
 
 test('the error names a proxy that does not answer or cannot reach the hub', async () => {
@@ -253,6 +265,67 @@ test.each(places)('%s: an error of the disk, without a retry', async (_name, pre
   expect(error!.message).not.toMatch(/hub|network|proxy/i);
   expect(error!.message).not.toContain(home);
   expect(hub.asked.filter(({ file }) => file === 'model.bin')).toEqual([]);
+});
+
+test.each(['gzip', 'deflate', 'br'] as const)(
+  'a list and a file that the hub compresses are read: %s',
+  async (coding) => {
+    await using hub = await startFaultHub(files);
+    for (const name of ['list', 'model.bin']) hub.faults.set(name, [{ kind: 'gzip', coding }]);
+    expect(await download(hub.url)).toMatchObject({ status: 'installed', error: null, restarts: 0 });
+    expect(hub.asked.filter(({ file }) => file === 'model.bin')).toHaveLength(1);
+  },
+);
+
+test('a server that sends the rest of a file in parts is asked for each of them, and nothing starts over', async () => {
+  await using hub = await startFaultHub(files);
+  hub.faults.set('model.bin', [
+    { kind: 'cut', at: 40_000 },
+    { kind: 'part', bytes: 20_000 },
+    { kind: 'part', bytes: 30_000 },
+  ]);
+  expect(await download(hub.url)).toMatchObject({ status: 'installed', error: null, restarts: 0 });
+  const starts = hub.asked.filter(({ file }) => file === 'model.bin').map(({ from }) => from);
+  expect(starts).toEqual([0, 40_000, 60_000, 90_000]);
+});
+
+test('a server that sends another range than the requested one is asked for the whole file', async () => {
+  await using hub = await startFaultHub(files);
+  hub.faults.set('model.bin', [{ kind: 'cut', at: 40_000 }, { kind: 'other range' }]);
+  expect(await download(hub.url)).toMatchObject({ status: 'installed', error: null });
+  expect(hub.asked.filter(({ file }) => file === 'model.bin').map(({ from }) => from)).toEqual([0, 40_000, 0]);
+});
+
+test('a text of a proxy in place of the rest of a file does not cost what has arrived', async () => {
+  await using hub = await startFaultHub(files);
+  const blocked = { kind: 'status', status: 200, headers: { 'content-length': '2' } } as const;
+  hub.faults.set('model.bin', [{ kind: 'cut', at: 40_000 }, blocked]);
+  expect(await download(hub.url)).toMatchObject({ status: 'installed', error: null, restarts: 0 });
+  const starts = hub.asked.filter(({ file }) => file === 'model.bin').map(({ from }) => from);
+  expect(starts).toEqual([0, 40_000, 40_000]);
+});
+
+test('while no byte arrives, a download has no speed and no time left', async () => {
+  await using hub = await startFaultHub(files);
+  hub.faults.set('model.bin', [{ kind: 'stall', at: 50_000 }]);
+  hub.bytesPerSecond = 100_000;
+  const seen = await states(hub.url);
+  const moving = seen.findIndex(({ bytesPerSecond }) => bytesPerSecond !== null);
+  const stalled = seen.findIndex(({ status, bytesPerSecond }, at) => {
+    return at > moving && status === 'downloading' && bytesPerSecond === null;
+  });
+  expect(moving).toBeGreaterThan(0);
+  expect(seen[stalled]).toMatchObject({ secondsLeft: null });
+  expect(seen[stalled]!.bytesDone).toBeLessThan(100_000);
+  expect(seen.at(-1)).toMatchObject({ status: 'installed' });
+});
+
+test('white space around the variables of the hub is ignored', async () => {
+  await using hub = await startFaultHub(files);
+  const official = 'https://huggingface.co';
+  expect(await download(official, { HF_ENDPOINT: ` ${hub.url} \n` })).toMatchObject({ status: 'installed' });
+  const { error } = await download(hub.url, { HF_HUB_OFFLINE: '1 ' });
+  expect(error).toMatchObject({ code: 'download_offline' });
 });
 
 test('the error for an invalid address of the hub names the setting', async () => {

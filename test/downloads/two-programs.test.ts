@@ -142,3 +142,17 @@ test('rm removes partial files, reports that, and keeps files of the user', asyn
   expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('unfinished download') });
   expect(readdirSync(folder)).toEqual(['mine.txt']);
 });
+
+test('a failed download is no longer reported when another program has installed the model', async () => {
+  const hub = await startFaultHub(files);
+  onTestFinished(() => hub[Symbol.asyncDispose]());
+  hub.faults.set('model.bin', [{ kind: 'status', status: 404, headers: {} }]);
+  const [first, other] = [program(hub), program(hub)];
+  await first.start(model);
+  expect(await last(first)).toMatchObject({ status: 'failed' });
+  await other.start(model);
+  expect(await last(other)).toMatchObject({ status: 'installed' });
+  expect(await first.get(model)).toMatchObject({ status: 'installed', error: null });
+  await removeInstalled(models, model);
+  expect(await other.get(model)).toBeUndefined();
+});

@@ -27,10 +27,10 @@ async function serve(answer: RequestListener): Promise<string> {
 }
 
 /** An environment without the settings of this machine. */
-function fetch(environment: NodeJS.ProcessEnv): Promise<Buffer> {
+function fetch(environment: NodeJS.ProcessEnv, stallMs?: number): Promise<Buffer> {
   const home = temporaryHome();
   const alone = { HOME: home, XDG_CONFIG_HOME: path.join(home, '.config'), XDG_CONFIG_DIRS: home };
-  return fetchWheel(wheel, { ...alone, ...environment }, new AbortController().signal);
+  return fetchWheel(wheel, { ...alone, ...environment }, new AbortController().signal, stallMs);
 }
 
 const html = `<a class="x" href="../../f/uv-0.whl">old</a><a data-x="1" href="../../f/${wheel.file}#sha256=0">uv</a>`;
@@ -124,4 +124,15 @@ test('a member of an archive is read, and a file that is no archive is refused',
   expect((await zipMember(archive, (one) => one.endsWith('/uv')))?.equals(content)).toBe(true);
   expect(await zipMember(archive, () => false)).toBeNull();
   await expect(zipMember(Buffer.alloc(100), () => true)).rejects.toThrow('not a ZIP archive');
+});
+
+test.each(['the list', 'the wheel'])('an index that stops in the middle of %s is given up', async (part) => {
+  const url = await serve(({ url }, response) => {
+    if (part === 'the wheel' && url === '/simple/uv/') return response.end(html);
+    response.writeHead(200, { 'content-length': 100 }).write('half');
+  });
+  await expect(fetch({ PIP_INDEX_URL: `${url}/simple` }, 300)).rejects.toMatchObject({
+    code: 'engine_install_failed',
+    message: expect.stringContaining('does not answer in time (ETIMEDOUT)'),
+  });
 });

@@ -160,3 +160,12 @@ test('the next program takes over the claim of a program that was killed during 
   child.kill('SIGKILL');
   await installed(engines);
 });
+
+test('a failed installation is no longer reported when another program has installed the engine', async () => {
+  const [engines, other] = [program(), program()];
+  await engines.install('core');
+  await engines.cancel('core');
+  expect(await engines.installation('core')).toMatchObject({ status: 'cancelled' });
+  await installed(other);
+  expect(await engines.installation('core')).toMatchObject({ status: 'installed', error: null });
+});

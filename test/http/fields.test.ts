@@ -1,4 +1,6 @@
+import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { formValues } from '../../src/http/form-fields.ts';
 import { ask, expectError, field, multipart, send, speech } from './multipart.ts';
 import { sharedGateway } from './shared-gateway.ts';
 
@@ -143,4 +145,34 @@ test.each(['false', 'False', '0', ''])('60: stream=%s does not stream', async (t
 
 test('60: stream=maybe is refused', async () => {
   expectError(await ask(gateway.url, ['model=mock-echo', 'stream=maybe']), 400, 'stream', 'invalid_value');
+});
+
+test('a text in UTF-16 that ends in the middle of a character becomes text that the worker can read', () => {
+  const half = { value: 'a\ud83d', truncated: false };
+  const fields = [
+    { name: 'prompt', ...half },
+    { name: 'keywords[]', ...half },
+  ];
+  expect(formValues(fields, { prompt: 'text', keywords: 'list' })).toEqual({
+    prompt: 'a\ufffd',
+    keywords: ['a\ufffd'],
+  });
+});
+
+test('a compressed form is refused before it is read, with the reason', async () => {
+  const { body, headers } = multipart([field('model', 'mock-echo'), speech]);
+  const answer = await send(gateway.url, {
+    body: gzipSync(body),
+    headers: { ...headers, 'content-encoding': 'gzip' },
+  });
+  expectError(answer, 400, null, 'unsupported_content_type');
+  expect(answer.json.error.message).toContain('Content-Encoding');
+});
+
+test('a file in another field is named', async () => {
+  const answer = await send(gateway.url, multipart([{ ...speech, name: 'audio' }]));
+  expectError(answer, 400, 'file', 'missing_required_parameter');
+  expect(answer.json.error.message).toBe(
+    "Missing required parameter: 'file'. A file came in the field 'audio'; send it in 'file'.",
+  );
 });

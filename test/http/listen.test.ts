@@ -56,6 +56,41 @@ test('SIGTERM ends the gateway within the drain time although a client hangs on 
   for (const client of clients) client.destroy();
 });
 
+test('SIGTERM does not wait for connections without a request', async () => {
+  const environment = { ASRPRO_SERVER_DRAIN_SECONDS: '15' };
+  const gateway = await startGateway({ mock: true, environment });
+  const port = Number(new URL(gateway.url).port);
+  const [silent, unfinished] = [connect(port), connect(port)];
+  unfinished.write('GET /health HTTP/1.1\r\nhost: local');
+  for (const socket of [silent, unfinished]) socket.on('error', () => undefined);
+  // When this answer is there, the gateway has accepted the other two connections.
+  await Promise.all([silent, unfinished].map((socket) => once(socket, 'connect')));
+  expect((await call(gateway.url, '/health')).status).toBe(200);
+  const asked = performance.now();
+  expect(await gateway.stop()).toEqual({ code: 0, signal: null });
+  expect(performance.now() - asked).toBeLessThan(10_000);
+});
+
+test('an upload that is still being received at SIGTERM is answered at once', async () => {
+  const gateway = await startGateway({ mock: true, environment: { ASRPRO_SERVER_DRAIN_SECONDS: '15' } });
+  const client = connect(Number(new URL(gateway.url).port)).on('error', () => undefined);
+  const headers = 'host: localhost\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 100';
+  client.write(`POST /v1/audio/transcriptions HTTP/1.1\r\n${headers}\r\n\r\n`);
+  await vi.waitFor(async () => expect((await call(gateway.url, '/health')).json.queue.waiting).toBe(1));
+  const asked = performance.now();
+  const stopped = gateway.stop();
+  expect(await answerOf(client)).toMatch(/^HTTP\/1\.1 503 [\s\S]*"code":"shutting_down"/);
+  expect(performance.now() - asked).toBeLessThan(8_000);
+  client.destroy();
+  expect(await stopped).toEqual({ code: 0, signal: null });
+});
+
+test('an IPv6 address may be in brackets, as in an address of the web', async () => {
+  await using gateway = await mockGateway({ server: { host: '[::1]' } });
+  expect(gateway.url).toBe(`http://[::1]:${gateway.port}`);
+  expect((await call(gateway.url, '/health')).status).toBe(200);
+});
+
 test.each(ADDRESSES)('a port that another program uses on %s is reported as in use', async (address) => {
   const other = createServer().listen(0, address);
   await once(other, 'listening');

@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { call, post } from '../setup/api.ts';
 import { mockGateway } from './mock-gateway.ts';
 import { expectError } from './multipart.ts';
@@ -109,4 +109,31 @@ test('a download can be cancelled', async () => {
   await post(own.url, route, {});
   expect((await call(own.url, `${route}?keep=false`, { method: 'DELETE' })).json.status).toBe('cancelled');
   expectError(await call(own.url, `${route}?keep=perhaps`, { method: 'DELETE' }), 400, 'keep', 'invalid_value');
+});
+
+test('a JSON body may begin with a byte order mark', async () => {
+  const answer = await call(gateway.url, '/v1/settings/model', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '\uFEFF{"model_id":"mock-echo"}',
+  });
+  expect(answer.json).toMatchObject({ status: 'success', model: 'mock-echo' });
+});
+
+test('the uptime does not depend on the clock of the machine', async () => {
+  await using own = await mockGateway();
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 3_600_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  const { json } = await call(own.url, '/health');
+  expect(json.uptime_seconds).toBeGreaterThan(0);
+  expect(json.uptime_seconds).toBeLessThan(60);
+});
+
+test('the download of a deleted model is forgotten', async () => {
+  await using own = await mockGateway();
+  const path = '/v1/models/mock-download/download';
+  await call(own.url, path, { method: 'POST' });
+  await vi.waitFor(async () => expect((await call(own.url, path)).json.status).toBe('installed'));
+  expect((await call(own.url, '/v1/models/mock-download', { method: 'DELETE' })).status).toBe(200);
+  expectError(await call(own.url, path), 404, 'model', 'download_not_found');
 });

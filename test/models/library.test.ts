@@ -159,3 +159,9 @@ test('a delete of a model that is a link in our folder removes only the link', a
   expect((await library.find('base'))!.downloaded).toBe(false);
   expect(readdirSync(elsewhere)).toEqual(before);
 });
+
+test('the languages of a custom model have the codes that requests have, however they are spelled', async () => {
+  const home = temporaryHome();
+  const custom = [{ id: 'mine', path: write(path.join(home, 'mine'), whisper()), languages: ['DE', 'jv'] }];
+  expect((await libraryIn(home, { custom }).find('mine'))!.languages).toEqual(['de', 'jw']);
+});

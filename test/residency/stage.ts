@@ -27,6 +27,7 @@ export interface Stage extends AsyncDisposable {
   worker(): WorkerHealth;
   /** Process ids of all started workers. */
   pids(): number[];
+  runFolder: string;
   /** Starts a process that the residency does not know. */
   startHandle(): Promise<WorkerHandle>;
   /** Starts a worker that the residency does not know, and waits for its hello. */
@@ -81,6 +82,7 @@ export function stage(fixture: string, { programs = {}, disguise, ...options }: 
   });
   return {
     residency,
+    runFolder: run.path,
     startHandle: () => start('faster-whisper', 1),
     async startWorker() {
       const worker = new Worker(await start('faster-whisper', 1), 'faster-whisper', 1, timeouts, log);

@@ -49,6 +49,25 @@ describe('the run directory', () => {
     },
   );
 
+  it.each(['too long for a socket', 'missing'])('places sockets in /tmp when TMPDIR is %s too', async (kind) => {
+    const before = process.env.TMPDIR;
+    const folder = path.join(root, 't'.repeat(100));
+    process.env.TMPDIR = folder;
+    try {
+      if (kind !== 'missing') mkdirSync(folder);
+      const run = createRunDirectory(path.join(root, 'r'.repeat(100)));
+      await run.claimed;
+      const address = run.socketAddress('worker-1-abcdef01.sock');
+      expect(address).toMatch(/^\/tmp\/asrpro-/);
+      writeFileSync(address, '');
+      run.remove();
+      expect(existsSync(path.dirname(address))).toBe(false);
+    } finally {
+      if (before === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = before;
+    }
+  });
+
   it('of a living gateway is kept, and that of a killed one is removed with its sockets', async () => {
     const mine = createRunDirectory(root);
     await mine.claimed;

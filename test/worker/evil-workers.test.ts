@@ -1,4 +1,8 @@
+import { rmSync } from 'node:fs';
+import { PassThrough } from 'node:stream';
+import pino from 'pino';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { drainOutput } from '../../src/worker/output.ts';
 import { groupLives, modelNamed, type Stage, stage } from '../residency/stage.ts';
 
 const light = modelNamed('light');
@@ -52,6 +56,27 @@ describe('a worker', () => {
 
   it.each(['wrong-version', 'wrong-token'])('with the %s is refused', async (fixture) => {
     await expect(on(fixture).text(light)).rejects.toMatchObject({ code: 'worker_start_failed' });
+  });
+
+  it('starts although its run directory was removed while no worker ran', async () => {
+    const { residency, text, runFolder } = on('obedient');
+    expect(await text(light, { prompt: 'before' })).toBe('before');
+    await residency.unload();
+    rmSync(runFolder, { recursive: true });
+    expect(await text(light, { prompt: 'after' })).toBe('after');
+  });
+
+  it('that never ends its line does not fill the memory of the gateway, and its last words are kept', async () => {
+    const parts: number[] = [];
+    const log = pino({ level: 'debug' }, { write: (line) => void parts.push(JSON.parse(line).output.length) });
+    const stream = new PassThrough();
+    const output = drainOutput([stream], log);
+    for (let count = 0; count < 100; count += 1) stream.write('x'.repeat(64 * 1024));
+    stream.write(' last words');
+    await vi.waitFor(() => expect(parts.length).toBeGreaterThan(50));
+    expect(output.lastWords()).toMatch(/^x+$/);
+    stream.end();
+    await vi.waitFor(() => expect(output.lastWords()).toMatch(/ last words$/));
   });
 
   it('that floods its output is not blocked by it', async () => {

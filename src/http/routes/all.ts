@@ -9,10 +9,14 @@ import { healthRoutes } from './health.ts';
 import { modelRoutes } from './models.ts';
 import { settingsRoutes } from './settings.ts';
 
-/** Every call of the API, in the order of /docs. */
-export function operations(deps: HttpServerDeps): Operation[] {
+/**
+ * Every call of the API, in the order of /docs.
+ *
+ * @param closing aborts when the server stops.
+ */
+export function operations(deps: HttpServerDeps, closing?: AbortSignal): Operation[] {
   const calls = [
-    ...audioRoutes(deps),
+    ...audioRoutes(deps, closing),
     ...modelRoutes(deps),
     ...downloadRoutes(deps),
     ...settingsRoutes(deps),

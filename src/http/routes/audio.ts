@@ -27,14 +27,16 @@ import { type Operation, streamingOperation } from '../operation.ts';
 import { startTimings } from '../timings.ts';
 import { receiveUpload, type Upload } from '../upload.ts';
 
-type Deps = Pick<HttpServerDeps, 'config' | 'log' | 'library' | 'residency' | 'transcription' | 'spoolDirectory'>;
+type HttpDeps = Pick<HttpServerDeps, 'config' | 'log' | 'library' | 'residency' | 'transcription' | 'spoolDirectory'>;
+type Deps = HttpDeps & { closing: AbortSignal | undefined };
 
 const STREAM_TIMES = { holdMs: 3_000, keepAliveMs: 15_000 };
 const text = { 'text/plain': z.string() };
 const errors = [400, 404, 413, 503];
 
 /** Speech to text: the two calls of OpenAI's audio API. */
-export function audioRoutes(deps: Deps): Operation[] {
+export function audioRoutes(given: HttpDeps, closing?: AbortSignal): Operation[] {
+  const deps = { ...given, closing };
   const enter = createEntrance(deps);
   return [
     streamingOperation({
@@ -85,12 +87,12 @@ async function answerAudio<Plain>(
   parse: (upload: Upload) => AudioForm,
   asJson: (transcript: Transcript, options: ResponseOptions) => Plain,
 ): Promise<string | Plain | ReturnType<typeof verbose> | FastifyReply> {
-  const { config, log, spoolDirectory } = deps;
+  const { config, log, spoolDirectory, closing } = deps;
   const timings = startTimings(log, request.id);
   const entry = enter();
   const disconnected = disconnectSignal(reply.raw);
   try {
-    const limits = { directory: spoolDirectory, maxBytes: config.server.maxUploadBytes, pace: entry.pace };
+    const limits = { directory: spoolDirectory, maxBytes: config.server.maxUploadBytes, pace: entry.pace, closing };
     const upload = await receiveUpload(request.raw, limits, () => allowBody(reply.raw));
     timings.end('upload');
     try {

@@ -43,6 +43,9 @@ type Deps = Pick<HttpServerDeps, 'devices' | 'version' | 'startedAt' | 'library'
 
 export function healthRoutes(deps: Deps): Operation[] {
   const anyModelReady = createReadiness(deps);
+  // The system's clock may be set while the server runs.
+  const started = performance.now() - (Date.now() - deps.startedAt);
+  const uptimeSeconds = (): number => (performance.now() - started) / 1000;
   return [
     operation({
       method: 'GET',
@@ -51,13 +54,13 @@ export function healthRoutes(deps: Deps): Operation[] {
       description: 'Answers in milliseconds, even while the worker is busy.',
       answers: [json(health, 'The state. The status is always 200 while the server runs.')],
       public: true,
-      handler: async () => describeHealth(deps, anyModelReady()),
+      handler: async () => describeHealth(deps, anyModelReady(), uptimeSeconds()),
     }),
   ];
 }
 
-function describeHealth(deps: Deps, anyModelReady: boolean): z.input<typeof health> {
-  const { devices, version, startedAt, residency } = deps;
+function describeHealth(deps: Deps, anyModelReady: boolean, uptimeSeconds: number): z.input<typeof health> {
+  const { devices, version, residency } = deps;
   const { worker, queue } = residency.health();
   const { model, status, device } = residency.status();
   const cluster = deps.cluster?.health() ?? null;
@@ -68,7 +71,7 @@ function describeHealth(deps: Deps, anyModelReady: boolean): z.input<typeof heal
     current_model: status === 'loaded' ? model : null,
     device: kindOf(device ?? devices.lastChosen()),
     version,
-    uptime_seconds: (Date.now() - startedAt) / 1000,
+    uptime_seconds: uptimeSeconds,
     worker: {
       state: worker.state,
       pid: worker.pid,
