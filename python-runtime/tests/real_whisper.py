@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-# `npm test` installs it before the first test.
+# `npm test` installs both before the first test.
 WHISPER = CACHE / "asrpro-test" / "models" / "whisper-tiny.en"
+BASE = WHISPER.parent / "whisper-base"
 
 
 def half_a_minute() -> NDArray[np.float32]:

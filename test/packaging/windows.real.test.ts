@@ -3,7 +3,6 @@ import path from 'node:path';
 import { build } from 'esbuild';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { buildExecutable } from '../../packaging/executable.ts';
 import { injectProgram } from '../../packaging/inject.ts';
 import { inPlaceOf } from '../../packaging/patch.ts';
 import { hostNode, nodeOf } from '../../packaging/target-node.ts';
@@ -11,6 +10,7 @@ import { targets } from '../../packaging/targets.ts';
 import { environmentFolder, MARKER } from '../../src/engines/environment.ts';
 import { readLock } from '../../src/engines/lock.ts';
 import { call, post, transcribe } from '../setup/api.ts';
+import { executableFor } from '../setup/build.ts';
 import { audio, checkout } from '../setup/checkout.ts';
 import { missingPackages } from '../setup/debian.ts';
 import { type WindowsApp, Wine, windowsPath } from './wine.ts';
@@ -27,11 +27,10 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
   const mock = ['--mock', '--port', '0', '--watch-stdin'];
 
   beforeAll(async () => {
-    const [built] = await Promise.all([
-      buildExecutable(target, { into: wine.newFolder('Prógramme und mehr') }),
-      wine.prepare(),
-    ]);
-    file = windowsPath(built);
+    const [built] = await Promise.all([executableFor(target), wine.prepare()]);
+    const installed = path.join(wine.newFolder('Prógramme und mehr'), path.basename(built));
+    copyFileSync(built, installed);
+    file = windowsPath(installed);
     app = await wine.startApp();
   }, 300_000);
   afterAll(() => wine[Symbol.asyncDispose](), 60_000);
