@@ -23,6 +23,7 @@ from asrpro_worker.piece import Heard, Piece
 if TYPE_CHECKING:
     from pathlib import Path
 
+
 def loaded(directory: Path) -> OnnxAsr:
     made = OnnxAsr()
     capabilities = load(made, directory, quantization="quantized").capabilities
@@ -100,14 +101,11 @@ def test_a_repetitive_piece_is_split_and_its_text_dropped(base: OnnxAsr) -> None
 
 def test_pieces_of_different_requests_in_one_batch(base: OnnxAsr) -> None:
     with decode(str(SPEECH), lambda _: None) as pcm:
-        sound = pcm.read(0, pcm.samples)
+        # The whole sound decoded as German runs into loops, which take long.
+        sound = pcm.read(0, 4 * 16_000)
     requests: list[dict[str, Any]] = [{}, {"prompt": "A COUNTRY. AMERICANS."}, {"languages": ["de"]}]
     pieces = [Piece(job(**fields), ((0, len(sound)),), sound, None) for fields in requests]
     alone = [base.decode([piece], lambda: None)[0] for piece in pieces]
     together = base.decode(pieces, lambda: None)
-    for one, other in zip(alone, together, strict=True):
-        if isinstance(one, Heard):
-            assert one == other
-        else:
-            assert isinstance(other, list)
-            assert [half.spans for half in one] == [half.spans for half in other]
+    assert all(isinstance(one, Heard) for one in alone)
+    assert together == alone

@@ -66,10 +66,10 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     expect(await answers('mock-busy')).toEqual([503, 'model_busy']);
     expect(await answers('mock-echo')).toEqual([200, null]);
     await post(url, '/v1/models/mock-download/download', {});
-    await vi.waitFor(async () => expect(await answers('mock-download')).toEqual([200, null]), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await answers('mock-download')).toEqual([200, null]));
     await post(url, '/v1/models/mock-download-fails/download', {});
     const job = async () => (await call(url, '/v1/models/mock-download-fails/download')).json;
-    await vi.waitFor(async () => expect(await job()).toMatchObject({ status: 'failed' }), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await job()).toMatchObject({ status: 'failed' }));
     const streamed = await transcribe(url, jfk, { model: 'mock-echo', stream: 'true' });
     expect(streamed.text).toContain('transcript.text.done');
     // The client disconnects, and the next request does not wait for that job.
@@ -104,7 +104,7 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     const { url } = await dying.serve({ file, args: mock, env: home('verwaist') });
     expect((await call(url, '/health')).status).toBe(200);
     await dying.die();
-    await vi.waitFor(() => expect(fetch(`${url}/health`)).rejects.toThrow(), { timeout: 10_000 });
+    await vi.waitFor(() => expect(fetch(`${url}/health`)).rejects.toThrow());
   });
 
   test('uses a worker over encrypted TCP, and an unload ends it', async () => {
