@@ -7,6 +7,11 @@ import { answerBrokenRequest } from './broken-request.ts';
 
 /** Longer than the pauses of SDKs that reuse the connections of a pool. */
 const KEEP_ALIVE_MS = 72_000;
+/**
+ * Browsers and `fetch` open connections in advance. Node counts one that has never had a request as busy, so a stop took
+ * the whole drain time. The delay lets the gateway read a request that has just arrived.
+ */
+const UNUSED_MS = 100;
 /** A port that is free on the first address may be in use on the second. */
 const FREE_PORT_TRIES = 10;
 
@@ -97,8 +102,12 @@ export function createListener(handle: RequestListener): Listener {
       const timer = setTimeout(() => {
         for (const socket of connections) socket.destroy();
       }, limitMs);
+      const unused = setTimeout(() => {
+        for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+      }, UNUSED_MS);
       await closeServers();
       clearTimeout(timer);
+      clearTimeout(unused);
     },
   };
 }

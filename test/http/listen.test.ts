@@ -56,6 +56,19 @@ test('SIGTERM ends the gateway within the drain time although a client hangs on 
   for (const client of clients) client.destroy();
 });
 
+test('a connection that a client has opened in advance does not delay the stop', async () => {
+  const gateway = await startGateway({ mock: true });
+  const client = connect(Number(new URL(gateway.url).port), '127.0.0.1').on('error', () => undefined);
+  await once(client, 'connect');
+  // Connections are accepted in their order.
+  expect((await call(gateway.url, '/health')).status).toBe(200);
+  const asked = performance.now();
+  await gateway.stop();
+  // The drain time is 20 s.
+  expect(performance.now() - asked).toBeLessThan(15_000);
+  client.destroy();
+});
+
 test.each(ADDRESSES)('a port that another program uses on %s is reported as in use', async (address) => {
   const other = createServer().listen(0, address);
   await once(other, 'listening');
