@@ -83,7 +83,7 @@ export async function startFaultHub(
     },
   };
 
-  // Hashing 75 MB for each list took half of the CPU time of a test that asks fifty times.
+  // Hashing 75 MB for each list takes a third of a second, and a test asks twenty times.
   let listed: ReturnType<typeof siblingsOf> | undefined;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
