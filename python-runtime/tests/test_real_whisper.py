@@ -103,9 +103,10 @@ def test_quiet_speech_is_recognized(engine: Whisper, pcm: Pcm, decibels: int) ->
 
 
 def test_word_times_are_right_after_long_silences(engine: Whisper, pcm: Pcm) -> None:
-    sound = (half_a_minute()[: 10 * 16_000] * 32768).astype(np.int16)
+    # Two different sounds: a text that repeats itself is decoded again at every temperature.
+    first, second = np.split((half_a_minute()[: 20 * 16_000] * 32768).astype(np.int16), 2)
     silence = np.zeros(16_000 * 60, np.int16)
-    for part in (silence, sound, silence, sound, silence):
+    for part in (silence, first, silence, second, silence):
         pcm.append(part)
     _, segments = hear(engine, pcm, job(vad_filter=True, word_timestamps=True))
     last = 0.0
