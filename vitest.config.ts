@@ -4,6 +4,9 @@ import { defineConfig } from 'vitest/config';
 /** These tests need the Python environment and real models. The global setup installs both before the first test. */
 const real = ['test/e2e/**/*.test.ts', 'test/sdk/**/*.test.ts', 'test/**/*.real.test.ts'];
 
+/** These tests start a Ray cluster, so that test/run.ts can run them when the cluster of the Python tests has ended. */
+const clusters = ['test/e2e/cluster.test.ts'];
+
 /** These tests have limits of one to three seconds, so nothing may compete with them for the cores. */
 const timed = ['test/e2e/chaos.test.ts', 'test/e2e/death.test.ts', 'test/http/leaving.real.test.ts'];
 
@@ -39,11 +42,23 @@ export default defineConfig({
           env,
           ...strict,
           include: real,
-          exclude: timed,
+          exclude: [...timed, ...clusters],
           globalSetup: ['test/setup/install.ts'],
           sequence: { groupOrder: 1 },
-          // Builds, installations and loads of models keep one core busy, clusters none. Two files fill two cores.
+          // Builds, installations and loads of models keep one core busy. Two files fill two cores.
           maxWorkers: 2,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          name: 'clusters',
+          env,
+          ...strict,
+          include: clusters,
+          globalSetup: ['test/setup/install.ts'],
+          sequence: { groupOrder: 2 },
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },
@@ -55,7 +70,7 @@ export default defineConfig({
           ...strict,
           include: timed,
           globalSetup: ['test/setup/install.ts'],
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,

@@ -25,19 +25,28 @@ const checks: Record<string, () => Promise<void>> = {
   // Ray supports clusters only on Linux.
   ...(process.platform === 'linux' && { 'python-cluster': () => pythonIn('cluster', 'tests/ray_engine') }),
   real: () => node('vitest/vitest.mjs', 'run', '--project', 'real'),
+  clusters: () => node('vitest/vitest.mjs', 'run', '--project', 'clusters'),
   timed: () => node('vitest/vitest.mjs', 'run', '--project', 'timed'),
 };
 
-/** Stages run one after the other. The lanes of a stage run in parallel, the checks of a lane one after the other. */
-const stages = [
-  [
-    ['types', 'lint', 'quick', 'real'],
-    // First, so that its cluster has gone when test/e2e/cluster.test.ts starts one: beside each other a head once did not start.
-    ['python-cluster', 'python-lint', 'python-types', 'python', 'python-nemo'],
-  ],
-  // The limits of these tests do not hold on a busy machine.
-  [['timed']],
+/**
+ * Two lanes take the next entry when they are free. The checks of an entry run one after the other. The cheap checks come
+ * first and then the longest, so that the lanes end at about the same time.
+ */
+const queue = [
+  ['types', 'lint'],
+  ['python-lint', 'python-types'],
+  ['real'],
+  // Two clusters at the same time: once a head did not start.
+  ['python-cluster', 'clusters'],
+  ['python'],
+  ['quick'],
+  ['python-nemo'],
 ];
+const LANES = 2;
+
+/** The limits of these tests do not hold on a busy machine, so they run last and alone. */
+const alone = ['timed'];
 
 /** Parallel lanes would mix their output, so a check in one of several lanes prints its output when it has ended. */
 let output: { stdio: 'inherit' } | { stdin: 'ignore'; all: true };
@@ -74,16 +83,24 @@ const unknown = names.filter((name) => !(name in checks));
 if (unknown.length > 0)
   throw new Error(`no such check: ${unknown.join(', ')}; there are ${Object.keys(checks).join(', ')}`);
 const failed: string[] = [];
-for (const stage of stages) {
-  const lanes = stage.map((lane) => lane.filter((name) => names.includes(name))).filter((lane) => lane.length > 0);
-  output = lanes.length > 1 ? { stdin: 'ignore', all: true } : { stdio: 'inherit' };
-  await Promise.all(lanes.map(runInTurn));
-}
+const waiting = queue.map(wanted).filter((entry) => entry.length > 0);
+output = waiting.length > 1 ? { stdin: 'ignore', all: true } : { stdio: 'inherit' };
+await Promise.all(Array.from({ length: LANES }, runLane));
+output = { stdio: 'inherit' };
+await runInTurn(wanted(alone));
 console.error(failed.length === 0 ? `\nall ${names.length} checks passed` : `\nfailed: ${failed.join(', ')}`);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
-async function runInTurn(lane: readonly string[]): Promise<void> {
-  for (const name of lane) {
+function wanted(entry: readonly string[]): string[] {
+  return entry.filter((name) => names.includes(name));
+}
+
+async function runLane(): Promise<void> {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await runInTurn(next);
+}
+
+async function runInTurn(entry: readonly string[]): Promise<void> {
+  for (const name of entry) {
     const began = performance.now();
     console.error(`\n=== ${name}`);
     const outcome = await checks[name]!().then(

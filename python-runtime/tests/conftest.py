@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import toy_models
 import toy_parakeets
+from real_whisper import BASE, WHISPER
+from whisper_onnx import make_whisper_onnx
 from worker_process import WorkerProcess
 
 from asrpro_worker.pcm import Pcm
@@ -35,6 +37,18 @@ def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tdt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toy Parakeet in ONNX format. Tests must not change it."""
     return toy_parakeets.make_parakeet(tmp_path_factory.mktemp("models") / "tdt")
+
+
+@pytest.fixture(scope="session")
+def base_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whisper base as ONNX, with real weights. Tests must not change it."""
+    return make_whisper_onnx(BASE, tmp_path_factory.mktemp("models") / "base")
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whisper tiny.en as ONNX, with real weights. Tests must not change it."""
+    return make_whisper_onnx(WHISPER, tmp_path_factory.mktemp("models") / "tiny.en")
 
 
 @pytest.fixture

@@ -78,7 +78,10 @@ def encode(path: Path, codec: str, sound: NDArray[Any], *, form: str | None = No
 
 
 def _picture(container: Any, seconds: float) -> list[Any]:
-    stream = container.add_stream("mpeg2video" if container.format.name != "webm" else "libvpx", rate=25)
+    codec, options = (
+        ("libvpx", {"deadline": "realtime", "cpu-used": "8"}) if container.format.name == "webm" else ("mpeg2video", {})
+    )
+    stream = container.add_stream(codec, rate=25, options=options)
     stream.width = stream.height = 64
     stream.pix_fmt = "yuv420p"
     packets = []

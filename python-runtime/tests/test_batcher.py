@@ -78,7 +78,8 @@ def test_new_jobs_come_first_and_all_jobs_get_a_turn() -> None:
     assert sorted(engine.batches[-1]) == ["c", "c", "long", "long"]
 
 
-def test_jobs_that_arrive_together_share_a_batch() -> None:
+def test_jobs_that_arrive_together_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "_FIRST_PIECE_TIMEOUT", LIMIT)
     engine = RecordingEngine()
     batcher = batcher_over(engine, 4)
     late = job(job="late")

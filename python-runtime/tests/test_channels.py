@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,14 @@ def silent(files: list[Path], answers: list[Any]) -> list[str]:
 
 def test_every_number_of_channels_in_wav(tmp_path: Path) -> None:
     files = []
+    # The formats of the samples take turns, because channels are ordered and mixed in the same way for all of them.
+    formats = itertools.cycle([(8, False), (24, False), (32, False), (32, True), (64, True)])
     for channels in range(1, 65):
         sound = on_channel(channels - 1, channels, seconds=0.25)
         mask = (1 << min(channels, 18)) - 1
-        files += [wav(tmp_path / f"{bits}_{channels}.wav", sound, bits) for bits in (8, 16, 24, 32)]
-        files += [wav(tmp_path / f"float{bits}_{channels}.wav", sound, bits, real=True) for bits in (32, 64)]
+        bits, real = next(formats)
+        files.append(wav(tmp_path / f"{bits}_{real}_{channels}.wav", sound, bits, real=real))
+        files.append(wav(tmp_path / f"16_{channels}.wav", sound, 16))
         files += [wav(tmp_path / f"masked{bits}_{channels}.wav", sound, 16, mask=bits) for bits in (0, mask, mask << 2)]
     answers = decode_elsewhere(files)
     assert silent(files, answers) == []
@@ -55,7 +59,7 @@ def test_every_number_of_channels_that_a_codec_supports(tmp_path: Path, kind: st
     codec, how = CODECS[kind]
     files = []
     for channels in range(1, 65):
-        for layout in (None, LAYOUTS.get(channels)):
+        for layout in dict.fromkeys((None, LAYOUTS.get(channels))):
             sound = on_channel(channels - 1, channels, how.get("rate", 16_000), 0.25)
             path = tmp_path / f"{channels}_{layout}.{kind}"
             try:

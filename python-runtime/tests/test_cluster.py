@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +75,7 @@ def test_the_configured_token_wins_over_an_older_file(tmp_path: Path, monkeypatc
     assert file.read_text() == "new"
 
 
-def test_a_head_that_ends_is_noticed_within_two_seconds() -> None:
+def test_a_head_that_ends_is_noticed_before_ray_reports_it() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     noticed: list[str | None] = []
@@ -87,11 +86,11 @@ def test_a_head_that_ends_is_noticed_within_two_seconds() -> None:
     # A closed connection is opened again: Ray closes one without a request after two minutes.
     second, _ = listener.accept()
     assert noticed == []
-    ended = time.monotonic()
     listener.close()
     second.close()
+    # It takes a second. Ray takes up to a minute.
     watching.join(10)
-    assert time.monotonic() - ended < 2
+    assert not watching.is_alive()
     assert noticed[0] is not None
     assert address in noticed[0]
 

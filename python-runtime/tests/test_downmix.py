@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,6 +103,7 @@ def test_channels_that_cancel_in_a_part_of_a_file(tmp_path: Path) -> None:
     assert min(level(part) for part in parts) > 0.7 * level(left)
 
 
+@functools.cache
 def spoken() -> NDArray[np.float32]:
     with decode(str(SPEECH), lambda _: None) as pcm:
         samples: NDArray[np.float32] = pcm.read(0, pcm.samples)

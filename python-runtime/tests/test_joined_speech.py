@@ -11,7 +11,6 @@ import pytest
 from in_process import load, transcribe
 from real_whisper import WHISPER
 from sounds import AUDIO, manifest, write_wav
-from whisper_onnx import make_whisper_onnx
 
 from asrpro_worker.audio import decode
 from asrpro_worker.engines.onnx.engine import OnnxAsr
@@ -32,14 +31,14 @@ SECONDS = 75.0
 
 
 @pytest.fixture(scope="module", params=["onnx-asr", "faster-whisper"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def engine(request: pytest.FixtureRequest) -> Engine:
     """Real weights in the format of each engine."""
     if request.param == "faster-whisper":
         made: Engine = Whisper()
         load(made, WHISPER)
         return made
     made = OnnxAsr()
-    load(made, make_whisper_onnx(WHISPER, tmp_path_factory.mktemp("tiny.en")), quantization="quantized")
+    load(made, request.getfixturevalue("tiny_onnx"), quantization="quantized")
     return made
 
 

@@ -29,6 +29,11 @@ def engine() -> Whisper:
     return made
 
 
+@pytest.fixture(scope="module")
+def stock() -> WhisperModel:
+    return WhisperModel(str(WHISPER), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
+
+
 @pytest.fixture
 def speech(pcm: Pcm) -> Pcm:
     pcm.append((half_a_minute() * 32768).astype(np.int16))
@@ -50,13 +55,16 @@ def filled(features: Any) -> Any:
     ],
 )
 def test_one_window_has_the_tokens_of_faster_whisper(
-    engine: Whisper, monkeypatch: pytest.MonkeyPatch, ours: dict[str, Any], theirs: dict[str, Any]
+    engine: Whisper,
+    stock: WhisperModel,
+    monkeypatch: pytest.MonkeyPatch,
+    ours: dict[str, Any],
+    theirs: dict[str, Any],
 ) -> None:
     with decode(str(SPEECH), lambda _: None) as pcm:
         samples = pcm.read(0, pcm.samples)
     # faster-whisper pads the window with 0, which is not silence; this is the only difference.
     monkeypatch.setattr("faster_whisper.transcribe.pad_or_trim", filled)
-    stock = WhisperModel(str(WHISPER), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
     segments, _ = stock.transcribe(samples, without_timestamps=True, **theirs)
     [expected] = list(segments)
 
@@ -95,9 +103,10 @@ def test_quiet_speech_is_recognized(engine: Whisper, pcm: Pcm, decibels: int) ->
 
 
 def test_word_times_are_right_after_long_silences(engine: Whisper, pcm: Pcm) -> None:
-    sound = (half_a_minute()[: 10 * 16_000] * 32768).astype(np.int16)
+    # Two different sounds: a text that repeats itself is decoded again at every temperature.
+    first, second = np.split((half_a_minute()[: 20 * 16_000] * 32768).astype(np.int16), 2)
     silence = np.zeros(16_000 * 60, np.int16)
-    for part in (silence, sound, silence, sound, silence):
+    for part in (silence, first, silence, second, silence):
         pcm.append(part)
     _, segments = hear(engine, pcm, job(vad_filter=True, word_timestamps=True))
     last = 0.0

@@ -86,7 +86,7 @@ test('--watch-stdin: the gateway ends with a launcher that dies while the last r
   // The mock sends one segment a second. By now the gateway has checked once that its launcher lives.
   for (let segment = 0; segment < 2; segment += 1) await events.read();
   gateway.process.kill('SIGKILL');
-  await vi.waitFor(() => expect(gateway.processes()).toEqual([]), { timeout: 4_000 });
+  await vi.waitFor(() => expect(gateway.processes()).toEqual([]), { timeout: 6_000 });
   await events.cancel().catch(() => undefined);
 });
 

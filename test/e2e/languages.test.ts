@@ -73,9 +73,10 @@ test.each([
 ])('German speech after 40 s of %s is recognised as German', { timeout: 300_000 }, async (name, sound) => {
   const before = path.join(folder, `${name}.wav`);
   writeFileSync(before, wavOf(sound, RATE));
-  const file = await joined(`${name}-speech.wav`, [before, ...german.map(({ file }) => file)]);
+  const spoken = german.slice(0, 2);
+  const file = await joined(`${name}-speech.wav`, [before, ...spoken.map(({ file }) => file)]);
   const { json } = await transcribe(gateway.url, file, { response_format: 'verbose_json' });
   expect(json.language).toBe('german');
-  for (const one of german) expect(part(one, json.text), json.text).toBeGreaterThan(0.4);
+  for (const one of spoken) expect(part(one, json.text), json.text).toBeGreaterThan(0.4);
   expect(json.segments[0].start).toBeGreaterThan(38);
 });

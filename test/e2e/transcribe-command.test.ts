@@ -27,7 +27,8 @@ test('--words and --format give what the API gives', async () => {
 test('bad files are reported by name, and the others are transcribed', async () => {
   const home = temporaryHome({ installed: true });
   const bad = audio('corrupt/made/html_404.mp3');
-  const { code, out, err } = await runCli(home, ['transcribe', jfk, bad, audio('nowhere.wav'), jfk]);
+  const files = [jfk, bad, audio('nowhere.wav'), jfk];
+  const { code, out, err } = await runCli(home, ['transcribe', '--model', 'whisper-tiny.en', ...files]);
   expect(out.split('\n').map(wordsOf)).toEqual([jfkWords, jfkWords]);
   expect(err).toContain(`${bad}: `);
   expect(err).toContain('nowhere.wav');

@@ -3,7 +3,6 @@ import path from 'node:path';
 import { build } from 'esbuild';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { buildExecutable } from '../../packaging/executable.ts';
 import { injectProgram } from '../../packaging/inject.ts';
 import { inPlaceOf } from '../../packaging/patch.ts';
 import { hostNode, nodeOf } from '../../packaging/target-node.ts';
@@ -11,6 +10,7 @@ import { targets } from '../../packaging/targets.ts';
 import { environmentFolder, MARKER } from '../../src/engines/environment.ts';
 import { readLock } from '../../src/engines/lock.ts';
 import { call, post, transcribe } from '../setup/api.ts';
+import { executableFor } from '../setup/build.ts';
 import { audio, checkout } from '../setup/checkout.ts';
 import { missingPackages } from '../setup/debian.ts';
 import { type WindowsApp, Wine, windowsPath } from './wine.ts';
@@ -27,11 +27,10 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
   const mock = ['--mock', '--port', '0', '--watch-stdin'];
 
   beforeAll(async () => {
-    const [built] = await Promise.all([
-      buildExecutable(target, { into: wine.newFolder('Prógramme und mehr') }),
-      wine.prepare(),
-    ]);
-    file = windowsPath(built);
+    const [built] = await Promise.all([executableFor(target), wine.prepare()]);
+    const installed = path.join(wine.newFolder('Prógramme und mehr'), path.basename(built));
+    copyFileSync(built, installed);
+    file = windowsPath(installed);
     app = await wine.startApp();
   }, 300_000);
   afterAll(() => wine[Symbol.asyncDispose](), 60_000);
@@ -67,10 +66,10 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     expect(await answers('mock-busy')).toEqual([503, 'model_busy']);
     expect(await answers('mock-echo')).toEqual([200, null]);
     await post(url, '/v1/models/mock-download/download', {});
-    await vi.waitFor(async () => expect(await answers('mock-download')).toEqual([200, null]), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await answers('mock-download')).toEqual([200, null]));
     await post(url, '/v1/models/mock-download-fails/download', {});
     const job = async () => (await call(url, '/v1/models/mock-download-fails/download')).json;
-    await vi.waitFor(async () => expect(await job()).toMatchObject({ status: 'failed' }), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await job()).toMatchObject({ status: 'failed' }));
     const streamed = await transcribe(url, jfk, { model: 'mock-echo', stream: 'true' });
     expect(streamed.text).toContain('transcript.text.done');
     // The client disconnects, and the next request does not wait for that job.
@@ -105,7 +104,7 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     const { url } = await dying.serve({ file, args: mock, env: home('verwaist') });
     expect((await call(url, '/health')).status).toBe(200);
     await dying.die();
-    await vi.waitFor(() => expect(fetch(`${url}/health`)).rejects.toThrow(), { timeout: 10_000 });
+    await vi.waitFor(() => expect(fetch(`${url}/health`)).rejects.toThrow());
   });
 
   test('uses a worker over encrypted TCP, and an unload ends it', async () => {

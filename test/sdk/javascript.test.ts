@@ -79,7 +79,7 @@ describe.each([
       stream: true,
     });
     for await (const _event of stream) break;
-    await expect.poll(() => gateway.services.residency.health().queue.running, { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => gateway.services.residency.health().queue.running, { timeout: 8_000 }).toBe(0);
   });
 
   test('models: list, retrieve, delete', async () => {
@@ -141,7 +141,7 @@ describe.each([
     const slow = () => transcriptions.create({ file: file(), model: 'mock-slow' }, { signal: leave.signal });
     const pending = Promise.allSettled([slow(), slow()]);
     const queue = () => gateway.services.residency.health().queue;
-    await expect.poll(queue, { timeout: 5_000 }).toMatchObject({ running: 1, waiting: 1 });
+    await expect.poll(queue).toMatchObject({ running: 1, waiting: 1 });
     const bytes = new File([readFileSync(jfk)], 'a.flac');
     const statuses: number[] = [];
     const note: typeof fetch = async (input, init) => {
@@ -151,7 +151,7 @@ describe.each([
     };
     const patient = clientOf(gateway, { maxRetries: 10, fetch: note }).audio.transcriptions;
     const answer = patient.create({ file: bytes, model: 'mock-slow', stream: true });
-    await expect.poll(() => statuses, { timeout: 5_000 }).toContain(503);
+    await expect.poll(() => statuses).toContain(503);
     leave.abort();
     await pending;
     for await (const event of await answer) {
@@ -175,7 +175,7 @@ describe.each([
     expect(mostAtOnce.running).toBe(1);
     expect(mostAtOnce.waiting).toBeLessThanOrEqual(1);
     await expect
-      .poll(() => gateway.services.residency.health().queue, { timeout: 5_000 })
+      .poll(() => gateway.services.residency.health().queue, { timeout: 8_000 })
       .toMatchObject({ running: 0, waiting: 0 });
   });
 });
