@@ -83,7 +83,9 @@ async function measure({ id, kind, english }: (typeof MODELS)[number], sets: rea
   }
 }
 
-const withKeywords = (files: readonly { file: string }[]) => files.map((one) => ({ ...one, keywords: UNRELATED }));
+function withKeywords(files: readonly { file: string }[]) {
+  return files.map((one) => ({ ...one, keywords: UNRELATED }));
+}
 
 async function score(spoken: readonly Spoken[], heard: readonly Heard[]): Promise<Count[]> {
   const pairs = spoken.map(({ reference, language }, at) => ({ reference, language, hypothesis: heard[at]!.text }));
