@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="clusters run on Linux only")
 
-# What setting a process title does to the start of the environment, as far as its variables lie in their original order.
+# What a process title does to the environment: it overwrites the variables up to the first that the program changed.
 OVERWRITE = """
 import ctypes, pathlib
 fields = pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()

@@ -25,7 +25,7 @@ _EMPTY_SCANS = 2
 def marked_environment() -> dict[str, str]:
     """Environment variables by which `node_processes` recognizes the node's processes.
 
-    With SPT_NOENV, a Ray process that sets its title keeps the environment that the kernel shows. Ray sets this variable
+    With SPT_NOENV, a process of Ray that sets its title keeps the environment that the kernel shows. Ray sets SPT_NOENV
     for its workers only; its agents overwrote the start of their environment, and `cluster stop` did not find them.
     """
     return {_MARK: str(cluster_data()), "SPT_NOENV": "1"}
