@@ -192,7 +192,6 @@ class RayEngine:
                 except TimeoutError:
                     alive()
                     watch.check(_REPLICA_TIMEOUT)
-            return heard
         except _LOST:
             raise
         except RayServeException as error:
@@ -202,6 +201,7 @@ class RayEngine:
             # A cancellation needs an answer from the head.
             if heard is None and not watch.lost:
                 response.cancel()
+        return heard
 
 
 def create() -> RayEngine:
