@@ -20,11 +20,13 @@ import psutil
 RUNTIME = Path(__file__).parents[1] / "python-runtime"
 sys.path[:0] = [str(RUNTIME / "src"), str(RUNTIME / "tests"), str(RUNTIME / "tests" / "ray_engine")]
 
+# Before Ray, as in a worker: it sets environment variables that Ray reads when it is imported.
+from asrpro_worker.engines.ray.engine import BATCH, create  # isort: skip
+
 from fakes import SECONDS
 from in_process import job
 from machines import Machines
 
-from asrpro_worker.engines.ray.engine import BATCH, create
 from asrpro_worker.messages import Load, Model, OnCluster
 from asrpro_worker.pcm import RATE
 from asrpro_worker.piece import Piece

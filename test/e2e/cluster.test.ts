@@ -24,9 +24,6 @@ describe.runIf(process.platform === 'linux')('a cluster of two machines', () => 
   afterAll(async () => {
     await node.leave();
     await head.leave();
-    // The agents of a killed machine end by themselves, a few seconds later.
-    const left = () => expect([...head.processes(), ...node.processes()]).toEqual([]);
-    await vi.waitFor(left, { timeout: 60_000, interval: 500 });
   });
   const environment = () => ({
     ASRPRO_CLUSTER_ADDRESS: head.address,

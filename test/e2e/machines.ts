@@ -8,12 +8,13 @@ export interface Machine {
   home: string;
   /** Address of the head. */
   address: string;
-  /** The processes of its node, as `pid name`. */
+  /** The processes of its node, and all descendants of these, as `pid name`. */
   processes(): string[];
   /** Kills all of them, or those of one program. */
   kill(program?: string): void;
   /** Starts the node again, with the same ports. */
   start(): Promise<void>;
+  /** Stops the node. Throws if a process is left that belonged to it before, with what the kernel knows about it. */
   leave(): Promise<void>;
 }
 
@@ -41,7 +42,10 @@ export async function startMachine(head: Machine | null, first: number): Promise
       machine.address = JSON.parse((await asrpro('start', ...where, ...ports, '--slots', '1', '--json')).out).address;
     },
     async leave() {
+      const before = processesOf(folder);
       await asrpro('stop');
+      const left = [...new Set([...before, ...processesOf(folder)])].filter(isAlive);
+      if (left.length > 0) throw new Error(`Processes outlived the node:\n${left.map(stateOf).join('\n')}`);
       rmSync(home, { recursive: true });
     },
   };
@@ -64,15 +68,47 @@ function killQuietly(pid: number): void {
 
 function processesOf(folder: string): string[] {
   const mark = `ASRPRO_CLUSTER_NODE=${folder}`;
-  return readdirSync('/proc').flatMap((pid) => {
-    if (!/^\d+$/.test(pid)) return [];
-    try {
-      if (!readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(mark)) return [];
-      const [program = '', ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      const module = args[args.indexOf('-m') + 1];
-      return [`${pid} ${args.includes('-m') ? module : path.basename(program).split(' ')[0]}`];
-    } catch {
-      return [];
-    }
+  const children = new Map<string, string[]>();
+  const marked: string[] = [];
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const parent = /^PPid:\t(\d+)$/m.exec(contents(pid, 'status'))?.[1] ?? '';
+    children.set(parent, [...(children.get(parent) ?? []), pid]);
+    if (contents(pid, 'environ').split('\0').includes(mark)) marked.push(pid);
+  }
+  const found = new Set<string>();
+  for (const pid of marked) {
+    if (!found.has(pid)) marked.push(...(children.get(pid) ?? []));
+    found.add(pid);
+  }
+  return [...found].flatMap((pid) => {
+    const name = nameOf(pid);
+    return name === '' ? [] : [`${pid} ${name}`];
   });
+}
+
+/** Empty for a process that has ended, also while its parent has not asked for its exit code. */
+function nameOf(pid: string): string {
+  const [program = '', ...args] = contents(pid, 'cmdline').split('\0');
+  return args.includes('-m') ? args[args.indexOf('-m') + 1]! : path.basename(program).split(' ')[0]!;
+}
+
+/** @param line `pid name`. */
+function isAlive(line: string): boolean {
+  const [pid = '', name] = line.split(' ');
+  return nameOf(pid) === name;
+}
+
+function stateOf(line: string): string {
+  const [pid = ''] = line.split(' ');
+  const status = contents(pid, 'status').match(/^(State|PPid|SigIgn|SigCgt):.*$/gm) ?? [];
+  return [`  ${line}`, ...status, contents(pid, 'wchan'), contents(pid, 'cmdline').replaceAll('\0', ' ')].join(', ');
+}
+
+/** Empty for a process that has ended. */
+function contents(pid: string, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return '';
+  }
 }

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from asrpro_worker.cluster import node
+from asrpro_worker.cluster.node_processes import end_node_processes
 from asrpro_worker.errors import WorkerError
 
 
@@ -35,7 +36,7 @@ def _start(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stop(_: argparse.Namespace) -> dict[str, Any]:
-    return {"ended": node.stop()}
+    return {"ended": end_node_processes()}
 
 
 def _status(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,8 +1,7 @@
-"""Makes this machine a node of a cluster, and ends the node: Ray's own commands with the settings that asrpro needs."""
+"""Makes this machine a node of a cluster: Ray's own command with the settings that asrpro needs."""
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import json
 import os
@@ -14,24 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from asrpro_worker.cluster.folders import cluster_data
+from asrpro_worker.cluster.node_processes import end_node_processes, is_node_running, marked_environment
 from asrpro_worker.cluster.spec import SLOT
 from asrpro_worker.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 PORT = 6379
 WORKER_PORTS = (10002, 10999)
 # Room for a few batches of 8 MB, and for parts of models that are being copied.
 OBJECT_STORE_BYTES = 200_000_000
-# All processes of the node inherit this variable, so that `stop` ends exactly those.
-_MARK = "ASRPRO_CLUSTER_NODE"
 _TOKEN_BYTES = 32
-_END_TIMEOUT = 10.0
-_STOP_ROUNDS = 5
 # How Ray's command reports an error: as a record of its logger, or as a traceback that ends with the exception.
 _RECORD = re.compile(r"\t(?:ERR|ERROR|PANIC)\s+\S+ -- (.+)")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception)\w*: (.+)")
@@ -55,8 +49,10 @@ def start(settings: Settings) -> dict[str, object]:
     data = cluster_data()
     data.mkdir(parents=True, exist_ok=True)
     _check_ip(settings.ip)
-    if any(True for _ in _processes()):
+    if is_node_running():
         raise WorkerError("invalid_request", "This machine is already a node; `asrpro cluster stop` ends it.")
+    # Those of a node that died.
+    end_node_processes()
     token = token_file(may_create=settings.head is None)
     slots = slots_of_machine() if settings.slots is None else settings.slots
     ports = ports_of(settings)
@@ -67,12 +63,14 @@ def start(settings: Settings) -> dict[str, object]:
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_START_HOOK": "asrpro_worker.cluster.start_hook.without_client_server",
-        _MARK: str(data),
+        **marked_environment(),
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "HF_HUB_OFFLINE": "1",
     }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
+        # Ray does not end the processes that it had started before it failed.
+        end_node_processes()
         raise WorkerError("cluster_unreachable", f"Ray did not start: {failure_reason(done.stdout, done.stderr)}")
     return {
         "address": settings.head or f"{settings.ip or _own_ip()}:{settings.port}",
@@ -93,24 +91,6 @@ def failure_reason(stdout: str, stderr: str) -> str:
             more = [line.strip() for line in lines[at + 1 :] if not _LOG_LINE.match(line)]
             return " ".join([exception[1].strip(), *more])
     return lines[-1].strip() if lines else "it printed no error"
-
-
-def stop() -> int:
-    """End all processes of this machine's node; returns their number."""
-    ended = 0
-    # Several rounds: a process may have started another one just before it was ended.
-    for _ in range(_STOP_ROUNDS):
-        found = list(_processes())
-        if not found:
-            break
-        for process in found:
-            _ignoring_exited(process.terminate)
-        _, alive = psutil.wait_procs(found, timeout=_END_TIMEOUT)
-        for process in alive:
-            _ignoring_exited(process.kill)
-        psutil.wait_procs(alive, timeout=_END_TIMEOUT)
-        ended += len(found)
-    return ended
 
 
 def token_file(*, may_create: bool) -> Path:
@@ -180,25 +160,10 @@ def _flags(settings: Settings, slots: int, ports: dict[str, str]) -> Iterator[st
     yield from ("--min-worker-port", str(first), "--max-worker-port", str(last))
 
 
-def _processes() -> Iterator[psutil.Process]:
-    mark = str(cluster_data())
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and process.environ().get(_MARK) == mark:
-                yield process
-        except psutil.Error:
-            continue
-
-
 def _write_secret(file: Path, value: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         out.write(value)
-
-
-def _ignoring_exited(action: Callable[[], None]) -> None:
-    with contextlib.suppress(psutil.Error):
-        action()
 
 
 def _own_ip() -> str:

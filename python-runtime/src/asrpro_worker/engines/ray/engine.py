@@ -184,15 +184,14 @@ class RayEngine:
 
     def _call(self, watch: Watch, payloads: list[Payload], alive: Callable[[], None]) -> list[Heard | Failed]:
         response = self._handle.decode.remote(payloads)
+        heard: list[Heard | Failed] | None = None
         try:
-            while True:
+            while heard is None:
                 try:
-                    heard: list[Heard | Failed] = response.result(timeout_s=_ALIVE_SECONDS)
+                    heard = response.result(timeout_s=_ALIVE_SECONDS)
                 except TimeoutError:
                     alive()
                     watch.check(_REPLICA_TIMEOUT)
-                else:
-                    return heard
         except _LOST:
             raise
         except RayServeException as error:
@@ -200,8 +199,9 @@ class RayEngine:
             raise ClusterError("cluster_unreachable", "The cluster no longer runs the model.") from error
         finally:
             # A cancellation needs an answer from the head.
-            if not watch.lost:
+            if heard is None and not watch.lost:
                 response.cancel()
+        return heard
 
 
 def create() -> RayEngine:
