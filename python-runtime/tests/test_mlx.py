@@ -12,7 +12,7 @@ from sounds import SPEECH
 
 from asrpro_worker.audio import decode
 from asrpro_worker.engines.whisper import mlx_devices
-from asrpro_worker.engines.whisper.backend import Options
+from asrpro_worker.engines.whisper.backend import MAX_TEXT_TOKENS, Options
 from asrpro_worker.engines.whisper.ctranslate2_backend import CTranslate2Backend
 from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.engines.whisper.features import FRAMES
@@ -104,6 +104,15 @@ def test_the_text_of_a_piece_does_not_depend_on_the_batch(
     assert [text.tokens for text in backend.generate(backend.encode(sounds), [prompt] * 3, options)] == [
         text.tokens for text in together
     ]
+
+
+def test_a_text_without_end_can_be_aligned(whisper: Path, sounds: list[Any], prompt: list[int]) -> None:
+    backend = MlxBackend(whisper, "float32")
+    encoded = backend.encode(sounds[:1])
+    start = prompt[-4:]
+    [text] = backend.generate(encoded, [start], Options(5, 1.0, suppressed=range(backend._end, backend._end + 1)))  # noqa: SLF001
+    assert len(text.tokens) == MAX_TEXT_TOKENS
+    assert backend.align(encoded, start[:-1], [text.tokens], [FRAMES]) != [None]
 
 
 def test_nan_features_give_no_text(whisper: Path, sounds: list[Any], prompt: list[int]) -> None:

@@ -66,7 +66,8 @@ class MlxBackend:
         scores = self._scores(self._model.logits(output[:, -1:])[:, 0], options, first=True)
         searches = [Search() for _ in encoded]
         unfinished = searches
-        steps = options.max_tokens - len(prompts[0])
+        # CTranslate2's limits. A text without the second one can go past the table of positions when it is aligned.
+        steps = min(options.max_tokens - len(prompts[0]), options.max_tokens // 2)
         for step in range(steps):
             candidates = _candidates(scores, unfinished, options, step)
             rows: list[int] = []
