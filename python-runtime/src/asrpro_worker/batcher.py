@@ -170,12 +170,16 @@ class Batcher:
                 queue.served, queue.batches = turn, queue.batches + 1
         return batch
 
-    def _alive(self, batch: list[Piece]) -> None:
-        """Report all jobs as alive, the waiting ones too. Raises JobCancelledError if the batch has no wanted job."""
+    def alive(self) -> None:
+        """Report all jobs as alive, the waiting ones too."""
         with self._changed:
             jobs = [queue.job for queue in self._queues.values()]
         for job in jobs:
             job.alive()
+
+    def _alive(self, batch: list[Piece]) -> None:
+        """Report all jobs as alive. Raises JobCancelledError if the batch has no wanted job."""
+        self.alive()
         if not any(piece.job.wanted for piece in batch):
             raise JobCancelledError
 

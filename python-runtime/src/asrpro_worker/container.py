@@ -63,9 +63,18 @@ def open_container(file: BinaryIO, start: int, end: int) -> Any:
     return av.open(_Source(file, start, end), mode="r", metadata_errors="ignore", options=options)
 
 
+class NoTrackError(IndexError):
+    """The file has no audio track that can be decoded; the text is a sentence for the user."""
+
+
 def tracks(container: Any) -> list[Any]:
-    """The audio tracks that can be decoded, starting with the default track, which players choose too."""
+    """The audio tracks that can be decoded, at least one, starting with the default track, which players choose too."""
     known = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    if not known:
+        encoded = container.streams.audio
+        raise NoTrackError(
+            "The codec of its audio track is not supported." if encoded else "The file has no audio track."
+        )
     known.sort(key=lambda stream: (not stream.disposition & stream.disposition.__class__.default, stream.index))
     for stream in known[:_MAX_TRACKS]:
         _simplify_layout(stream.codec_context)

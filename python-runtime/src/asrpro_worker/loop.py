@@ -190,7 +190,7 @@ class Loop:
             refuse(job.request, self._facts.capabilities, self._facts.languages)
             job.check()
             with job.timed("decode"):
-                pcm = decode(job.request.audio, lambda _: job.progress(0.0))
+                pcm = decode(job.request.audio, lambda _: self._check(job))
             with pcm:
                 for message in transcribe(self._batcher, self._facts, job, pcm):
                     if isinstance(message, Result):
@@ -199,6 +199,12 @@ class Loop:
         finally:
             self._batcher.leave(job)
         raise AssertionError("transcribe() ended without a result")
+
+    def _check(self, job: Job) -> None:
+        """Raise JobCancelledError if the job was cancelled, and report all jobs as alive, the waiting ones too."""
+        job.check()
+        if self._batcher:
+            self._batcher.alive()
 
     def _require_engine(self) -> Engine:
         if self._engine is None:
