@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
 
 def assert_tones(path: Path, wanted: list[tuple[float, float]]) -> None:
     _, parts = tones_in(path)
-    found = [part for part in parts if part[1] - part[0] > 0.3]
-    assert len(found) == len(wanted), parts
-    assert np.abs(np.subtract(found, wanted)).max() < 0.25, parts
+    found: list[tuple[float, float]] = []
+    for start, end in parts:
+        # Encoders pad their files with some hundredths of a second.
+        if found and start - found[-1][1] < 0.2:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    assert len(found) == len(wanted), found
+    assert np.abs(np.subtract(found, wanted)).max() < 0.3, found
 
 
 @pytest.mark.parametrize("kind", ["ts", "mpg", "webm", "mkv"])
@@ -60,7 +67,8 @@ def test_lost_packets_do_not_add_up(tmp_path: Path) -> None:
             if number % 12 != 11:
                 target.mux(packet)
     seconds, parts = tones_in(path)
-    assert parts[-1][0] == pytest.approx(38, abs=0.3)
+    [after] = [start for (_, end), (start, _) in itertools.pairwise(parts) if start - end > 1]
+    assert after == pytest.approx(38, abs=0.3)
     assert seconds == pytest.approx(40, abs=0.3)
 
 

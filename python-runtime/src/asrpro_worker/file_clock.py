@@ -48,7 +48,7 @@ class FileClock:
         names = set(container.format.name.split(","))
         self._timed = not _TIMED.isdisjoint(names)
         self._start = None if container.start_time is None else container.start_time / 1_000_000
-        self._end = float(longest)
+        self._longest = self._end = float(longest)
         if container.duration is not None and container.duration > 0 and names.isdisjoint(_WITHOUT_DURATION):
             self._end = min(self._end, container.duration / 1_000_000 + _SLACK)
         self._silence = 0.0
@@ -79,6 +79,8 @@ class FileClock:
             self._expected = position + length
             return 0.0
         if gap < -_RESTART:
+            # Another recording was appended, whose duration is not in the header.
+            self._end = self._longest
             self._continue(time, position, length)
         if not self._is_gap(gap, length) or at - position < _MIN_SILENCE:
             return 0.0
