@@ -60,3 +60,27 @@ def test_the_first_track_with_sound_is_used_alone(tmp_path: Path) -> None:
 def test_the_answer_says_that_a_film_has_no_audio_track() -> None:
     with pytest.raises(WorkerError, match=r"\. The file has no audio track\.$"):
         decode(str(AUDIO / "corrupt" / "made" / "video_only.mp4"), lambda _: None)
+
+
+def test_a_track_that_begins_after_megabytes_of_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "film.mpg"
+    with av.open(str(path), "w") as target:
+        video, spoken = target.add_stream("mpeg2video", rate=25), target.add_stream("mp2", rate=48_000, layout="mono")
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        packets = []
+        for number in range(250):
+            picture = av.VideoFrame(64, 64, "yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            for packet in video.encode(picture):
+                # Zeros may follow a picture.
+                padded = av.Packet(bytes(packet) + bytes(30_000))
+                padded.pts, padded.dts, padded.time_base = packet.pts, packet.dts, packet.time_base
+                padded.stream = video
+                packets.append(padded)
+        frame = av.AudioFrame.from_ndarray((tone(1, 48_000) * 32767).astype(np.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = 48_000, Fraction(1, 48_000), 9 * 48_000
+        packets += [*spoken.encode(frame), *spoken.encode(None)]
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            target.mux(packet)
+    assert heard(path) == (pytest.approx(10, abs=0.3), pytest.approx(0.5, abs=0.05))

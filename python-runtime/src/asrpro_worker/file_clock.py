@@ -14,8 +14,8 @@ _TIMED = {
     *("asf", "asf_o", "avi", "flv", "gxf", "live_flv", "matroska", "mov", "mp4", "mpeg", "mpegts", "mxf", "nut", "ogg"),
     *("rm", "webm", "wtv"),
 }
-# These have no header with a duration. FFmpeg takes it from the last timestamp, which is wrong after a restart.
-_WITHOUT_DURATION = {"mpeg", "mpegts"}
+# Has no header with a duration. FFmpeg takes it from the last timestamp, which is wrong if recordings were joined.
+_WITHOUT_DURATION = "mpeg"
 # Timestamps in recordings of browsers and cameras jitter by some hundredths of a second. Less silence than _MIN_SILENCE
 # is not inserted, nor any where the frame follows the previous one by less than _MIN_GAP. Both in seconds.
 _MIN_SILENCE = 0.1
@@ -49,7 +49,7 @@ class FileClock:
         self._timed = not _TIMED.isdisjoint(names)
         self._start = None if container.start_time is None else container.start_time / 1_000_000
         self._longest = self._end = float(longest)
-        if container.duration is not None and container.duration > 0 and names.isdisjoint(_WITHOUT_DURATION):
+        if container.duration is not None and container.duration > 0 and _WITHOUT_DURATION not in names:
             self._end = min(self._end, container.duration / 1_000_000 + _SLACK)
         self._silence = 0.0
         # End of the latest packet of other tracks, and how many seconds they last.
