@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from in_process import hear, job, load
+from real_whisper import WHISPER
 from sounds import SPEECH
 
 from asrpro_worker.audio import decode
+from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.pcm import RATE, Pcm
+from asrpro_worker.rumble import without_rumble
 from asrpro_worker.speech import SPEECH as LIMIT
 from asrpro_worker.speech import WINDOW, speech_probabilities
 
@@ -62,3 +66,18 @@ def test_speech_above_low_frequencies(tmp_path: Path, speech: NDArray[np.float64
 def test_low_frequencies_alone_are_no_speech(tmp_path: Path, below: str) -> None:
     noise = np.random.default_rng(3).standard_normal(len(AT)) * 1e-4
     assert not spoken(tmp_path, BELOW[below] + noise).any()
+
+
+def test_clean_speech_is_not_filtered(speech: NDArray[np.float64]) -> None:
+    samples = speech.astype(np.float32)
+    assert without_rumble(samples) is samples
+
+
+def test_the_text_of_faint_speech_above_an_offset(pcm: Pcm, speech: NDArray[np.float64]) -> None:
+    engine = Whisper()
+    load(engine, WHISPER)
+    pcm.append(((speech * 0.01 + 0.5) * 32767).round().astype(np.int16))
+    _, segments = hear(engine, pcm, job(vad_filter=True))
+    words = " ".join(segment.text for segment in segments).split()
+    assert 20 <= len(words) <= 24
+    assert words[-1] == "country."
