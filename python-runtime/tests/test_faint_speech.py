@@ -15,7 +15,8 @@ from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.pcm import RATE, Pcm
 from asrpro_worker.rumble import without_rumble
 from asrpro_worker.speech import SPEECH as LIMIT
-from asrpro_worker.speech import WINDOW, speech_probabilities
+from asrpro_worker.speech import speech_probabilities
+from asrpro_worker.vad_input import WINDOW
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,8 @@ def speech() -> NDArray[np.float64]:
     """11 s of speech with a peak of 1."""
     with decode(str(SPEECH), lambda _: None) as pcm:
         samples = pcm.read(0, pcm.samples).astype(np.float64)
-    return samples / np.abs(samples).max()
+    loudest: float = np.abs(samples).max()
+    return samples / loudest
 
 
 @pytest.mark.parametrize("decibels", [-35, -45])

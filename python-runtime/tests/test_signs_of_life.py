@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
-import pytest
 from in_process import hear, job, load
 
 from asrpro_worker.engines.whisper.engine import Whisper
@@ -16,15 +15,14 @@ from asrpro_worker.pcm import RATE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
     from worker_process import WorkerProcess
 
     from asrpro_worker.messages import WorkerMessage
     from asrpro_worker.pcm import Pcm
 
 
-def test_a_job_is_alive_during_minutes_without_speech(
-    whisper: Path, pcm: Pcm, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_is_alive_during_minutes_without_speech(whisper: Path, pcm: Pcm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asrpro_worker.job._PROGRESS_INTERVAL", 0.0)
     engine = Whisper()
     load(engine, whisper)

@@ -17,8 +17,8 @@ _MAX_READ_ERRORS = 100
 _MAX_TRACKS = 8
 # Packet size for WAV files in bytes. Their default packets are so small that handling them takes half of the time.
 _WAV_PACKET = "65536"
-# How many bytes FFmpeg searches for tracks by default, and how many are searched if they have no audio track: a track of
-# an MPEG file is known from its first packet on, and sound may start a minute after the picture. FFmpeg keeps these
+# How many bytes FFmpeg searches for tracks by default, and how many are searched if they have no audio track: a track
+# of an MPEG file is known from its first packet on, and sound may start a minute after the picture. FFmpeg keeps these
 # bytes in memory.
 _PROBE = 5_000_000
 _LONG_PROBE = 100_000_000

@@ -184,27 +184,22 @@ class Loop:
         from asrpro_worker.audio import decode
         from asrpro_worker.transcribe import transcribe
 
-        if self._batcher is None or self._facts is None:
+        batcher = self._batcher
+        if batcher is None or self._facts is None:
             raise WorkerError("model_not_ready", "No model is loaded.")
         try:
             refuse(job.request, self._facts.capabilities, self._facts.languages)
             job.check()
             with job.timed("decode"):
-                pcm = decode(job.request.audio, lambda _: self._check(job))
+                pcm = decode(job.request.audio, lambda _: batcher.check(job))
             with pcm:
-                for message in transcribe(self._batcher, self._facts, job, pcm):
+                for message in transcribe(batcher, self._facts, job, pcm):
                     if isinstance(message, Result):
                         return replace(message, skipped_packets=pcm.skipped_packets)
                     self._send(message)
         finally:
-            self._batcher.leave(job)
+            batcher.leave(job)
         raise AssertionError("transcribe() ended without a result")
-
-    def _check(self, job: Job) -> None:
-        """Raise JobCancelledError if the job was cancelled, and report all jobs as alive, the waiting ones too."""
-        job.check()
-        if self._batcher:
-            self._batcher.alive()
 
     def _require_engine(self) -> Engine:
         if self._engine is None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from asrpro_worker.pcm import RATE
 from asrpro_worker.rumble import without_rumble
-from asrpro_worker.speech import SPEECH, WINDOW
+from asrpro_worker.speech import SPEECH
+from asrpro_worker.vad_input import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable

@@ -32,8 +32,8 @@ def audible(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     gain = _TARGET_RMS / np.clip(_levels(windows), _MIN_LEVEL, _TARGET_RMS)
     edges = np.concatenate([gain[:1], (gain[1:] + gain[:-1]) / 2, gain[-1:]])
     ramp = np.arange(WINDOW, dtype=np.float32) / WINDOW
-    amplified: NDArray[np.float32] = windows * (edges[:-1, None] + np.diff(edges)[:, None] * ramp)
-    return amplified.astype(np.float32)
+    gains = edges[:-1, None] + np.diff(edges)[:, None] * ramp
+    return windows * gains.astype(np.float32)
 
 
 def _levels(windows: NDArray[np.float32]) -> NDArray[np.float32]:

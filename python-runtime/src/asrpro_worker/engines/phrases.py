@@ -29,7 +29,9 @@ Places = frozenset[tuple[int, int]]
 def normalized(text: str) -> str:
     """The text as tokenizers spell it: composed letters (é, not e and an accent), single spaces, nothing invisible."""
     composed = unicodedata.normalize("NFC", " ".join(text.split()))
-    return "".join(letter for letter in composed if unicodedata.category(letter) not in _INVISIBLE or letter in _JOINERS)
+    return "".join(
+        letter for letter in composed if unicodedata.category(letter) not in _INVISIBLE or letter in _JOINERS
+    )
 
 
 def is_spaceless(letter: str) -> bool:
