@@ -95,7 +95,7 @@ def test_sound_that_starts_more_than_an_hour_after_the_picture(tmp_path: Path) -
 @pytest.mark.parametrize("wrong", [-40.0, 20_000.0])
 def test_a_single_wrong_timestamp_adds_no_silence(wrong: float) -> None:
     container: Any = SimpleNamespace(format=SimpleNamespace(name="matroska"), start_time=0, duration=None)
-    clock = FileClock(container, 12 * 3600)
+    clock = FileClock(container, 12 * 3600, [])
     position = 0.0
     for number in range(2000):
         at = number * 0.064 + (wrong if number == 1000 else 0)

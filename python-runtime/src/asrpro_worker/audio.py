@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from asrpro_worker.container import DECODE_ERRORS, NoTrackError, frames, open_container, tracks
+from asrpro_worker.edit_lists import empty_edits
 from asrpro_worker.errors import WorkerError
 from asrpro_worker.file_clock import FileClock
 from asrpro_worker.ogg_links import links
@@ -91,12 +92,16 @@ def _decode_link(pcm: Pcm, file: BinaryIO, start: int, end: int, progress: Calla
     """
     begin = pcm.samples
     longest, samples = Fraction(0), 0
+    empty = empty_edits(file, start, end)
     number = 0
     while True:
         # Reopened for each track because not every container can seek back.
         with open_container(file, start, end) as container:
             candidates = tracks(container)
-            writer = _decode_track(pcm, container, candidates[number], progress)
+            track = candidates[number]
+            clock = FileClock(container, MAX_SECONDS, empty.get(track.id, []))
+            writer = _TrackWriter(pcm, clock, progress)
+            _decode_track(pcm, container, track, writer)
         number += 1
         if writer.is_audible:
             return writer.seconds
@@ -108,8 +113,7 @@ def _decode_link(pcm: Pcm, file: BinaryIO, start: int, end: int, progress: Calla
             return longest
 
 
-def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[float], None]) -> _TrackWriter:
-    writer = _TrackWriter(pcm, FileClock(container, MAX_SECONDS), progress)
+def _decode_track(pcm: Pcm, container: Any, track: Any, writer: _TrackWriter) -> None:
     for frame in frames(container, track, writer.skipped, writer.other_track):
         if not writer.accepts(frame):
             writer.skipped()
@@ -117,9 +121,8 @@ def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[floa
             if pcm.duration > MAX_SECONDS:
                 message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
                 raise WorkerError("audio_too_long", message, "file")
-            progress(pcm.duration)
+            writer.report()
     writer.end()
-    return writer
 
 
 class _TrackWriter:
@@ -145,15 +148,19 @@ class _TrackWriter:
         """Exact seconds of sound, without inserted silence."""
         return sum((Fraction(count, rate) for rate, count in self._samples.items()), Fraction(0))
 
+    def report(self) -> None:
+        """Report the seconds decoded so far; may raise to stop."""
+        self._progress(self._pcm.duration)
+
     def skipped(self) -> None:
         """Count a packet that cannot be decoded."""
         self._pcm.skipped_packets += 1
-        self._progress(self._pcm.duration)
+        self.report()
 
     def other_track(self, packet: Any) -> None:
         """Take the time of a packet of another track."""
         self._clock.note_packet(packet)
-        self._progress(self._pcm.duration)
+        self.report()
 
     @staticmethod
     def accepts(frame: AudioFrame) -> bool:
@@ -162,6 +169,8 @@ class _TrackWriter:
 
     def push(self, frame: AudioFrame) -> bool:
         """Add a frame; True if samples were written to the PCM."""
+        if self._clock.hides(frame):
+            return False
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         self._append_silence(self._clock.silence_before(frame, self._position))
         # With timestamps, the resampler would insert and drop samples itself.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
+    from asrpro_worker.edit_lists import Holes
+
 # Containers with timestamps. In all others the sound is continuous, and FFmpeg counts its timestamps or guesses them
 # from the bit rate.
 _TIMED = {
@@ -44,7 +46,7 @@ class FileClock:
     `longest` seconds. The clock then continues from the sound so far, so that later gaps are kept.
     """
 
-    def __init__(self, container: Any, longest: float) -> None:
+    def __init__(self, container: Any, longest: float, empty: Holes) -> None:
         names = set(container.format.name.split(","))
         self._timed = not _TIMED.isdisjoint(names)
         self._start = None if container.start_time is None else container.start_time / 1_000_000
@@ -59,8 +61,16 @@ class FileClock:
         self._expected: float | None = None
         # Start of the clock before its last restart.
         self._previous_start: float | None = None
+        self._empty = empty
         # Frames, and those of them after which a packet was lost.
         self._frames = self._lost = 0
+
+    def hides(self, frame: AudioFrame) -> bool:
+        """True for a frame in an empty edit of an MP4 file, which is not part of the recording."""
+        if not self._empty or frame.time is None:
+            return False
+        middle = frame.time + frame.samples / frame.sample_rate / 2
+        return any(start <= middle < end for start, end in self._empty)
 
     def silence_before(self, frame: AudioFrame, position: float) -> float:
         """Seconds of silence to insert before the frame; `position`: the seconds written so far."""
