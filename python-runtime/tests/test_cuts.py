@@ -13,7 +13,8 @@ from sounds import NOISE, SILENCE, SPEECH, noise
 from asrpro_worker import cuts
 from asrpro_worker.audio import decode
 from asrpro_worker.pcm import RATE, Pcm
-from asrpro_worker.speech import WINDOW, speech_probabilities
+from asrpro_worker.speech import speech_probabilities
+from asrpro_worker.vad_input import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from asrpro_worker.container import DECODE_ERRORS, frames, open_container, tracks
+import numpy as np
+
+from asrpro_worker.container import DECODE_ERRORS, NoTrackError, frames, open_container, tracks
+from asrpro_worker.edit_lists import empty_edits
 from asrpro_worker.errors import WorkerError
 from asrpro_worker.file_clock import FileClock
 from asrpro_worker.ogg_links import links
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from av.audio.frame import AudioFrame
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,9 @@ MAX_SECONDS = 12 * 3600
 _RATES = range(1_000, 3_072_001)
 # The limit of libswresample.
 _MAX_CHANNELS = 64
+
+# Digital silence, with the rounding errors of lossy codecs.
+_INAUDIBLE = 2
 
 _NOT_AUDIO = (
     "Invalid file format. Supported formats: ['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', 'oga', 'ogg', 'wav', 'webm']"
@@ -51,7 +58,8 @@ def decode(path: str, progress: Callable[[float], None]) -> Pcm:
     except DECODE_ERRORS as error:
         pcm.close()
         log.info("The file cannot be decoded: %s", type(error).__name__)
-        raise WorkerError("invalid_file_format", _NOT_AUDIO, "file") from error
+        message = f"{_NOT_AUDIO}. {error}" if isinstance(error, NoTrackError) else _NOT_AUDIO
+        raise WorkerError("invalid_file_format", message, "file") from error
     except BaseException:
         pcm.close()
         raise
@@ -78,22 +86,34 @@ def _decode_into(pcm: Pcm, file: BinaryIO, progress: Callable[[float], None]) ->
 
 
 def _decode_link(pcm: Pcm, file: BinaryIO, start: int, end: int, progress: Callable[[float], None]) -> Fraction:
-    """Decode the first track that has any sound; returns its seconds."""
+    """Decode the first track that is not silent; returns its seconds.
+
+    Recorders of several sources write a track for each, also for a muted one. If all are silent, the longest counts.
+    """
+    begin = pcm.samples
+    longest, samples = Fraction(0), 0
+    empty = empty_edits(file, start, end)
     number = 0
     while True:
         # Reopened for each track because not every container can seek back.
         with open_container(file, start, end) as container:
             candidates = tracks(container)
-            if not candidates:
-                raise IndexError("no audio track")
-            seconds = _decode_track(pcm, container, candidates[number], progress)
+            track = candidates[number]
+            clock = FileClock(container, MAX_SECONDS, empty.get(track.id, []))
+            writer = _TrackWriter(pcm, clock, progress)
+            _decode_track(pcm, container, track, writer)
         number += 1
-        if seconds > 0 or number >= len(candidates):
-            return seconds
+        if writer.is_audible:
+            return writer.seconds
+        if writer.seconds > longest:
+            longest, samples = writer.seconds, pcm.samples - begin
+        pcm.truncate(begin)
+        if number >= len(candidates):
+            pcm.append_silence(samples)
+            return longest
 
 
-def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[float], None]) -> Fraction:
-    writer = _TrackWriter(pcm, FileClock(container, MAX_SECONDS), progress)
+def _decode_track(pcm: Pcm, container: Any, track: Any, writer: _TrackWriter) -> None:
     for frame in frames(container, track, writer.skipped, writer.other_track):
         if not writer.accepts(frame):
             writer.skipped()
@@ -101,9 +121,8 @@ def _decode_track(pcm: Pcm, container: Any, track: Any, progress: Callable[[floa
             if pcm.duration > MAX_SECONDS:
                 message = f"The audio is longer than {MAX_SECONDS // 3600} hours; split it."
                 raise WorkerError("audio_too_long", message, "file")
-            progress(pcm.duration)
+            writer.report()
     writer.end()
-    return writer.seconds
 
 
 class _TrackWriter:
@@ -122,21 +141,26 @@ class _TrackWriter:
         # Where this track begins in the PCM, in samples, and how many seconds it has so far, silence included.
         self._start = pcm.samples
         self._position = 0.0
+        self.is_audible = False
 
     @property
     def seconds(self) -> Fraction:
         """Exact seconds of sound, without inserted silence."""
         return sum((Fraction(count, rate) for rate, count in self._samples.items()), Fraction(0))
 
+    def report(self) -> None:
+        """Report the seconds decoded so far; may raise to stop."""
+        self._progress(self._pcm.duration)
+
     def skipped(self) -> None:
         """Count a packet that cannot be decoded."""
         self._pcm.skipped_packets += 1
-        self._progress(self._pcm.duration)
+        self.report()
 
     def other_track(self, packet: Any) -> None:
         """Take the time of a packet of another track."""
         self._clock.note_packet(packet)
-        self._progress(self._pcm.duration)
+        self.report()
 
     @staticmethod
     def accepts(frame: AudioFrame) -> bool:
@@ -145,6 +169,8 @@ class _TrackWriter:
 
     def push(self, frame: AudioFrame) -> bool:
         """Add a frame; True if samples were written to the PCM."""
+        if self._clock.hides(frame):
+            return False
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         self._append_silence(self._clock.silence_before(frame, self._position))
         # With timestamps, the resampler would insert and drop samples itself.
@@ -158,7 +184,7 @@ class _TrackWriter:
         self._position += frame.samples / rate
         enough = self._resampler.add(frame)
         if enough:
-            self._pcm.append(self._resampler.take())
+            self._append(self._resampler.take())
         return changed or enough
 
     def end(self) -> None:
@@ -176,6 +202,10 @@ class _TrackWriter:
     def flush(self) -> None:
         """Write the samples that are still in the resampler."""
         if self._resampler is not None:
-            self._pcm.append(self._resampler.take())
-            self._pcm.append(self._resampler.rest())
+            self._append(self._resampler.take())
+            self._append(self._resampler.rest())
             self._resampler = None
+
+    def _append(self, samples: NDArray[np.int16]) -> None:
+        self.is_audible = self.is_audible or bool((np.abs(samples.astype(np.int32)) > _INAUDIBLE).any())
+        self._pcm.append(samples)

@@ -170,12 +170,24 @@ class Batcher:
                 queue.served, queue.batches = turn, queue.batches + 1
         return batch
 
-    def _alive(self, batch: list[Piece]) -> None:
-        """Report all jobs as alive, the waiting ones too. Raises JobCancelledError if the batch has no wanted job."""
+    def check(self, job: Job) -> None:
+        """Report all jobs as alive. Raises JobCancelledError if `job` was cancelled.
+
+        Called while a file is decoded and searched for speech: both take minutes for hours of sound on a slow machine,
+        and the gateway ends a worker that seems to hang.
+        """
+        job.check()
+        self._all_alive()
+
+    def _all_alive(self) -> None:
         with self._changed:
             jobs = [queue.job for queue in self._queues.values()]
         for job in jobs:
             job.alive()
+
+    def _alive(self, batch: list[Piece]) -> None:
+        """Report all jobs as alive. Raises JobCancelledError if the batch has no wanted job."""
+        self._all_alive()
         if not any(piece.job.wanted for piece in batch):
             raise JobCancelledError
 

@@ -17,6 +17,11 @@ _MAX_READ_ERRORS = 100
 _MAX_TRACKS = 8
 # Packet size for WAV files in bytes. Their default packets are so small that handling them takes half of the time.
 _WAV_PACKET = "65536"
+# How many bytes FFmpeg searches for tracks by default, and how many are searched if they have no audio track: a track
+# of an MPEG file is known from its first packet on, and sound may start a minute after the picture. FFmpeg keeps these
+# bytes in memory.
+_PROBE = 5_000_000
+_LONG_PROBE = 100_000_000
 
 # Demuxers of single files with sound; docs/openai.md lists them by their common names. Excluded are playlists and
 # scripts (hls, concat, sdp, vobsub …), which open other files; images and devices; raw audio without a header; and
@@ -58,14 +63,31 @@ class _Source:
 
 def open_container(file: BinaryIO, start: int, end: int) -> Any:
     """Open the bytes [start, end) of a file; the caller closes the container. Raises one of DECODE_ERRORS."""
+    container = _open(file, start, end, {})
+    if not container.streams.audio and end - start > _PROBE:
+        container.close()
+        container = _open(file, start, end, {"probesize": str(_LONG_PROBE), "analyzeduration": str(2**40)})
+    return container
+
+
+def _open(file: BinaryIO, start: int, end: int, options: dict[str, str]) -> Any:
     # A file object, because FFmpeg would treat a name as a URL. No other file is opened.
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none", "max_size": _WAV_PACKET}
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none", "max_size": _WAV_PACKET, **options}
     return av.open(_Source(file, start, end), mode="r", metadata_errors="ignore", options=options)
 
 
+class NoTrackError(IndexError):
+    """The file has no audio track that can be decoded; the text is a sentence for the user."""
+
+
 def tracks(container: Any) -> list[Any]:
-    """The audio tracks that can be decoded, starting with the default track, which players choose too."""
+    """The audio tracks that can be decoded, at least one, starting with the default track, which players choose too."""
     known = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    if not known:
+        encoded = container.streams.audio
+        raise NoTrackError(
+            "The codec of its audio track is not supported." if encoded else "The file has no audio track."
+        )
     known.sort(key=lambda stream: (not stream.disposition & stream.disposition.__class__.default, stream.index))
     for stream in known[:_MAX_TRACKS]:
         _simplify_layout(stream.codec_context)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from asrpro_worker.pcm import RATE
-from asrpro_worker.speech import SPEECH, WINDOW, speech_probabilities
+from asrpro_worker.speech import SPEECH, speech_probabilities
+from asrpro_worker.vad_input import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -184,20 +184,21 @@ class Loop:
         from asrpro_worker.audio import decode
         from asrpro_worker.transcribe import transcribe
 
-        if self._batcher is None or self._facts is None:
+        batcher = self._batcher
+        if batcher is None or self._facts is None:
             raise WorkerError("model_not_ready", "No model is loaded.")
         try:
             refuse(job.request, self._facts.capabilities, self._facts.languages)
             job.check()
             with job.timed("decode"):
-                pcm = decode(job.request.audio, lambda _: job.progress(0.0))
+                pcm = decode(job.request.audio, lambda _: batcher.check(job))
             with pcm:
-                for message in transcribe(self._batcher, self._facts, job, pcm):
+                for message in transcribe(batcher, self._facts, job, pcm):
                     if isinstance(message, Result):
                         return replace(message, skipped_packets=pcm.skipped_packets)
                     self._send(message)
         finally:
-            self._batcher.leave(job)
+            batcher.leave(job)
         raise AssertionError("transcribe() ended without a result")
 
     def _require_engine(self) -> Engine:

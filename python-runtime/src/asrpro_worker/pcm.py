@@ -68,6 +68,12 @@ class Pcm:
             self._file.truncate((self.samples + samples) * _BYTES)
         self.samples += samples
 
+    def truncate(self, samples: int) -> None:
+        """Drop all but the first `samples`."""
+        with _disk_errors():
+            self._file.truncate(samples * _BYTES)
+        self.samples = samples
+
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples [start, stop) as float32 between -1 and 1; indices outside of the audio are ignored."""
         start, stop = max(0, start), min(stop, self.samples)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asrpro_worker.pcm import RATE
-from asrpro_worker.speech import SPEECH, WINDOW
+from asrpro_worker.rumble import without_rumble
+from asrpro_worker.speech import SPEECH
+from asrpro_worker.vad_input import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -116,7 +118,7 @@ class Piece:
 
 def read_piece(job: Job, sound: Sound, cut: Cut, language: str | None) -> Piece:
     """Read the samples of a cut."""
-    samples = np.concatenate([sound.read(start, stop) for start, stop in cut.spans])
+    samples = without_rumble(np.concatenate([sound.read(start, stop) for start, stop in cut.spans]))
     return Piece(job, cut.spans, samples, language, cut.speech)
 
 

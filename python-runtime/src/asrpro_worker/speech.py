@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asrpro_worker.pcm import RATE
+from asrpro_worker.vad_input import MARGIN, WINDOW, audible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,16 +25,10 @@ if TYPE_CHECKING:
 
     from asrpro_worker.sound import Sound
 
-# Samples per probability (32 ms), and the samples before them that the model sees as well.
-WINDOW = 512
+# The model also sees this many samples before each window.
 _CONTEXT = 64
 # Windows per block: one minute.
 _BLOCK = 1875
-
-# The model finds no speech below -60 dB, and misses some below -45 dB. A quiet minute is therefore amplified until the
-# RMS of its 8th loudest window is _TARGET_RMS. Noise and tones get low probabilities at any level.
-_TARGET_RMS = 0.03
-_LOUDEST_WINDOWS = 8
 
 SPEECH = 0.4
 """Windows with at least this probability count as speech."""
@@ -56,14 +51,13 @@ def speech_probabilities(sound: Sound, visit: Callable[[float], None]) -> Iterat
     `visit` is called before each minute with its start in seconds, and may raise to stop.
     """
     detector = _Detector()
-    context = np.zeros(_CONTEXT, np.float32)
     for start in range(0, sound.samples, _BLOCK * WINDOW):
         visit(start / RATE)
-        samples = sound.read(start, min(start + _BLOCK * WINDOW, sound.samples))
-        windows = _audible(np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW))
-        before = np.concatenate([context[None], windows[:-1, -_CONTEXT:]])
-        context = windows[-1, -_CONTEXT:]
-        detector.add(np.hstack([before, windows]))
+        margin = min(start, MARGIN * WINDOW)
+        windows = audible(sound.read(start - margin, start + (_BLOCK + MARGIN) * WINDOW))
+        ends = np.pad(windows[:-1, -_CONTEXT:], ((1, 0), (0, 0)))
+        first = margin // WINDOW
+        detector.add(np.hstack([ends, windows])[first : first + _BLOCK])
         yield detector.take(_HELD)
     yield detector.take(0)
 
@@ -127,12 +121,6 @@ def _new_state() -> _State:
 def _run(inputs: NDArray[np.float32], state: _State) -> tuple[NDArray[np.float32], _State]:
     speech, h, c = _session().run(None, {"input": inputs, **state})
     return speech.reshape(-1), {"h": h, "c": c}
-
-
-def _audible(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    rms = np.sqrt(np.square(windows).mean(axis=1))
-    level = np.partition(rms, -_LOUDEST_WINDOWS)[-_LOUDEST_WINDOWS] if len(rms) >= _LOUDEST_WINDOWS else rms.max()
-    return windows * np.float32(_TARGET_RMS / level) if 0 < level < _TARGET_RMS else windows
 
 
 def vad_model() -> Path:

@@ -36,7 +36,7 @@ def transcribe(batcher: Batcher, facts: Facts, job: Job, sound: Sound) -> Iterat
     detects = language is None and facts.capabilities.detects_language
     seconds_of: defaultdict[str, float] = defaultdict(float)
     probabilities: dict[str | None, float | None] = {}
-    cuts = pieces(sound, lambda _: job.check(), whole=not request.vad_filter)
+    cuts = pieces(sound, lambda _: batcher.check(job), whole=not request.vad_filter)
     # Pieces without a yielded text, in the order of the file.
     waiting: list[Piece] = []
     heard: dict[Piece, Heard] = {}

@@ -16,18 +16,34 @@ if TYPE_CHECKING:
 # Bonus in nats for the first token of a phrase, which may be a false start, and for each later one. NeMo's weights.
 FIRST = 1.0
 LATER = 2.0
-# Scripts that put no space between words.
+# Scripts that put no space between words, or attach particles to them.
 _SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR")
+# Unicode's categories of control and format characters, and those that words of Persian and Indian languages need.
+_INVISIBLE = ("Cc", "Cf")
+_JOINERS = "\u200c\u200d"
 
 Places = frozenset[tuple[int, int]]
 """The positions of a text in the tree: each is a node and the number of tokens that led to it."""
+
+
+def normalized(text: str) -> str:
+    """The text as tokenizers spell it: composed letters (é, not e and an accent), single spaces, nothing invisible."""
+    composed = unicodedata.normalize("NFC", " ".join(text.split()))
+    return "".join(
+        letter for letter in composed if unicodedata.category(letter) not in _INVISIBLE or letter in _JOINERS
+    )
+
+
+def is_spaceless(letter: str) -> bool:
+    """True for a letter of a script without spaces between words."""
+    return unicodedata.name(letter, "").startswith(_SPACELESS)
 
 
 def spellings(phrases: Iterable[str]) -> list[str]:
     """Each phrase unchanged, with a capital at its start (as in a sentence), and at each word (as in a name)."""
     found: dict[str, None] = {}
     for phrase in phrases:
-        words = phrase.split()
+        words = normalized(phrase).split()
         if words:
             capitals = [word[0].upper() + word[1:] for word in words]
             forms = (words, [capitals[0], *words[1:]], capitals)
@@ -51,7 +67,7 @@ class Phrases:
         cased = any(character.isupper() for text in self._ids if not text.startswith("<") for character in text)
         for form in spellings(phrases):
             self._add(" " + (form if cased else form.lower()))
-            if unicodedata.name(form[0], "").startswith(_SPACELESS):
+            if any(map(is_spaceless, form)):
                 self._add(form)
 
     @property

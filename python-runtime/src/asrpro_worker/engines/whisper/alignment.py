@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from asrpro_worker.engines.measures import ends_sentence, split_after
 from asrpro_worker.engines.whisper.backend import FRAME_SECONDS
 from asrpro_worker.messages import Word
+from asrpro_worker.pcm import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,11 +37,9 @@ class Spoken:
 def spoken_words(tokens: Tokens, ids: list[int], aligned: Aligned, language: str | None, piece: Piece) -> list[Spoken]:
     """The words of a piece, in order; their times lie within the piece."""
     groups = [(text, part) for text, part in tokens.words(ids, language) if part]
-    spans: list[tuple[float, float]] = []
-    at = 0
-    for _, part in groups:
-        spans.append((aligned.starts[at] * FRAME_SECONDS, aligned.starts[at + len(part)] * FRAME_SECONDS))
-        at += len(part)
+    firsts = itertools.accumulate((len(part) for _, part in groups), initial=0)
+    edges = _distinct([aligned.starts[at] for at in firsts], round(len(piece.samples) / RATE / FRAME_SECONDS))
+    spans = [(start * FRAME_SECONDS, end * FRAME_SECONDS) for start, end in itertools.pairwise(edges)]
     lengths = [end - start for start, end in spans if end > start]
     longest = max(_MAX_WORD, 2 * median(lengths)) if lengths else 0.0
     found: list[Spoken] = []
@@ -55,6 +55,17 @@ def spoken_words(tokens: Tokens, ids: list[int], aligned: Aligned, language: str
         at += len(part)
         found.append(Spoken(text, part, Word(text.strip(), first, last, probability)))
     return found
+
+
+def _distinct(edges: list[int], frames: int) -> list[int]:
+    """The edges between words, at least one frame apart while `frames` are enough, so that no word is empty."""
+    for at in range(1, len(edges)):
+        edges[at] = max(edges[at], edges[at - 1] + 1)
+    limit = frames
+    for at in reversed(range(len(edges))):
+        edges[at] = limit = max(0, min(edges[at], limit))
+        limit -= 1
+    return edges
 
 
 def sentences(words: Sequence[Spoken]) -> Iterator[Sequence[Spoken]]:

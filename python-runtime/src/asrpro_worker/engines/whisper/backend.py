@@ -32,7 +32,7 @@ class BackendFacts:
     """The settings in use. `encoder_batch`: the best number of pieces for one call of `encode`.
 
     `calls`: how many calls may run at the same time. `any_length`: the encoder accepts windows shorter than 30 s, which
-    cost less.
+    cost less. `aligns`: the model states which attention heads give the times of words.
     """
 
     multilingual: bool
@@ -41,6 +41,7 @@ class BackendFacts:
     encoder_batch: int
     calls: int = 1
     any_length: bool = False
+    aligns: bool = True
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ _MIN_CALLS = 2
 class CTranslate2Backend:
     """Reads a model directory. The encoder's output is a NumPy array of shape (1, up to 1500, width)."""
 
-    def __init__(self, path: Path, device: str, compute_type: str, threads: int) -> None:
+    def __init__(self, path: Path, device: str, compute_type: str, threads: int, *, aligns: bool = True) -> None:
+        self._aligns = aligns
         kind, _, index = device.partition(":")
         self._on_cpu = kind == "cpu"
         full = max(1, threads // _THREADS_PER_CALL)
@@ -57,6 +58,7 @@ class CTranslate2Backend:
             encoder_batch=1 if self._on_cpu else 8,
             calls=self._calls,
             any_length=True,
+            aligns=self._aligns,
         )
 
     def encode(self, features: list[NDArray[np.float32]]) -> list[Encoded]:
@@ -90,7 +92,9 @@ class CTranslate2Backend:
     def align(
         self, encoded: list[Encoded], start: list[int], texts: list[list[int]], frames: list[int]
     ) -> list[Aligned | None]:
-        """See Backend."""
+        """See Backend. Without alignment heads in config.json CTranslate2 raises an error, and then fails for ever."""
+        if not self._aligns:
+            return [None] * len(texts)
         results = self._model.align(_joined(encoded), start, texts, frames)
         return [_aligned(result, len(text)) for result, text in zip(results, texts, strict=True)]
 

@@ -15,6 +15,7 @@ from asrpro_worker.engines.whisper.keywords import adds_keywords
 from asrpro_worker.engines.whisper.languages import split_by_language
 from asrpro_worker.engines.whisper.omissions import is_sparse, split_at_gap, split_at_missing_utterance
 from asrpro_worker.engines.whisper.prompt import context
+from asrpro_worker.errors import WorkerError
 from asrpro_worker.messages import Segment
 from asrpro_worker.pcm import RATE
 from asrpro_worker.piece import Heard, grouped
@@ -169,6 +170,9 @@ class Decoder:
     def _language_probabilities(self, piece: Piece, frames: slice) -> dict[str, float]:
         """The probabilities of the languages that the request allows, from some frames of the encoder's output."""
         [likely] = self._backend.detect_language([_encoded(piece)[:, frames]])
+        if not likely:
+            message = "This model cannot detect the language: its config.json has no lang_ids. Give the language."
+            raise WorkerError("unsupported_value", message, "language")
         allowed = piece.job.request.languages or likely
         candidates = {language: likely[language] for language in likely if language in allowed} or likely
         total = sum(candidates.values()) or 1.0
@@ -242,7 +246,9 @@ class Decoder:
             for piece, generated, _ in accepted
             if not _is_invented(generated)
         }
-        sparse = [piece for piece, text in texts.items() if is_sparse(piece, self._tokens.decode(text))]
+        # Without an alignment there is no way to find the speech that a text omits.
+        known = {piece: text for piece, text in texts.items() if self._facts.aligns or not text}
+        sparse = [piece for piece, text in known.items() if is_sparse(piece, self._tokens.decode(text))]
         timed = [piece for piece, text in texts.items() if text and (piece in sparse or piece.job.request.wants_times)]
         aligned = self._align({piece: texts[piece] for piece in timed}, alive)
         for piece, generated, temperature in accepted:

@@ -27,8 +27,8 @@ from asrpro_worker.messages import Capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from asrpro_worker.engines.whisper.files import WhisperDirectory
     from asrpro_worker.messages import Load, ProbedDevice
     from asrpro_worker.piece import Outcome, Piece
 
@@ -47,7 +47,7 @@ class Whisper:
         phase("weights")
         try:
             compute_type = devices.resolve_compute_type(device, request.compute_type)
-            backend = _backend(directory.path, device, compute_type, threads)
+            backend = _backend(directory, device, compute_type, threads)
             facts = backend.facts()
             directory.check_mels(facts.mels)
             tokens = Tokens(directory.path / "tokenizer.json", multilingual=facts.multilingual)
@@ -72,7 +72,7 @@ class Whisper:
             languages=languages,
             capabilities=Capabilities(
                 tasks=["transcribe", "translate"] if translates else ["transcribe"],
-                word_timestamps=True,
+                word_timestamps=facts.aligns,
                 # CTranslate2 reports the score of a text, not of its tokens.
                 logprobs=False,
                 prompt=True,
@@ -97,13 +97,14 @@ class Whisper:
 create = Whisper
 
 
-def _backend(path: Path, device: str, compute_type: str, threads: int) -> Backend:
+def _backend(directory: WhisperDirectory, device: str, compute_type: str, threads: int) -> Backend:
     if device == "mps":
         # MLX is installed on Macs only.
         from asrpro_worker.engines.whisper.mlx_backend import MlxBackend
 
-        return MlxBackend(path, compute_type)
-    return CTranslate2Backend(path, device, compute_type, threads)
+        return MlxBackend(directory.path, compute_type)
+    aligns = bool(directory.alignment_layers)
+    return CTranslate2Backend(directory.path, device, compute_type, threads, aligns=aligns)
 
 
 def _warm_up(backend: Backend, tokens: Tokens) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asrpro_worker.engines.model_files import broken, require_directory, require_file, require_json, require_object
+from asrpro_worker.engines.whisper.model_bin import decoder_size
 from asrpro_worker.errors import WorkerError, known_error
 
 if TYPE_CHECKING:
@@ -55,12 +56,11 @@ def check_directory(path: str) -> WhisperDirectory:
     _check_weights(require_file(directory, "model.bin"))
     config = require_object(require_file(directory, "config.json"))
     require_object(require_file(directory, "tokenizer.json"))
-    _check_vocabulary(require_file(directory, "vocabulary.json", "vocabulary.txt"))
+    tokens = _check_vocabulary(require_file(directory, "vocabulary.json", "vocabulary.txt"))
     mels = None
     if (directory / "preprocessor_config.json").exists():
         mels = require_object(require_file(directory, "preprocessor_config.json")).get("feature_size")
-    heads = config.get("alignment_heads")
-    layers = [int(head[0]) for head in heads] if isinstance(heads, list) else []
+    layers = _check_config(config, tokens, directory / "model.bin")
     return WhisperDirectory(directory, layers, mels if isinstance(mels, int) else None)
 
 
@@ -79,14 +79,44 @@ def _check_weights(file: Path) -> None:
         raise broken(f"model.bin holds a {spec}, not a Whisper model", "Choose a Whisper model.")
 
 
-def _check_vocabulary(file: Path) -> None:
-    """Check the vocabulary, because CTranslate2 loads a truncated one silently and fails during a request."""
+def _check_config(config: dict[str, object], tokens: int, weights: Path) -> list[int]:
+    """Check the numbers in config.json: CTranslate2 crashes on tokens and heads that the model does not have.
+
+    Returns the layers of the alignment heads.
+    """
+    for key in ("lang_ids", "suppress_ids", "suppress_ids_begin"):
+        if not _is_list_of_numbers(config.get(key) or [], tokens):
+            raise broken(f"config.json has {key} that the vocabulary does not have")
+    heads = config.get("alignment_heads") or []
+    try:
+        size = decoder_size(weights)
+    except RuntimeError as error:
+        raise broken(str(error)) from error
+    pairs: list[Any] = heads if isinstance(heads, list) else [None]
+    if not all(isinstance(pair, list) and len(pair) == len(size) for pair in pairs) or not all(
+        _is_list_of_numbers([number], limit) for pair in pairs for number, limit in zip(pair, size, strict=True)
+    ):
+        raise broken("config.json has alignment_heads that the model does not have")
+    return [pair[0] for pair in pairs]
+
+
+def _is_list_of_numbers(values: object, limit: int) -> bool:
+    """True for a list of whole numbers from 0 to below `limit`."""
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < limit for value in values)
+
+
+def _check_vocabulary(file: Path) -> int:
+    """Check the vocabulary, because CTranslate2 loads a truncated one silently and fails during a request.
+
+    Returns the number of its tokens.
+    """
     try:
         tokens = require_json(file) if file.suffix == ".json" else file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise broken(f"{file.name} is not a text file") from error
     if not isinstance(tokens, list) or "<|startoftranscript|>" not in tokens:
         raise broken(f"{file.name} is not a vocabulary of Whisper")
+    return len(tokens)
 
 
 def load_error(error: Exception) -> WorkerError:

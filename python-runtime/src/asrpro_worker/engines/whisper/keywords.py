@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 
+from asrpro_worker.engines.phrases import is_spaceless, normalized
+
 # How much lower the mean log-probability of the text with keywords may be.
 _MAX_LOSS = 0.3
 # A new keyword must resemble a part of the text without keywords at least this much (a difflib ratio). 66 of 68 spoken
@@ -23,11 +25,14 @@ def adds_keywords(text: str, plain: str, keywords: list[str], gain: float) -> bo
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
+    return re.findall(r"\w+", normalized(text).casefold())
 
 
 def _count(keyword: str, text: str) -> int:
-    return f" {' '.join(_words(text))} ".count(f" {' '.join(_words(keyword))} ")
+    name, words = _words(keyword), _words(text)
+    # A sentence without spaces is a single word.
+    space = "" if any(map(is_spaceless, "".join(name))) else " "
+    return (space + space.join(words) + space).count(space + space.join(name) + space) if name else 0
 
 
 def _resembles(text: str, keyword: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 # CTranslate2's numbers of the data types. NumPy has no bfloat16; its 16 bits are the upper half of a float32.
 _FLOAT32, _INT8, _INT16, _INT32, _FLOAT16, _BFLOAT16 = range(6)
 _KINDS = {_FLOAT32: "<f4", _INT8: "i1", _INT16: "<i2", _INT32: "<i4", _FLOAT16: "<f2", _BFLOAT16: "<u2"}
+
+
+_LAYER = re.compile(r"decoder/layer_(\d+)/")
 
 
 def read_model_bin(file: Path) -> dict[str, NDArray[Any]]:
@@ -38,6 +42,18 @@ def read_model_bin(file: Path) -> dict[str, NDArray[Any]]:
     return variables
 
 
+def decoder_size(file: Path) -> tuple[int, int]:
+    """The decoder's layers and heads, 0 if not stated. Raises RuntimeError for a truncated file."""
+    with file.open("rb") as content, mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        view = memoryview(mapped)
+        try:
+            return _Reader(view).decoder_size()
+        except (struct.error, ValueError) as error:
+            raise RuntimeError("model.bin is incomplete or of an unknown version") from error
+        finally:
+            view.release()
+
+
 class _Reader:
     """Reads the fields of the file one after another."""
 
@@ -55,13 +71,32 @@ class _Reader:
         (count,) = self._numbers("I")
         return variables, {self._text(): self._text() for _ in range(count)}
 
+    def decoder_size(self) -> tuple[int, int]:
+        """See `decoder_size`. No variable is copied or converted."""
+        self._numbers("I")
+        self._text()
+        _, count = self._numbers("II")
+        layers = heads = 0
+        for _ in range(count):
+            name, _, _, size = self._header()
+            if name == "decoder/num_heads":
+                heads = int.from_bytes(self._view[self._at - size : self._at], "little")
+            elif found := _LAYER.match(name):
+                layers = max(layers, 1 + int(found[1]))
+        return layers, heads
+
     def _variable(self) -> tuple[str, NDArray[Any]]:
+        name, shape, kind, size = self._header()
+        return name, _array(self._view[self._at - size : self._at], kind, shape)
+
+    def _header(self) -> tuple[str, tuple[int, ...], int, int]:
+        """Name, shape, data type and bytes of the next variable; skips its content."""
         name = self._text()
         (rank,) = self._numbers("B")
         shape = self._numbers(f"{rank}I")
         kind, size = self._numbers("BI")
         self._at += size
-        return name, _array(self._view[self._at - size : self._at], kind, shape)
+        return name, shape, kind, size
 
     def _numbers(self, kinds: str) -> tuple[Any, ...]:
         found = struct.unpack_from(f"<{kinds}", self._view, self._at)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from asrpro_worker.engines.phrases import normalized
+
 if TYPE_CHECKING:
     from asrpro_worker.engines.whisper.tokens import Tokens
     from asrpro_worker.messages import Transcribe
@@ -28,7 +30,7 @@ def context(tokens: Tokens, request: Transcribe, *, keywords: bool = True) -> li
 
 def _plain(text: str) -> str:
     """The text without Whisper's commands, which the tokenizer would recognize."""
-    return _COMMAND.sub("", text).strip()
+    return _COMMAND.sub("", normalized(text)).strip()
 
 
 def _first(tokens: Tokens, keywords: list[str], budget: int) -> list[int]:
