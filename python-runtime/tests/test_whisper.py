@@ -11,6 +11,8 @@ import toy_models
 from in_process import at_work, hear, job, load, transcribe
 from sounds import NOISE, SILENCE, SPEECH, noise, write_wav
 
+from asrpro_worker.audio import decode
+from asrpro_worker.batcher import Batcher
 from asrpro_worker.engines import measures
 from asrpro_worker.engines.whisper import decoding
 from asrpro_worker.engines.whisper.backend import MAX_TEXT_TOKENS, Aligned, Generated
@@ -18,6 +20,7 @@ from asrpro_worker.engines.whisper.decoding import temperatures
 from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.errors import JobCancelledError, WorkerError
 from asrpro_worker.messages import Progress
+from asrpro_worker.piece import Heard, Piece
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,6 +233,35 @@ def test_the_text_does_not_depend_on_other_jobs_in_the_batch(
     assert [[segment.text for segment in segments] for segments in together] == [*alone, *alone]
     # With two batches at a time, each may take pieces as they arrive.
     assert threads == 2 or max(sizes) > 1, "the jobs shared batches"
+
+
+def test_pieces_of_a_batch_that_failed_late_are_decoded_from_the_start(
+    whisper: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Whisper()
+    load(engine, whisper)
+    brief(monkeypatch, engine)
+    files = [write_wav(spool / str(seconds), noise(seconds)) for seconds in (27, 28)]
+    alone = [[segment.text for segment in transcribe(engine, file, language="en")[1]] for file in files]
+    backend: Any = engine._decoder._backend  # type: ignore[union-attr]  # noqa: SLF001 - the seam
+    plain, sizes = backend.align, counted(monkeypatch, engine, "generate")
+
+    def failing(encoded: list[Any], *rest: Any) -> Any:
+        if len(sizes) == 1:
+            raise MemoryError
+        return plain(encoded, *rest)
+
+    monkeypatch.setattr(backend, "align", failing)
+    batcher = Batcher(engine, 2, lambda: None)
+    jobs = [job(job=file.name, language="en") for file in files]
+    for running, file in zip(jobs, files, strict=True):
+        with decode(str(file), lambda _: None) as pcm:
+            batcher.join(running)
+            batcher.submit(Piece(running, ((0, pcm.samples),), pcm.read(0, pcm.samples), "en"))
+    batcher.work()
+    texts = [running.outcome()[1] for running in jobs]
+    assert sizes[0] == 2
+    assert [[segment.text for segment in heard.segments] for heard in texts if isinstance(heard, Heard)] == alone
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import logging
 import threading
@@ -140,6 +141,7 @@ class Batcher:
 
     def _decode(self, batch: list[Piece]) -> list[Outcome | Exception]:
         """Decode a batch. If it fails, decode its pieces one by one, so that the error fails only the job at fault."""
+        attempts = [copy.copy(piece.attempt) for piece in batch]
         try:
             return list(self._engine.decode(batch, lambda: self._alive(batch)))
         except JobCancelledError as error:
@@ -148,6 +150,8 @@ class Batcher:
             if len(batch) == 1 or isinstance(error, ClusterError):
                 return [error] * len(batch)
             log.exception("A batch of %d pieces failed; retrying each piece alone", len(batch))
+            for piece, attempt in zip(batch, attempts, strict=True):
+                piece.attempt = attempt
             return [outcome for piece in batch for outcome in self._decode([piece])]
 
     def _take(self) -> list[Piece]:

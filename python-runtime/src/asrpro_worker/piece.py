@@ -37,7 +37,7 @@ class Piece:
 
     `speech` holds the probability of speech in each window of 32 ms. `language` is None if the engine has to detect
     it. `cuts` counts how often the piece was split after the file was cut. `attempt` belongs to the engine: the state
-    of earlier attempts to decode this piece.
+    of earlier attempts to decode this piece, of which `copy.copy` must make an independent copy.
     """
 
     job: Job

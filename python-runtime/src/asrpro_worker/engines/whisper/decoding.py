@@ -68,6 +68,9 @@ class _Attempt:
     detected: bool = False
     redetected: bool = False
 
+    def __copy__(self) -> _Attempt:
+        return replace(self, temperatures=[*self.temperatures], texts=[*self.texts])
+
 
 class Decoder:
     """Decodes batches of pieces with a backend.
