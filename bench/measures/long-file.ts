@@ -86,6 +86,13 @@ async function flatness(
       detail: `${heard.peak.toFixed(0)} MB, ${five.peak.toFixed(0)} MB for 5 minutes`,
     },
     {
+      name: '60 s: first text against the whole time',
+      value: minute.first / minute.wall,
+      target: 0.5,
+      unit: 'x',
+      detail: `${minute.first.toFixed(1)} of ${minute.wall.toFixed(1)} s`,
+    },
+    {
       name: `${name}: first text against that of 60 s`,
       value: heard.first / minute.first,
       target: 1.5,
