@@ -75,7 +75,7 @@ def brief(monkeypatch: pytest.MonkeyPatch, engine: Whisper) -> None:
     monkeypatch.setattr(backend, "generate", short)
 
 
-@pytest.mark.parametrize(("seconds", "pieces"), [(5, 1), (29, 1), (31, 2), (70, 3)])
+@pytest.mark.parametrize(("seconds", "pieces"), [(5, 1), (29, 1), (34, 2), (50, 3)])
 def test_language_detection_needs_no_encoder_pass(
     engine: Whisper, spool: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, pieces: int
 ) -> None:
@@ -160,7 +160,7 @@ def test_a_failed_piece_is_decoded_again_in_its_own_language(
 
     monkeypatch.setattr(backend, "generate", generate)
     monkeypatch.setattr(backend, "detect_language", detect)
-    pcm.append(noise(40))
+    pcm.append(noise(34))
     result, segments = hear(engine, pcm, job())
     assert attempts == [("en", 0.0), ("en", 0.0), ("de", 0.0)]
     assert (result.language, len(segments)) == ("en", 2)

@@ -28,7 +28,7 @@ export interface Gateway {
   output: { out: string; err: string };
   /** The living processes of the gateway and its descendants, as `pid command line`. */
   processes(): string[];
-  /** Sends the signal and waits for the exit. */
+  /** Sends the signal and waits for the exit and the end of the output. */
   stop(signal?: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
@@ -44,7 +44,8 @@ export async function launchGateway(options: LaunchOptions): Promise<Gateway> {
   const output = { out: '', err: '' };
   child.stdout.on('data', (chunk) => (output.out += chunk));
   child.stderr.on('data', (chunk) => (output.err += chunk));
-  const ended = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
+  // At 'exit' the last output may still be in the pipe.
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal }));
 
   const line = await Promise.race([
     once(createInterface({ input: child.stdout }), 'line').then(([text]) => String(text)),
