@@ -154,17 +154,6 @@ def test_an_error_fails_only_the_job_of_its_piece() -> None:
         bad.outcome()
 
 
-def test_memory_is_returned_between_short_files_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    returned: list[None] = []
-    monkeypatch.setattr(batching, "return_unused", lambda: returned.append(None))
-    batcher = batcher_over(RecordingEngine(), 1)
-    for at in range(9):
-        running = joined(batcher, f"file {at}", 1)
-        batcher.work()
-        batcher.leave(running)
-    assert len(returned) == 2
-
-
 def test_waiting_jobs_report_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asrpro_worker.job._PROGRESS_INTERVAL", 0)
     batcher = batcher_over(RecordingEngine(), 1)

@@ -25,7 +25,7 @@ print(json.dumps([kept, resident_bytes()]))
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps freed memory")
 def test_freed_memory_is_returned() -> None:
     # The settings with which the gateway starts a worker.
-    keep = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
+    keep = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "6000000", "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
     environment = {**os.environ, **keep, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM], env=environment, capture_output=True, check=True, timeout=60

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from asrpro_worker.messages import Load
     from asrpro_worker.piece import Heard
 
-# The settings of a local worker (src/worker/python.ts), where they save 17 to 20 % of the CPU time with whisper-base:
-# glibc keeps freed memory instead of returning it, and OpenMP threads spin only briefly.
+# The settings of a local worker; src/worker/python.ts has the reasons.
 _ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_MMAP_THRESHOLD_": "6000000",
     "MALLOC_TRIM_THRESHOLD_": "2147483648",
-    "MALLOC_TOP_PAD_": "67108864",
+    "MALLOC_TOP_PAD_": "16777216",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "GOMP_SPINCOUNT": "1000",
 }
 # Seconds to wait for the process after SIGKILL.
