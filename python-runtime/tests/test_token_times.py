@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 from in_process import job
 
-from asrpro_worker.engines.token_times import Token, join, segment, sentences, words
+from asrpro_worker.engines.token_times import Token, join, segment, sentences, timed_outcomes, words
+from asrpro_worker.pcm import RATE
+from asrpro_worker.piece import Heard, Piece
 
 
 def tokens(*entries: tuple[str, float]) -> list[Token]:
@@ -21,8 +25,26 @@ def test_a_word_ends_at_the_next_word_or_after_a_limit() -> None:
 
 
 def test_words_end_within_their_limits() -> None:
-    made = words(tokens((" a", 1.0), (" b", 1.0), (" c", 1.2)), end=1.3)
-    assert [(word.start, word.end) for word in made] == [(1.0, 1.0), (1.0, 1.2), (1.2, 1.3)]
+    made = words(tokens((" a", 1.0), (" b", 1.1), (" c", 1.2)), end=1.3)
+    assert [(word.start, word.end) for word in made] == [(1.0, 1.1), (1.1, 1.2), (1.2, 1.3)]
+
+
+@pytest.mark.parametrize("first", [0.0, 1.0, 1.96, 2.0])
+@pytest.mark.parametrize("duration", [None, 0.0])
+def test_words_of_the_same_frame_follow_each_other(first: float, duration: float | None) -> None:
+    text = [" Yes", ".", " And", " so", ",", " no", "."]
+    piece = Piece(job(word_timestamps=True), ((RATE, 3 * RATE),), np.zeros(2 * RATE, np.float32), "en")
+    end = None if duration is None else first + duration
+    [heard] = timed_outcomes([piece], [[Token(part, first, -1.0, end) for part in text]])
+    assert isinstance(heard, Heard)
+    found = [word for one in heard.segments for word in one.words or []]
+    assert [word.word for word in found] == ["Yes.", "And", "so,", "no."]
+    assert all(word.end - word.start > 0.019 for word in found)
+    assert all(before.end <= after.start + 1e-9 for before, after in itertools.pairwise(found))
+    assert all(one.words and one.start == one.words[0].start for one in heard.segments)
+    assert all(one.words and one.end >= one.words[-1].end - 1e-9 for one in heard.segments)
+    assert found[0].start >= 1.0
+    assert found[-1].end <= 3.0 + 1e-9
 
 
 def test_a_sentence_ends_at_punctuation_before_a_space() -> None:

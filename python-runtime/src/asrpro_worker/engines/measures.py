@@ -22,6 +22,10 @@ _CLOSING = " \"'\u201d\u2019»)"
 _MAX_COMPRESSION = 2.4
 
 
+SHORTEST_WORD = 0.02
+"""Seconds; one frame of Whisper."""
+
+
 def ends_sentence(text: str) -> bool:
     """True if the text ends with a full stop or similar, whether or not closing quotes follow."""
     return text.rstrip(_CLOSING).endswith(_SENTENCE_ENDS)
@@ -34,6 +38,24 @@ def split_after(items: Sequence[T], is_last: Callable[[int], bool]) -> Iterator[
         if index + 1 == len(items) or is_last(index):
             yield items[begin : index + 1]
             begin = index + 1
+
+
+def never_empty(spans: Sequence[tuple[float, float]], stop: float) -> list[tuple[float, float]]:
+    """Spans [start, end) in seconds, in order, of at least 20 ms each, without overlaps, that end at `stop` or before.
+
+    Models put several words into one frame; subtitle players refuse or hide words without length.
+    """
+    starts = [start for start, _ in spans]
+    for at in range(1, len(starts)):
+        starts[at] = max(starts[at], starts[at - 1] + SHORTEST_WORD)
+    limit = stop
+    for at in reversed(range(len(starts))):
+        starts[at] = limit = min(starts[at], limit - SHORTEST_WORD)
+    limits = [*starts[1:], stop]
+    return [
+        (start, min(max(end, start + SHORTEST_WORD), limit))
+        for start, (_, end), limit in zip(starts, spans, limits, strict=False)
+    ]
 
 
 def compression_ratio(text: str) -> float:

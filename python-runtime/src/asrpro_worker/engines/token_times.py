@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from asrpro_worker.engines.measures import ends_sentence, finite, split_after, untimed
+from asrpro_worker.engines.measures import SHORTEST_WORD, ends_sentence, finite, never_empty, split_after, untimed
 from asrpro_worker.messages import Segment, TokenLogprob, Word
 from asrpro_worker.piece import Heard
 
@@ -44,19 +45,17 @@ def sentences(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
 
 
 def words(tokens: Sequence[Token], end: float) -> list[Word]:
-    """The words of the tokens; a word begins at a space. No word ends after `end` or after the next word's start."""
-    groups: list[list[Token]] = []
-    for token in tokens:
-        if token.text.startswith(" ") or not groups:
-            groups.append([])
-        groups[-1].append(token)
-    found = []
-    for index, group in enumerate(groups):
-        text = join(group)
-        limit = groups[index + 1][0].start if index + 1 < len(groups) else end
-        if text:
-            found.append(Word(text, group[0].start, _end(group, limit), _probability(group)))
-    return found
+    """The words of the tokens. No word is empty, or ends after `end` or after the next word's start."""
+    groups = [group for group in _by_word(tokens) if join(group)]
+    spans = never_empty([(group[0].start, _end(group, end)) for group in groups], end)
+    return [
+        Word(join(group), start, stop, _probability(group)) for group, (start, stop) in zip(groups, spans, strict=True)
+    ]
+
+
+def _by_word(tokens: Sequence[Token]) -> list[Sequence[Token]]:
+    """The tokens of each word; a word begins at a space."""
+    return list(split_after(tokens, lambda index: tokens[index + 1].text.startswith(" ")))
 
 
 def segment(tokens: Sequence[Token], end: float, seek: int, request: Transcribe) -> Segment:
@@ -92,10 +91,22 @@ def _timed_segments(piece: Piece, tokens: list[Token]) -> Iterator[Segment]:
     for token in tokens:
         start, end = piece.file_times(token.start, token.start if token.end is None else token.end)
         in_file.append(Token(token.text, start, finite(token.logprob, -100.0), None if token.end is None else end))
-    found = list(sentences(in_file))
+    found = list(sentences(list(_distinct_words(in_file, piece.end))))
     for index, sentence in enumerate(found):
         limit = found[index + 1][0].start if index + 1 < len(found) else piece.end
         yield segment(sentence, limit, piece.seek, piece.job.request)
+
+
+def _distinct_words(tokens: list[Token], end: float) -> Iterator[Token]:
+    """The tokens, with words that begin in the same frame moved apart, across sentences too."""
+    if not tokens:
+        return
+    groups = _by_word(tokens)
+    starts = never_empty([(group[0].start, group[0].start) for group in groups], end)
+    for group, (start, _) in zip(groups, starts, strict=True):
+        yield dataclasses.replace(group[0], start=start)
+        for token in group[1:]:
+            yield dataclasses.replace(token, start=max(start, token.start))
 
 
 def join(tokens: Sequence[Token]) -> str:
@@ -104,8 +115,9 @@ def join(tokens: Sequence[Token]) -> str:
 
 
 def _end(tokens: Sequence[Token], limit: float) -> float:
-    last = tokens[-1].start + _TOKEN_SECONDS if tokens[-1].end is None else tokens[-1].end
-    return max(tokens[0].start, min(limit, last))
+    last = tokens[-1]
+    end = last.start + _TOKEN_SECONDS if last.end is None else max(last.end, last.start + SHORTEST_WORD)
+    return max(tokens[0].start, min(limit, end))
 
 
 def _probability(tokens: Sequence[Token]) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from asrpro_worker.engines.measures import ends_sentence, split_after, untimed
+from asrpro_worker.engines.measures import ends_sentence, never_empty, split_after, untimed
 from asrpro_worker.messages import Word
 
 if TYPE_CHECKING:
@@ -38,17 +38,14 @@ def segments_of(hypothesis: Any, piece: Piece) -> Iterator[Segment]:
 
 def _words(hypothesis: Any, piece: Piece) -> list[Word]:
     """The words in order, with times within the piece; NeMo may report an end after the audio."""
-    found: list[Word] = []
     timed = hypothesis.timestamp.get("word") if isinstance(hypothesis.timestamp, dict) else None
-    last = piece.start
-    for entry in timed or []:
-        if "start" not in entry:
-            # NeMo returned frames only, because times were not requested.
-            return []
-        # Converted from NumPy scalars, which cannot be sent.
-        start, end = piece.file_times(float(entry["start"]), float(entry["end"]))
-        begin = max(last, start)
-        last = max(begin, end)
-        if entry["word"].strip():
-            found.append(Word(entry["word"].strip(), begin, last, None))
-    return found
+    entries = [entry for entry in timed or [] if entry["word"].strip()]
+    if any("start" not in entry for entry in entries):
+        # NeMo returned frames only, because times were not requested.
+        return []
+    # Converted from NumPy scalars, which cannot be sent.
+    spans = [piece.file_times(float(entry["start"]), float(entry["end"])) for entry in entries]
+    return [
+        Word(entry["word"].strip(), start, end, None)
+        for entry, (start, end) in zip(entries, never_empty(spans, piece.end), strict=True)
+    ]
