@@ -10,8 +10,16 @@ const clusters = ['test/e2e/cluster.test.ts'];
 /** These tests have limits of one to three seconds, so nothing may compete with them for the cores. */
 const timed = ['test/e2e/chaos.test.ts', 'test/e2e/death.test.ts', 'test/http/leaving.real.test.ts'];
 
+const cache = path.join(import.meta.dirname, 'node_modules', '.cache');
+
 /** The cache of compiled code is in ASRPRO_HOME, and each test has its own. A shared one halves the CPU time of a start. */
-const env = { NODE_COMPILE_CACHE: path.join(import.meta.dirname, 'node_modules', '.cache', 'compiled') };
+const env = { NODE_COMPILE_CACHE: path.join(cache, 'compiled') };
+
+/** See test/setup/checkout.ts. On Windows only a real executable could be the binary. */
+const program = {
+  ASRPRO_TEST_PROGRAM: path.join(cache, 'asrpro.cjs'),
+  ...(process.platform !== 'win32' && { ASRPRO_TEST_BINARY: path.join(cache, 'asrpro') }),
+};
 
 /** A test that checks nothing fails. A test that waits for a fact waits long enough for a busy machine. */
 const strict = {
@@ -26,8 +34,12 @@ export default defineConfig({
       {
         test: {
           name: 'quick',
-          env,
+          env: { ...env, ...program },
           ...strict,
+          globalSetup: ['test/setup/build-program.ts'],
+          // A fresh process for each file would import the same sources ninety times. So a test undoes what it changes
+          // in its process (environment variables, spies), and no test replaces a module with vi.mock.
+          isolate: false,
           sequence: { groupOrder: 0 },
           // They wait for processes and sockets more than they compute.
           maxWorkers: 3,

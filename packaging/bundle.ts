@@ -60,7 +60,7 @@ export const program = {
 } satisfies BuildOptions;
 
 /** The npm package. zeromq stays a dependency because it contains a native addon. */
-const packageProgram = {
+export const packageProgram = {
   ...program,
   external: ['zeromq'],
   define: { 'import.meta.url': 'moduleUrl' },

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { programBinary as binary } from '../setup/checkout.ts';
 import { killedApp } from '../setup/killed-app.ts';
 
 /** `npm run bench -- kill` does this fifty times with a real model and prints the seconds. */
@@ -7,6 +8,6 @@ const moments = [0, 60, 150, 250, 400, 800].map((milliseconds) => ({ millisecond
 test.each(moments)(
   'an app is killed $milliseconds ms after its start: no process of its sidecar is left',
   async ({ milliseconds }) => {
-    expect((await killedApp({ milliseconds, mock: true, model: 'mock-slow' })).left).toEqual([]);
+    expect((await killedApp({ binary, milliseconds, mock: true, model: 'mock-slow' })).left).toEqual([]);
   },
 );

@@ -4,13 +4,13 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Exit, type LaunchOptions, launch, type Sidecar } from '../../src/client/index.ts';
-import { audio } from '../setup/checkout.ts';
+import { audio, programBinary as binary } from '../setup/checkout.ts';
 import { temporaryHome } from '../setup/home.ts';
 
 const jfk = await openAsBlob(audio('english/jfk.flac'));
 
 async function start(options: LaunchOptions = {}): Promise<Sidecar> {
-  const sidecar = await launch({ mock: true, home: temporaryHome(), ...options });
+  const sidecar = await launch({ binary, mock: true, home: temporaryHome(), ...options });
   onTestFinished(async () => void (await sidecar.stop()));
   return sidecar;
 }
@@ -24,7 +24,9 @@ async function all<T>(states: AsyncIterable<T>): Promise<T[]> {
 test('an app uses the sidecar from its start to its stop', async () => {
   const exits: Exit[] = [];
   const lines: string[] = [];
-  const sidecar = await start({ onExit: (exit) => exits.push(exit), onLog: (line) => lines.push(line) });
+  const events = { onExit: (exit: Exit) => exits.push(exit), onLog: (line: string) => lines.push(line) };
+  // Without `binary`, the client itself knows where the program is.
+  const sidecar = await start({ binary: undefined, ...events });
   expect(sidecar.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   expect(await sidecar.health()).toMatchObject({ status: 'healthy', current_model: null, version: sidecar.version });
   expect((await sidecar.models()).map(({ id }) => id)).toContain('mock-echo');
@@ -111,15 +113,17 @@ test('two sidecars of one app do not disturb each other', async () => {
 test('a failed start reports the reason', async () => {
   const home = temporaryHome();
   await expect(launch({ binary: path.join(home, 'none') })).rejects.toMatchObject({ code: 'spawn_failed' });
-  await expect(launch({ mock: true, home, model: 'none' })).rejects.toMatchObject({ code: 'model_not_found' });
+  await expect(launch({ binary, mock: true, home, model: 'none' })).rejects.toMatchObject({ code: 'model_not_found' });
   const { port } = new URL((await start()).url);
-  const taken = launch({ mock: true, home, args: ['--port', port] });
+  const taken = launch({ binary, mock: true, home, args: ['--port', port] });
   await expect(taken).rejects.toMatchObject({ code: 'address_in_use', hint: expect.stringContaining('port') });
   await expect(launch({ binary: '/bin/echo', home })).rejects.toMatchObject({ code: 'spawn_failed' });
   await expect(launch({ binary: '/bin/false', home })).rejects.toMatchObject({ code: 'exited' });
-  await expect(launch({ mock: true, home, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'aborted' });
+  await expect(launch({ binary, mock: true, home, signal: AbortSignal.abort() })).rejects.toMatchObject({
+    code: 'aborted',
+  });
   await writeFile(path.join(home, 'config.json'), '{"server":{"prot":1}}');
-  await expect(launch({ mock: true, home })).rejects.toMatchObject({ code: 'invalid_config' });
+  await expect(launch({ binary, mock: true, home })).rejects.toMatchObject({ code: 'invalid_config' });
   await rm(path.join(home, 'config.json'));
 });
 

@@ -5,7 +5,7 @@ import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launch, type Sidecar } from '../../src/client/index.ts';
 import { scenarios } from '../../src/mock/scenarios.ts';
-import { audio, checkout } from '../setup/checkout.ts';
+import { audio, programBinary as binary, checkout } from '../setup/checkout.ts';
 import { createHome } from '../setup/create-home.ts';
 
 const home = createHome(false);
@@ -13,7 +13,7 @@ let sidecar: Sidecar;
 let openai: OpenAI;
 
 beforeAll(async () => {
-  sidecar = await launch({ mock: true, home });
+  sidecar = await launch({ binary, mock: true, home });
   openai = new OpenAI({ baseURL: sidecar.baseURL, apiKey: 'none', maxRetries: 0 });
 });
 afterAll(async () => {

@@ -1,36 +1,38 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { test as anywhere, beforeEach, expect, onTestFinished, vi } from 'vitest';
+import { afterAll, test as anywhere, beforeAll, expect, vi } from 'vitest';
 import { call, post, transcribe } from '../setup/api.ts';
 import { audio } from '../setup/checkout.ts';
-import { temporaryHome } from '../setup/home.ts';
+import { createHome } from '../setup/create-home.ts';
 import { type Gateway, launchGateway } from '../setup/launch.ts';
 import { installFakeCluster, startHead } from './fake-cluster.ts';
 
 const test = anywhere.runIf(process.platform === 'linux');
 
-/** A real gateway with a fake worker of a cluster, and a fake head that a test can stop. */
+/** One real gateway with a fake worker of a cluster, and a fake head that a test can stop. */
 const jfk = audio('english/jfk.flac');
 let home: string;
 let head: Awaited<ReturnType<typeof startHead>>;
 let gateway: Gateway;
 let url: string;
 
-beforeEach(async () => {
-  home = temporaryHome();
+beforeAll(async () => {
+  home = createHome(false);
   installFakeCluster(home);
   head = await startHead();
-  onTestFinished(() => head.stop());
   const config = {
     models: { default: 'custom', custom: [{ id: 'custom', path: path.join(home, 'custom') }] },
     cluster: { address: `127.0.0.1:${head.port}`, replicas: { min: 1, max: 4 }, token: 'secret' },
   };
   writeFileSync(path.join(home, 'config.json'), JSON.stringify(config));
   gateway = await launchGateway({ home });
-  const { stop } = gateway;
-  onTestFinished(async () => void (await stop()));
   url = gateway.url;
 }, 60_000);
+afterAll(async () => {
+  await gateway.stop();
+  await head.stop();
+  rmSync(home, { recursive: true });
+});
 
 const health = async () => (await call(url, '/health')).json;
 
@@ -108,6 +110,7 @@ test('losing the head ends the worker without a crash: 503 with Retry-After unti
 });
 
 test('without a head a load fails before it unloads anything', async () => {
+  await call(url, '/v1/settings/model', { method: 'DELETE' });
   await head.stop();
   const { status, json } = await post(url, '/v1/settings/model', { model_id: 'custom' });
   expect(status).toBe(503);

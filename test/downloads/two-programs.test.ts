@@ -10,7 +10,7 @@ import type { Downloads } from '../../src/downloads/types.ts';
 import { createLog } from '../../src/log.ts';
 import type { Model } from '../../src/models/model.ts';
 import { readInstalled, removeInstalled } from '../../src/models/store.ts';
-import { checkout } from '../setup/checkout.ts';
+import { mainProgram } from '../setup/checkout.ts';
 import { temporaryHome } from '../setup/home.ts';
 import { inPidNamespace } from '../setup/pid-namespace.ts';
 import { runCli } from '../setup/run-cli.ts';
@@ -57,7 +57,7 @@ function program(hub: Pick<FaultHub, 'url'>): Downloads {
 async function pulling(hub: FaultHub): Promise<ChildProcess> {
   const config = { models: { custom: [{ id: model, repo: 'org/name' }] }, download: { endpoint: hub.url } };
   writeFileSync(path.join(home, 'config.json'), JSON.stringify(config));
-  const command = [process.execPath, path.join(checkout, 'src', 'main.ts'), 'pull', model];
+  const command = [process.execPath, mainProgram, 'pull', model];
   const [file, ...args] = process.platform === 'linux' ? [...inPidNamespace, ...command] : command;
   const env = { ...process.env, ASRPRO_HOME: home };
   const child = spawn(file!, args, { env, stdio: 'ignore' });

@@ -4,9 +4,11 @@ import { call, transcribe } from '../setup/api.ts';
 import { startBrowser } from '../setup/browser.ts';
 import { audio } from '../setup/checkout.ts';
 import { mockGateway } from './mock-gateway.ts';
+import { sharedGateway } from './shared-gateway.ts';
+
+const gateway = sharedGateway();
 
 test('the description has every call, and every schema that it refers to', async () => {
-  await using gateway = await mockGateway();
   const { json } = await call(gateway.url, '/openapi.json');
   expect(json.openapi).toBe('3.1.0');
   const calls = Object.entries(json.paths).flatMap(([path, methods]) =>
@@ -39,7 +41,6 @@ test('the description has every call, and every schema that it refers to', async
 });
 
 test('the description matches the headers of every answer and the answer to other methods', async () => {
-  await using gateway = await mockGateway();
   const { json } = await call(gateway.url, '/openapi.json');
   const { headers } = json.components;
   const described = (answer: { headers: Record<string, { $ref: string }> }): string[] =>
@@ -65,7 +66,6 @@ test('the description matches the headers of every answer and the answer to othe
 test.each(['en', 'EN', 'jv', 'Nb', 'iw', 'auto', 'AUTO'])(
   'language=%s is described as it is accepted',
   async (language) => {
-    await using gateway = await mockGateway();
     const { status } = await transcribe(gateway.url, audio('english/jfk.flac'), { model: 'mock-echo', language });
     // A language that the mock does not know is still a valid value.
     expect([200, 400]).toContain(status);

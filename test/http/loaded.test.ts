@@ -38,14 +38,17 @@ test('without a loaded model /health reports no device that was not probed', asy
   expect((await call(gateway.url, '/health')).json).toMatchObject({ device: 'cpu', current_model: null });
 });
 
-test('closing takes no longer than its limit, although an installation never ends', async () => {
+test('closing takes no longer than its limit, although an installation never ends, and the process is killed', async () => {
   const gateway = await mockGateway({ server: { drainSeconds: 0.2 } });
   const never = new Promise<void>(() => undefined);
   vi.spyOn(gateway.services.engines, 'close').mockReturnValue(never);
   vi.spyOn(gateway.services.downloads, 'close').mockReturnValue(never);
+  const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
   const begin = performance.now();
   await gateway.services.close();
   // Without the limit it would never end.
   expect(performance.now() - begin).toBeLessThan(15_000);
   await gateway[Symbol.asyncDispose]();
+  await vi.waitFor(() => expect(kill).toHaveBeenCalledWith(process.pid, 'SIGKILL'));
+  kill.mockRestore();
 });

@@ -112,7 +112,7 @@ test('a declared length of 2 GiB is refused before any byte of the body is read'
   expect(status).toBe(413);
 });
 
-test('70, 71: two thousand malformed requests get no 5xx except the documented 503, and leak no memory', {
+test('70, 71: hundreds of malformed requests get no 5xx except the documented 503, and leak no memory', {
   timeout: 300_000,
 }, async () => {
   await using target = await mockGateway({ models: { default: 'mock-echo' } });
@@ -143,12 +143,12 @@ test('70, 71: two thousand malformed requests get no 5xx except the documented 5
       if (answer.status === 422 || (answer.status >= 400 && answer.json?.error === undefined)) bad.push(answer.text);
     }
   };
-  await Promise.all(Array.from({ length: 8 }, () => client(125)));
+  await Promise.all(Array.from({ length: 8 }, () => client(40)));
   const before = liveBytes();
-  await Promise.all(Array.from({ length: 8 }, () => client(125)));
+  await Promise.all(Array.from({ length: 8 }, () => client(40)));
   expect(bad).toEqual([]);
   // Sockets and finalizers release their memory within a few turns of the event loop; a leak stays.
-  await vi.waitFor(() => expect(liveBytes() - before).toBeLessThan(10_000_000), 10_000);
+  await vi.waitFor(() => expect(liveBytes() - before).toBeLessThan(2_000_000), 10_000);
   expect((await ask(target.url, [])).status).toBe(200);
 });
 

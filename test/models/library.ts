@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pino from 'pino';
-import { beforeEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { resolvePaths } from '../../src/config/paths.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import type { EngineStatus } from '../../src/engines/types.ts';
@@ -13,9 +13,9 @@ const notInstalled = { reason: 'The engine nemo is not installed: run `asrpro se
 
 /** Log lines of the libraries of the running test. */
 export const warnings: string[] = [];
-beforeEach(() => void warnings.splice(0));
 
 export function libraryIn(home: string, models: object = {}, environment: NodeJS.ProcessEnv = {}): ModelLibrary {
+  onTestFinished(() => void warnings.splice(0));
   return createModelLibrary({
     config: configSchema.parse({ models }),
     paths: resolvePaths({ ASRPRO_HOME: home }),

@@ -58,7 +58,7 @@ export function stage(fixture: string, { programs = {}, disguise, ...options }: 
     command: async (engine) => ({
       file: process.execPath,
       args: [path.join(FIXTURES, `${programs[engine] ?? fixture}.mjs`)],
-      env: {},
+      env: { NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
     }),
   });
   const pids = new Set<number>();
