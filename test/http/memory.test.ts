@@ -7,7 +7,7 @@ import { seeded } from '../setup/seeded.ts';
 import { badUpload, sendRaw } from './bad-uploads.ts';
 import { ask } from './multipart.ts';
 
-const UPLOADS = 1_000;
+const UPLOADS = 2_000;
 
 /** Private memory of a process in MB. */
 function privateMegabytes(pid: number): number {
@@ -24,7 +24,7 @@ async function eightAtOnce(count: number, send: () => Promise<void>): Promise<vo
 }
 
 test.runIf(process.platform === 'linux')(
-  'a thousand bad uploads, many cut at a random byte, leave no place taken, no file and no memory',
+  'two thousand bad uploads, many cut at a random byte, leave no place taken, no file and no memory',
   { timeout: 300_000 },
   async () => {
     const gateway = await startGateway({ mock: true });
