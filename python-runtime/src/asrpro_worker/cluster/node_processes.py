@@ -68,11 +68,14 @@ def end_node_processes() -> int:
         deadline = time.monotonic() + seconds
         signalled: set[psutil.Process] = set()
         empty_scans = 0
-        while time.monotonic() < deadline:
+        while True:
             found = node_processes()
             empty_scans = 0 if found else empty_scans + 1
             if empty_scans == _EMPTY_SCANS:
                 return len(seen)
+            # Only a scan that found processes ends the wait: the last one may end at the very deadline.
+            if found and time.monotonic() >= deadline:
+                break
             targets = {process for process in found if _program(process) != last} or found
             for process in targets - signalled:
                 with contextlib.suppress(psutil.Error):
