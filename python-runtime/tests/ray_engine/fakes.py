@@ -1,5 +1,5 @@
-"""An engine without a model, for replicas. It takes 0.2 s for a batch, dies of pieces in Klingon, and never answers a
-piece in Latin, except for the first one of a file."""
+"""An engine without a model, for replicas. It takes 0.2 s for a batch, dies of pieces in Klingon, and never answers
+pieces in Latin, except for a batch with the beginning of a file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Fake:
         time.sleep(SECONDS)
         if any(piece.language == "tlh" for piece in pieces):
             os._exit(3)
-        if any(piece.language == "la" and piece.start > 0 for piece in pieces):
+        if all(piece.language == "la" and piece.start > 0 for piece in pieces):
             threading.Event().wait()
         return [Heard([untimed(f" {len(piece.samples)}", piece.start, piece.end, 0)], "en") for piece in pieces]
 

@@ -174,8 +174,8 @@ def test_gateways_share_replicas_until_the_last_unloads_and_a_killed_one_does_no
         worker.process.kill()
         assert segments(second.transcribe(half_minute, vad_filter=True)) == expected
         unloaded = second.unload()
-        assert unloaded["memory_before"] > 300e6
-        assert unloaded["memory_after"] == 0
+        # Two replicas: weights and Python.
+        assert unloaded["memory_before"] - unloaded["memory_after"] > 300e6
     _, alive = psutil.wait_procs(engines, timeout=60)
     assert alive == []
     assert machines.engines() == []
@@ -194,9 +194,9 @@ def test_a_batch_that_kills_every_replica_fails_alone(fake: WorkerProcess, half_
 
 
 def test_a_dead_head_is_reported_within_five_seconds_and_ends_the_job_and_the_worker(
-    machines: Machines, fake: WorkerProcess, half_minute: Path
+    machines: Machines, fake: WorkerProcess, six_minutes: Path
 ) -> None:
-    fake.ask("job-1", half_minute, language="la")
+    fake.ask("job-1", six_minutes, language="la")
     fake.until("segment")
     killed = time.monotonic()
     machines.kill_head()

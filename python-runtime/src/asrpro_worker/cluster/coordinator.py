@@ -131,7 +131,7 @@ class Coordinator:
                 log.exception("The coordinator could not update the applications")
 
     def _end_unused(self) -> None:
-        """End applications without users. A gateway that was killed never calls `leave`, but Ray marks its job as dead."""
+        """End applications without users. A killed gateway never calls `leave`, but Ray marks its job as dead."""
         running = {job["JobID"] for job in ray._private.state.jobs() if not job["IsDead"]}  # noqa: SLF001
         for name, entry in list(self._applications.items()):
             with self._lock:

@@ -33,7 +33,7 @@ class Exits:
             # A replica that refuses the connection has ended already.
             with contextlib.suppress(OSError):
                 connection = socket.create_connection(beat.address, _CONNECT_TIMEOUT)
-                connection.setblocking(False)
+                connection.settimeout(0)
                 self._bytes[connection] = beat.memory_bytes
 
     def wait(self, seconds: float) -> int:
@@ -41,10 +41,11 @@ class Exits:
         deadline = time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             for connection in self._bytes:
-                selector.register(connection, selectors.EVENT_READ)
+                selector.register(connection, selectors.EVENT_READ, connection)
             while self._bytes and (left := deadline - time.monotonic()) > 0:
-                for connection in [key.fileobj for key, _ in selector.select(left)]:
-                    if isinstance(connection, socket.socket) and _is_closed(connection):
+                for key, _ in selector.select(left):
+                    connection: socket.socket = key.data
+                    if _is_closed(connection):
                         selector.unregister(connection)
                         connection.close()
                         del self._bytes[connection]

@@ -48,8 +48,8 @@ class ModelSpec:
 class Heartbeat:
     """What a replica reports every two seconds. `pids` are its own and its engine's; `facts` is None while it loads.
 
-    The replica's process listens at `address` until it ends. `phase` changes while loading makes progress: bytes copied,
-    weights, warm-up.
+    The replica's process listens at `address` until it ends. `phase` changes while loading makes progress: bytes
+    copied, weights, warm-up.
     """
 
     application: str

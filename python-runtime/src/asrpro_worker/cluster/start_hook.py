@@ -8,9 +8,9 @@ from typing import Any
 def without_unused_processes(parameters: Any, head: bool) -> None:  # noqa: FBT001 - Ray's signature
     """Do not start the server for Ray's own client, nor the dashboard's server.
 
-    Each is a process with an open port that asrpro does not use. `ray start` has no flags for this: it replaces a missing
-    port of the client's server by 10001, and `--include-dashboard false` only makes the dashboard's server smaller. The
-    head waited 1.5 s for that server.
+    Each is a process with an open port that asrpro does not use, and the head waited 1.5 s for the dashboard's. `ray
+    start` has no flags for this: it replaces a missing port of the client's server by 10001, and `--include-dashboard
+    false` only makes the dashboard's server smaller.
     """
     if head:
         from ray._private.node import Node

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from asrpro_worker.cluster.payload import Payload
-    from asrpro_worker.cluster.spec import ClusterState, Heartbeat
+    from asrpro_worker.cluster.spec import ClusterState
     from asrpro_worker.engines.protocol import Facts
     from asrpro_worker.messages import WorkerMessage
     from asrpro_worker.piece import Heard, Outcome, Piece
