@@ -44,11 +44,10 @@ class Exits:
                 selector.register(connection, selectors.EVENT_READ, connection)
             while self._bytes and (left := deadline - time.monotonic()) > 0:
                 for key, _ in selector.select(left):
-                    connection: socket.socket = key.data
-                    if _is_closed(connection):
-                        selector.unregister(connection)
-                        connection.close()
-                        del self._bytes[connection]
+                    if _is_closed(key.data):
+                        selector.unregister(key.data)
+                        key.data.close()
+                        del self._bytes[key.data]
         return sum(self._bytes.values())
 
     def __enter__(self) -> Exits:  # noqa: PYI034 - Self is not in Python 3.10
