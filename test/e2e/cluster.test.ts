@@ -48,6 +48,12 @@ describe.runIf(process.platform === 'linux')('two gateways on a cluster of two m
     expect(replicas()).toHaveLength(4);
   });
 
+  test('its processes listen for other machines on the ports that were given and on no other', () => {
+    expect(head.listening()).toContain(26_300);
+    const ports = [...head.listening(), ...node.listening()];
+    expect(ports.filter((port) => port < 26_300 || port > 26_460)).toEqual([]);
+  });
+
   // A third gateway. It shares the replicas, so that they need not start once more.
   describe('the contract of every engine', () => {
     contract({ engine: 'ray', model, weights: 'real', words: true, damage: ['model.bin'], environment }, () => '');

@@ -41,6 +41,7 @@ class Replica:
     """Ray calls it in an asyncio event loop, so no method may block on the engine."""
 
     async def __init__(self, spec: ModelSpec) -> None:  # type: ignore[misc]  # Ray awaits it
+        _keep_serve_local()
         self._spec = spec
         self._coordinator = ray.get_actor(COORDINATOR, namespace=NAMESPACE)
         self._node = ray.get_runtime_context().get_node_id()
@@ -120,6 +121,14 @@ class Replica:
             self._coordinator.heartbeat.remote(beat)
             self._changed.wait(HEARTBEAT_SECONDS)
             self._changed.clear()
+
+
+def _keep_serve_local() -> None:
+    """After this, Serve starts a server for calls between deployments. It would listen on a port of all addresses."""
+    from ray.serve._private import replica
+
+    add_port = replica.add_port_to_grpc_server
+    replica.add_port_to_grpc_server = lambda server, _: add_port(server, "127.0.0.1:0")
 
 
 def _own_address() -> tuple[str, int]:
