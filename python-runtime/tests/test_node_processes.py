@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import psutil
@@ -96,7 +97,7 @@ def test_a_process_that_survives_sigkill_is_reported(
         monkeypatch.setattr(psutil.Process, method, lambda _: None)
     for limit in ("_TERMINATE_SECONDS", "_KILL_SECONDS"):
         monkeypatch.setattr(module, limit, 0.2)
-    with pytest.raises(WorkerError, match=rf"have not ended: {stuck.pid} python\S* \(sleeping\)\.$") as raised:
+    with pytest.raises(WorkerError, match=rf"have not ended: {stuck.pid} python\S* \(\S+\)\.$") as raised:
         end_node_processes()
     assert raised.value.code == "worker_stuck"
     assert stuck.is_running()
@@ -105,10 +106,16 @@ def test_a_process_that_survives_sigkill_is_reported(
 def test_the_last_process_may_end_at_the_very_deadline(
     start: Callable[[str], psutil.Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start("")
-    for limit in ("_TERMINATE_SECONDS", "_KILL_SECONDS"):
-        monkeypatch.setattr(module, limit, 0.05)
-    monkeypatch.setattr(module, "_SCAN_SECONDS", 0.5)
+    process = start("")
+    now = 0.0
+
+    def sleep(_: float) -> None:
+        """The process ends, and the time is up."""
+        nonlocal now
+        process.wait(60)
+        now += 100
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
     assert end_node_processes() == 1
 
 

@@ -73,15 +73,15 @@ def end_node_processes() -> int:
             empty_scans = 0 if found else empty_scans + 1
             if empty_scans == _EMPTY_SCANS:
                 return len(seen)
-            # Only a scan that found processes ends the wait: the last one may end at the very deadline.
-            if found and time.monotonic() >= deadline:
-                break
             targets = {process for process in found if _program(process) != last} or found
             for process in targets - signalled:
                 with contextlib.suppress(psutil.Error):
                     send_signal(process)
             signalled |= targets
             seen |= found
+            # Only a scan that found processes ends the wait: the last one may end at the very deadline.
+            if found and time.monotonic() >= deadline:
+                break
             time.sleep(_SCAN_SECONDS)
     names = ", ".join(sorted(_describe(process) for process in found))
     raise WorkerError("worker_stuck", f"These processes of the node were killed but have not ended: {names}.")
