@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from in_process import job
+from worker_process import start_python
 
 from asrpro_worker.cluster import node
 from asrpro_worker.cluster.engine_process import EngineProcess
+from asrpro_worker.cluster.exits import Exits
 from asrpro_worker.cluster.head import wait_until_unreachable, why_unreachable
 from asrpro_worker.cluster.nodes import NodeList
 from asrpro_worker.cluster.payload import pack, unpack
+from asrpro_worker.cluster.spec import Heartbeat
 from asrpro_worker.errors import WorkerError
 from asrpro_worker.messages import Load, Model
 from asrpro_worker.piece import Piece
@@ -109,6 +112,36 @@ def test_a_watch_of_the_head_that_is_stopped_has_no_reason() -> None:
     for connection in accepted:
         connection.close()
     assert reasons == [None]
+
+
+LISTEN = """
+import socket, time
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    connection, _ = listener.accept()
+    connection.send(b"hello")
+    time.sleep(600)
+"""
+
+
+def test_the_end_of_a_process_is_noticed_from_another_machine() -> None:
+    process = start_python("-c", LISTEN)
+    assert process.stdout is not None
+    port = int(process.stdout.readline())
+    beat = Heartbeat("model", "node", ("127.0.0.1", port), (process.pid,), 1000, 0, "loaded", None)
+    try:
+        with Exits([beat]) as exits:
+            assert exits.wait(0.1) == 1000
+            process.kill()
+            assert exits.wait(30) == 0
+        with Exits([beat]) as exits:
+            assert exits.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def row(name: str, *, alive: bool = True, slots: int = 1, reason: int = 0) -> dict[str, Any]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from asrpro_worker.cluster import node_processes as module
 from asrpro_worker.cluster.node_processes import (
     end_node_processes,
     is_node_running,
     marked_environment,
     node_processes,
 )
+from asrpro_worker.errors import WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,6 +86,37 @@ def test_a_process_that_survives_sigterm_is_killed(
     start(code)
     assert end_node_processes() > 0
     assert node_processes() == set()
+
+
+def test_a_process_that_survives_sigkill_is_reported(
+    start: Callable[[str], psutil.Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = start("")
+    # In reality it waits in the kernel, for a disk for example. No test can make such a process.
+    for method in ("terminate", "kill"):
+        monkeypatch.setattr(psutil.Process, method, lambda _: None)
+    for limit in ("_TERMINATE_SECONDS", "_KILL_SECONDS"):
+        monkeypatch.setattr(module, limit, 0.2)
+    with pytest.raises(WorkerError, match=rf"have not ended: {stuck.pid} python\S* \(\S+\)\.$") as raised:
+        end_node_processes()
+    assert raised.value.code == "worker_stuck"
+    assert stuck.is_running()
+
+
+def test_the_last_process_may_end_at_the_very_deadline(
+    start: Callable[[str], psutil.Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start("")
+    now = 0.0
+
+    def sleep(_: float) -> None:
+        """The process ends, and the time is up."""
+        nonlocal now
+        process.wait(60)
+        now += 100
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    assert end_node_processes() == 1
 
 
 def test_processes_that_outlive_the_raylet_are_no_node(start: Callable[[str], psutil.Process]) -> None:

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createHome } from '../setup/create-home.ts';
 import { runCli } from '../setup/run-cli.ts';
@@ -10,6 +10,8 @@ export interface Machine {
   address: string;
   /** The processes of its node, and all descendants of these, as `pid name`. */
   processes(): string[];
+  /** The TCP ports on which they listen for other machines. */
+  listening(): number[];
   /** Kills all of them, or those of one program. */
   kill(program?: string): void;
   /** Starts the node again, with the same ports. */
@@ -31,6 +33,7 @@ export async function startMachine(head: Machine | null, first: number): Promise
     home,
     address: '',
     processes: () => processesOf(folder),
+    listening: () => portsOf(processesOf(folder).map((line) => line.split(' ')[0]!)),
     kill(program = '') {
       const chosen = () => processesOf(folder).filter((line) => line.endsWith(program));
       // A process may have started another one just before it was killed.
@@ -86,6 +89,35 @@ function processesOf(folder: string): string[] {
   });
 }
 
+/** 127.0.0.1 in /proc/net/tcp, and the end of ::ffff:127.0.0.1 in tcp6. */
+const LOOPBACK = '0100007F';
+
+function portsOf(pids: string[]): number[] {
+  const sockets = new Set(pids.flatMap(openFiles));
+  const lines = ['tcp', 'tcp6'].flatMap((name) =>
+    readFileSync(`/proc/net/${name}`, 'utf8').trim().split('\n').slice(1),
+  );
+  return lines.flatMap((line) => {
+    // Number, local address, remote address, state (0A: LISTEN), ..., and the inode as the tenth field.
+    const fields = line.trim().split(/\s+/);
+    const [address = '', port = ''] = fields[1]!.split(':');
+    const isOurs = fields[3] === '0A' && sockets.has(`socket:[${fields[9]}]`) && !address.endsWith(LOOPBACK);
+    return isOurs ? [Number.parseInt(port, 16)] : [];
+  });
+}
+
+function openFiles(pid: string): string[] {
+  const names = entries(`/proc/${pid}/fd`);
+  return names.flatMap((name) => {
+    try {
+      return [readlinkSync(`/proc/${pid}/fd/${name}`)];
+    } catch {
+      // The process has closed it since.
+      return [];
+    }
+  });
+}
+
 /** Empty for a process that has ended, also while its parent has not asked for its exit code. */
 function nameOf(pid: string): string {
   const [program = '', ...args] = contents(pid, 'cmdline').split('\0');
@@ -102,6 +134,15 @@ function stateOf(line: string): string {
   const [pid = ''] = line.split(' ');
   const status = contents(pid, 'status').match(/^(State|PPid|SigIgn|SigCgt):.*$/gm) ?? [];
   return [`  ${line}`, ...status, contents(pid, 'wchan'), contents(pid, 'cmdline').replaceAll('\0', ' ')].join(', ');
+}
+
+/** Empty for a process that has ended. */
+function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 /** Empty for a process that has ended. */

@@ -1,4 +1,4 @@
-"""A Ray cluster on this machine: a head without slots, and nodes with one slot. Each has an ASRPRO_HOME of its own."""
+"""A Ray cluster on this machine: a head, and nodes with one slot. Each has an ASRPRO_HOME of its own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from ray._private.parameter import RayParams
 from ray.cluster_utils import Cluster
 from worker_process import SOURCE
+
+from asrpro_worker.cluster.start_hook import without_unused_processes
 
 _SMALL = 100_000_000
 
@@ -18,36 +21,34 @@ _SMALL = 100_000_000
 class Machines:
     """A context manager, which ends all machines."""
 
-    def __init__(self, homes: Path, nodes: int) -> None:
+    def __init__(self, homes: Path, nodes: int, *, head_slots: int = 0) -> None:
         self._homes = homes
         self._numbers = itertools.count()
+        self.head_home = homes / "head"
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
-        self._cluster = Cluster(initialize_head=True, head_node_args=self._settings(0))
+        without_unused_processes(RayParams(), head=True)
+        self._cluster = Cluster(initialize_head=True, head_node_args=self._settings(self.head_home, head_slots))
         # Kept, because Ray forgets it when the head is killed.
         self.address = str(self._cluster.address)
         self.nodes = [self.add() for _ in range(nodes)]
 
     def add(self) -> Any:
         """Add a machine."""
-        return self._cluster.add_node(**self._settings(1))
+        return self._cluster.add_node(**self._settings(self.home(next(self._numbers)), 1))
 
     def kill_head(self) -> None:
         """Kill the head's GCS. Its raylet lives on, because the worker of this machine is connected to it."""
         self._cluster.head_node.kill_gcs_server(check_alive=False)
 
-    def engines(self) -> list[psutil.Process]:
-        """The processes that hold a model."""
+    def engines(self, home: Path | None = None) -> list[psutil.Process]:
+        """The processes that hold a model, on one machine or on all."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.status() != psutil.STATUS_ZOMBIE and self._is_engine(process):
+                if process.status() != psutil.STATUS_ZOMBIE and _is_engine(process, home or self._homes):
                     found.append(process)
         return found
-
-    def _is_engine(self, process: psutil.Process) -> bool:
-        home = process.environ().get("ASRPRO_HOME", "")
-        return home.startswith(str(self._homes)) and "asrpro_worker.cluster.engine_main" in process.cmdline()
 
     def home(self, number: int) -> Path:
         """ASRPRO_HOME of a node, numbered in the order of joining."""
@@ -61,10 +62,19 @@ class Machines:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Ray gives each process a second to end, one after the other, and leaves agents behind when the head is gone.
+        processes = [process for raylet in self._raylets() for process in [raylet, *raylet.children(recursive=True)]]
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         self._cluster.shutdown()
 
-    def _settings(self, slots: int) -> dict[str, Any]:
-        home = self._homes / ("head" if not slots else f"node-{next(self._numbers)}")
+    def _raylets(self) -> list[psutil.Process]:
+        nodes = [node for node in [self._cluster.head_node, *self._cluster.worker_nodes] if node is not None]
+        started = [info.process for node in nodes for info in node.all_processes.get("raylet", [])]
+        return [psutil.Process(process.pid) for process in started if process.poll() is None]
+
+    def _settings(self, home: Path, slots: int) -> dict[str, Any]:
         return {
             "num_cpus": 1,
             "resources": {"asrpro_slot": slots} if slots else {},
@@ -74,3 +84,8 @@ class Machines:
             "no_monitor": True,
             "env_vars": {"ASRPRO_HOME": str(home)},
         }
+
+
+def _is_engine(process: psutil.Process, home: Path) -> bool:
+    found = Path(process.environ().get("ASRPRO_HOME", "/"))
+    return (home == found or home in found.parents) and "asrpro_worker.cluster.engine_main" in process.cmdline()

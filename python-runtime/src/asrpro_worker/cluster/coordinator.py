@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 _RECONCILE_SECONDS = 1.0
 # A replica without a heartbeat for this long is gone: heartbeats have a thread of their own and do not wait for work.
 _SILENT_SECONDS = 4 * HEARTBEAT_SECONDS
+# How long the end of an application may take, and how often it is checked.
+_END_TIMEOUT = 60.0
+_POLL_SECONDS = 0.1
 # `pieces_per_second` is the mean over this many seconds.
 _RATE_SECONDS = 60.0
 
@@ -69,15 +72,11 @@ class Coordinator:
         """Remove a user; the last one ends the application and waits for it. True if the application has ended."""
         with self._changing:
             with self._lock:
-                entry = self._applications.get(name)
-                if entry is None:
-                    return True
-                entry.users.pop(user, None)
-                if entry.users:
-                    return False
-            self._end(name)
+                if entry := self._applications.get(name):
+                    entry.users.pop(user, None)
+            self._end_unused()
             self._scale()
-            return True
+            return name not in self._applications
 
     def heartbeat(self, beat: Heartbeat) -> None:
         """Called by each replica every two seconds, and when its phase changes."""
@@ -126,13 +125,13 @@ class Coordinator:
             time.sleep(_RECONCILE_SECONDS)
             try:
                 with self._changing:
-                    self._drop_dead_gateways()
+                    self._end_unused()
                     self._scale()
             except Exception:
                 log.exception("The coordinator could not update the applications")
 
-    def _drop_dead_gateways(self) -> None:
-        """A gateway that was killed never calls `leave`, but Ray marks its job as dead."""
+    def _end_unused(self) -> None:
+        """End applications without users. A killed gateway never calls `leave`, but Ray marks its job as dead."""
         running = {job["JobID"] for job in ray._private.state.jobs() if not job["IsDead"]}  # noqa: SLF001
         for name, entry in list(self._applications.items()):
             with self._lock:
@@ -162,7 +161,13 @@ class Coordinator:
     def _end(self, name: str) -> None:
         with self._lock:
             del self._applications[name]
-        serve.delete(name)
+        # Serve's own wait looks once a second.
+        serve.delete(name, _blocking=False)
+        deadline = time.monotonic() + _END_TIMEOUT
+        while name in serve.status().applications:
+            if time.monotonic() > deadline:
+                raise TimeoutError(name)
+            time.sleep(_POLL_SECONDS)
 
 
 def _drop_silent(entry: _Application, alive: set[str]) -> None:

@@ -29,6 +29,7 @@ _TOKEN_BYTES = 32
 # How Ray's command reports an error: as a record of its logger, or as a traceback that ends with the exception.
 _RECORD = re.compile(r"\t(?:ERR|ERROR|PANIC)\s+\S+ -- (.+)")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception)\w*: (.+)")
+_NODE_IP = re.compile(r"Local node IP: ([\da-fA-F.:]+)")
 # A line of Ray's C++ log, which may follow the traceback.
 _LOG_LINE = re.compile(r"^\[?\d{4}-\d\d-\d\d |^\(\w+ pid=\d+\)")
 
@@ -62,7 +63,7 @@ def start(settings: Settings) -> dict[str, object]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_START_HOOK": "asrpro_worker.cluster.start_hook.without_client_server",
+        "RAY_START_HOOK": "asrpro_worker.cluster.start_hook.without_unused_processes",
         **marked_environment(),
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "HF_HUB_OFFLINE": "1",
@@ -73,7 +74,7 @@ def start(settings: Settings) -> dict[str, object]:
         end_node_processes()
         raise WorkerError("cluster_unreachable", f"Ray did not start: {failure_reason(done.stdout, done.stderr)}")
     return {
-        "address": settings.head or f"{settings.ip or _own_ip()}:{settings.port}",
+        "address": settings.head or f"{settings.ip or _own_ip(done.stdout)}:{settings.port}",
         "head": settings.head is None,
         "slots": slots,
         "ports": ports,
@@ -166,7 +167,10 @@ def _write_secret(file: Path, value: str) -> None:
         out.write(value)
 
 
-def _own_ip() -> str:
+def _own_ip(stdout: str) -> str:
+    """The address that `ray start` has chosen and printed."""
+    if printed := _NODE_IP.search(stdout):
+        return printed[1]
     import ray
 
     return str(ray.util.get_node_ip_address())

@@ -68,7 +68,7 @@ def end_node_processes() -> int:
         deadline = time.monotonic() + seconds
         signalled: set[psutil.Process] = set()
         empty_scans = 0
-        while time.monotonic() < deadline:
+        while True:
             found = node_processes()
             empty_scans = 0 if found else empty_scans + 1
             if empty_scans == _EMPTY_SCANS:
@@ -79,6 +79,9 @@ def end_node_processes() -> int:
                     send_signal(process)
             signalled |= targets
             seen |= found
+            # Only a scan that found processes ends the wait: the last one may end at the very deadline.
+            if found and time.monotonic() >= deadline:
+                break
             time.sleep(_SCAN_SECONDS)
     names = ", ".join(sorted(_describe(process) for process in found))
     raise WorkerError("worker_stuck", f"These processes of the node were killed but have not ended: {names}.")

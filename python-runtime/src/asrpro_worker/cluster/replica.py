@@ -41,9 +41,11 @@ class Replica:
     """Ray calls it in an asyncio event loop, so no method may block on the engine."""
 
     async def __init__(self, spec: ModelSpec) -> None:  # type: ignore[misc]  # Ray awaits it
+        _keep_serve_local()
         self._spec = spec
         self._coordinator = ray.get_actor(COORDINATOR, namespace=NAMESPACE)
         self._node = ray.get_runtime_context().get_node_id()
+        self._address = _own_address()
         self._phase = "start"
         self._facts: Facts | None = None
         self._pieces = 0
@@ -112,16 +114,30 @@ class Replica:
         self._changed.set()
 
     def _send_heartbeats(self) -> None:
-        name, node = self._spec.name, self._node
+        name, node, address = self._spec.name, self._node, self._address
         while True:
             pids = (os.getpid(), *([self._process.pid] if self._process else []))
-            beat = Heartbeat(name, node, pids, memory_of(pids), self._pieces, self._phase, self._facts)
+            beat = Heartbeat(name, node, address, pids, _memory_of(pids), self._pieces, self._phase, self._facts)
             self._coordinator.heartbeat.remote(beat)
             self._changed.wait(HEARTBEAT_SECONDS)
             self._changed.clear()
 
 
-def memory_of(pids: Sequence[int]) -> int:
+def _keep_serve_local() -> None:
+    """After this, Serve starts a server for calls between deployments. It would listen on a port of all addresses."""
+    from ray.serve._private import replica
+
+    add_port = replica.add_port_to_grpc_server
+    replica.add_port_to_grpc_server = lambda server, _: add_port(server, "127.0.0.1:0")
+
+
+def _own_address() -> tuple[str, int]:
+    """The address of the server that Ray runs in this process."""
+    address = ray._private.state.actors(ray.get_runtime_context().get_actor_id())["Address"]  # noqa: SLF001
+    return address["IPAddress"], address["Port"]
+
+
+def _memory_of(pids: Sequence[int]) -> int:
     """Resident bytes of these processes of this machine; a process that has ended counts as 0."""
     total = 0
     for pid in pids:
@@ -146,6 +162,9 @@ def application(spec: ModelSpec, replicas: int, version: str) -> Application:
         "max_constructor_retry_count": 2,
         "graceful_shutdown_wait_loop_s": 0.2,
         "graceful_shutdown_timeout_s": 5,
+        # Serve notices only in a health check that a replica has died. With its default of 10 s, a model without other
+        # replicas was unavailable for that time.
+        "health_check_period_s": HEARTBEAT_SECONDS,
         # A short network problem must not cost a replica.
         "health_check_timeout_s": 60,
     }

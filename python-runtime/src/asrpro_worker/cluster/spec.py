@@ -48,11 +48,13 @@ class ModelSpec:
 class Heartbeat:
     """What a replica reports every two seconds. `pids` are its own and its engine's; `facts` is None while it loads.
 
-    `phase` changes while loading makes progress: bytes copied, weights, warm-up.
+    The replica's process listens at `address` until it ends. `phase` changes while loading makes progress: bytes
+    copied, weights, warm-up.
     """
 
     application: str
     node: str
+    address: tuple[str, int]
     pids: tuple[int, ...]
     memory_bytes: int
     pieces: int

@@ -19,11 +19,12 @@ from ray.serve.exceptions import RayServeException
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from asrpro_worker.cluster.coordinator import open_coordinator
+from asrpro_worker.cluster.exits import Exits
 from asrpro_worker.cluster.model_files import Source, describe
 from asrpro_worker.cluster.nodes import living_nodes
 from asrpro_worker.cluster.payload import Failed, pack
-from asrpro_worker.cluster.replica import memory_of
 from asrpro_worker.cluster.spec import ModelSpec, code_digest
+from asrpro_worker.engines.ray.model_check import check_model
 from asrpro_worker.engines.ray.watch import Watch
 from asrpro_worker.errors import ClusterError, WorkerError
 from asrpro_worker.messages import Cluster, Load, OnCluster, ProbedDevice
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from asrpro_worker.cluster.payload import Payload
-    from asrpro_worker.cluster.spec import ClusterState, Heartbeat
+    from asrpro_worker.cluster.spec import ClusterState
     from asrpro_worker.engines.protocol import Facts
     from asrpro_worker.messages import WorkerMessage
     from asrpro_worker.piece import Heard, Outcome, Piece
@@ -84,6 +85,7 @@ class RayEngine:
         cluster = request.cluster
         if cluster is None:
             raise WorkerError("model_load_failed", "The engine 'ray' needs the address of a cluster.")
+        check_model(cluster.engine, request.model)
         try:
             self._connection = Connection(cluster.address)
         except ClusterError as error:
@@ -149,8 +151,9 @@ class RayEngine:
             replicas = self._watch.state.replicas if self._watch.state else []
             before = after = sum(beat.memory_bytes for beat in replicas)
             try:
-                if ray.get(self._coordinator.leave.remote(self._spec.name, _user()), timeout=60):
-                    after = _memory_after_exit(replicas)
+                with Exits(replicas) as exits:
+                    if ray.get(self._coordinator.leave.remote(self._spec.name, _user()), timeout=60):
+                        after = exits.wait(_EXIT_TIMEOUT)
             except Exception:
                 log.exception("The cluster did not confirm that the model was unloaded")
         if self._connection is not None:
@@ -238,26 +241,3 @@ def _why_full(spec: ModelSpec, state: ClusterState) -> str:
         return f"Other models use all {slots} slots of the cluster."
     kind = "machine with a GPU" if spec.gpus else "machine"
     return f"The cluster has no {kind} for models; start one with `asrpro cluster start`."
-
-
-def _memory_after_exit(replicas: list[Heartbeat]) -> int:
-    """Wait on each node for the replicas' processes to exit; returns the bytes of those that did not."""
-    alive = {node.id for node in living_nodes()}
-    by_node: dict[str, list[int]] = {}
-    for beat in replicas:
-        if beat.node in alive:
-            by_node.setdefault(beat.node, []).extend(beat.pids)
-    results = [
-        ray.remote(_wait_for_exit)
-        .options(num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
-        .remote(pids)
-        for node, pids in by_node.items()
-    ]
-    return sum(ray.get(results, timeout=_EXIT_TIMEOUT + 30))
-
-
-def _wait_for_exit(pids: list[int]) -> int:
-    deadline = time.monotonic() + _EXIT_TIMEOUT
-    while (held := memory_of(pids)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return held
