@@ -31,12 +31,12 @@ def half_minute(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def six_minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return speech(tmp_path_factory.mktemp("audio") / "six-minutes.wav", 12)
+def twelve_minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speech(tmp_path_factory.mktemp("audio") / "twelve-minutes.wav", 24)
 
 
 @pytest.fixture(scope="module")
-def local(half_minute: Path, six_minutes: Path) -> Iterator[dict[Path, Future[list[Any]]]]:
+def local(half_minute: Path, twelve_minutes: Path) -> Iterator[dict[Path, Future[list[Any]]]]:
     """The segments of the local engine for both files. It works while the cluster starts."""
 
     def transcribe(file: Path) -> list[Any]:
@@ -45,7 +45,7 @@ def local(half_minute: Path, six_minutes: Path) -> Iterator[dict[Path, Future[li
     with WorkerProcess() as local_worker, ThreadPoolExecutor(1) as pool:
         local_worker.until("hello")
         local_worker.load(WHISPER)
-        yield {file: pool.submit(transcribe, file) for file in (half_minute, six_minutes)}
+        yield {file: pool.submit(transcribe, file) for file in (half_minute, twelve_minutes)}
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +122,11 @@ def until_replicas(worker: WorkerProcess, replicas: list[int]) -> None:
 
 
 def test_a_replica_and_a_node_die_and_the_text_is_that_of_the_local_engine(
-    machines: Machines, worker: WorkerProcess, six_minutes: Path, local: dict[Path, Future[list[Any]]]
+    machines: Machines, worker: WorkerProcess, twelve_minutes: Path, local: dict[Path, Future[list[Any]]]
 ) -> None:
     assert copied_weights(machines.home(0)) == (WHISPER / "model.bin").read_bytes()
-    expected = local[six_minutes].result()
-    worker.ask("job-1", six_minutes, vad_filter=True)
+    expected = local[twelve_minutes].result()
+    worker.ask("job-1", twelve_minutes, vad_filter=True)
     messages = worker.until("segment")
     (engine,) = machines.engines(machines.head_home)
     replica = engine.parent()
@@ -150,9 +150,9 @@ def test_a_node_that_joins_gets_the_model_and_a_replica_without_a_restart(
 
 
 def test_a_cancelled_job_leaves_the_queue(
-    worker: WorkerProcess, half_minute: Path, six_minutes: Path, local: dict[Path, Future[list[Any]]]
+    worker: WorkerProcess, half_minute: Path, twelve_minutes: Path, local: dict[Path, Future[list[Any]]]
 ) -> None:
-    worker.ask("unwanted", six_minutes, vad_filter=True)
+    worker.ask("unwanted", twelve_minutes, vad_filter=True)
     worker.until("segment")
     worker.send("cancel", job="unwanted")
     assert worker.until(*_ENDS)[-1]["type"] == "cancelled"
@@ -194,9 +194,9 @@ def test_a_batch_that_kills_every_replica_fails_alone(fake: WorkerProcess, half_
 
 
 def test_a_dead_head_is_reported_within_five_seconds_and_ends_the_job_and_the_worker(
-    machines: Machines, fake: WorkerProcess, six_minutes: Path
+    machines: Machines, fake: WorkerProcess, twelve_minutes: Path
 ) -> None:
-    fake.ask("job-1", six_minutes, language="la")
+    fake.ask("job-1", twelve_minutes, language="la")
     fake.until("segment")
     killed = time.monotonic()
     machines.kill_head()
