@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
+import { withNote } from './elf.ts';
 import { signedAdHoc, withoutSignature } from './mac-signature.ts';
 import { root } from './places.ts';
 import { executableName, type Target } from './targets.ts';
@@ -25,11 +26,14 @@ export interface Identity {
  */
 export async function injectProgram(node: string, target: Target, program: string, identity: Identity): Promise<void> {
   switch (target.platform) {
-    case 'linux':
-      return await postject(node, program);
+    case 'linux': {
+      const image = withNote(readFileSync(node), RESOURCE, readFileSync(program));
+      blowFuse(image);
+      return writeFileSync(node, image);
+    }
     case 'darwin':
       writeFileSync(node, withoutSignature(readFileSync(node)));
-      await postject(node, program, '--macho-segment-name', MAC_SEGMENT);
+      await postject(node, program);
       return writeFileSync(node, signedAdHoc(readFileSync(node), identity.name));
     case 'win32': {
       const shown = { ...identity, file: executableName(target) };
@@ -41,9 +45,10 @@ export async function injectProgram(node: string, target: Target, program: strin
 }
 
 /** Runs postject in its own process, because it prints harmless warnings about Node's sections. */
-async function postject(node: string, program: string, ...more: string[]): Promise<void> {
+async function postject(node: string, program: string): Promise<void> {
   const cli = path.join(root, 'node_modules', 'postject', 'dist', 'cli.js');
-  await execa(process.execPath, [cli, node, RESOURCE, program, '--sentinel-fuse', FUSE.slice(0, -1), ...more]);
+  const options = ['--sentinel-fuse', FUSE.slice(0, -1), '--macho-segment-name', MAC_SEGMENT];
+  await execa(process.execPath, [cli, node, RESOURCE, program, ...options]);
 }
 
 function blowFuse(image: Buffer): void {
