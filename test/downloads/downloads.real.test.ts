@@ -68,13 +68,13 @@ test('a download without faults checks every file and writes the marker of an in
   expect(readdirSync(path.join(home, 'models', model)).sort()).toEqual(['.asrpro.json', ...files.keys()].sort());
 });
 
-test('two hundred fault plans end as installed with the right bytes, or as failed with the error of one of their faults', {
+test('sixty fault plans end as installed with the right bytes, or as failed with the error of one of their faults', {
   timeout: 300_000,
 }, async () => {
   const random = seeded(20_261_125);
   await using hub = await startFaultHub(files);
   const outcomes = { installed: 0, failed: 0 };
-  for (let plan = 0; plan < 200; plan += 1) {
+  for (let plan = 0; plan < 60; plan += 1) {
     const home = temporaryHome();
     hub.faults = randomPlan(random, hub.url);
     const told = JSON.stringify([...hub.faults]);
@@ -94,8 +94,8 @@ test('two hundred fault plans end as installed with the right bytes, or as faile
     expect((await follow(createUnderTest(hub, home))).status, told).toBe('installed');
     expectWhole(home);
   }
-  expect(outcomes.installed).toBeGreaterThan(50);
-  expect(outcomes.failed).toBeGreaterThan(20);
+  expect(outcomes.installed).toBeGreaterThan(15);
+  expect(outcomes.failed).toBeGreaterThan(6);
 });
 
 test.each<[string, Fault[], string | null, number]>([
