@@ -41,7 +41,7 @@ test('a signature is removed completely, and a changed program gets a new one', 
 });
 
 test('a file that cannot be signed is refused', () => {
-  expect(() => signedAdHoc(program({ firstSection: 260 }), 'asrpro')).toThrow('no room for a signature');
+  expect(() => signedAdHoc(program({ firstSection: 260 }), 'asrpro')).toThrow('no room for another command');
   expect(() => signedAdHoc(Buffer.concat([program(), Buffer.alloc(8)]), 'asrpro')).toThrow('not at the end');
   expect(() => signedAdHoc(Buffer.from('MZ not for a Mac'), 'asrpro')).toThrow('not a 64-bit Mach-O');
 });
