@@ -22,7 +22,7 @@ export function withSegment(image: Buffer, name: string, sectionName: string, co
   command.writeUInt32LE(SEGMENT.kind, 0);
   command.writeUInt32LE(command.length, 4);
   command.write(name, 8);
-  const places = [last.address, bytes, last.fileOffset, bytes];
+  const places = [last.address, bytes, last.fileOffset, content.length];
   for (const [index, value] of places.entries()) command.writeBigUInt64LE(BigInt(value), 24 + 8 * index);
   // Highest and initial protection, and the number of sections.
   for (const [index, value] of [READ, READ, 1].entries()) command.writeUInt32LE(value, 56 + 4 * index);

@@ -10,18 +10,18 @@ const SIGNATURE_COMMAND_BYTES = 16;
 const ARM64 = 0x0100000c;
 /** The fields of each kind of command that are offsets into __LINKEDIT. An unknown kind could have such fields too. */
 const LINK_OFFSETS: Record<number, readonly number[]> = {
-  [0x80000022]: [8, 16, 24, 32, 40], // LC_DYLD_INFO_ONLY
-  [0x02]: [8, 16], // LC_SYMTAB
-  [0x0b]: [32, 40, 48, 56, 64, 72], // LC_DYSYMTAB
-  [0x26]: [8], // LC_FUNCTION_STARTS
-  [0x29]: [8], // LC_DATA_IN_CODE
+  2147483682: [8, 16, 24, 32, 40], // LC_DYLD_INFO_ONLY
+  2: [8, 16], // LC_SYMTAB
+  11: [32, 40, 48, 56, 64, 72], // LC_DYSYMTAB
+  38: [8], // LC_FUNCTION_STARTS
+  41: [8], // LC_DATA_IN_CODE
   [SEGMENT]: [],
-  [0x0c]: [], // LC_LOAD_DYLIB
-  [0x0e]: [], // LC_LOAD_DYLINKER
-  [0x1b]: [], // LC_UUID
-  [0x2a]: [], // LC_SOURCE_VERSION
-  [0x32]: [], // LC_BUILD_VERSION
-  [0x80000028]: [], // LC_MAIN
+  12: [], // LC_LOAD_DYLIB
+  14: [], // LC_LOAD_DYLINKER
+  27: [], // LC_UUID
+  42: [], // LC_SOURCE_VERSION
+  50: [], // LC_BUILD_VERSION
+  2147483688: [], // LC_MAIN
 };
 
 interface Segment {

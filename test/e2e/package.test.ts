@@ -118,6 +118,9 @@ test('the executable fetches a model from the hub', async () => {
 
 test('`npx asrpro` in a clone transcribes', async () => {
   const environment = { ASRPRO_HOME: temporaryHome({ installed: true }) };
-  const said = await execa('npx', ['asrpro', 'transcribe', '--model', model, sample], { cwd: checkout, env: environment });
+  const said = await execa('npx', ['asrpro', 'transcribe', '--model', model, sample], {
+    cwd: checkout,
+    env: environment,
+  });
   expect(wordsOf(said.stdout)).toBe(jfkWords);
 });
