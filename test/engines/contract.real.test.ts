@@ -8,7 +8,7 @@ const subjects: Subject[] = [
     model: 'whisper-tiny.en',
     weights: 'real',
     words: true,
-    damage: ['model.bin', 'tokenizer.json'],
+    damage: ['model.bin'],
   },
   {
     engine: 'onnx-asr',
