@@ -20,7 +20,7 @@ def main(target: Path, whisper: Path) -> None:
     make_parakeet(target / "parakeet-tdt-0.6b-v3-onnx", quantization=".int8")
     make_parakeet(target / "canary-1b-v2-onnx", "aed", quantization=".int8")
     write_tiny_parakeet(target / "parakeet-tdt-0.6b-v3-mlx")
-    make_whisper_onnx(whisper, target / "whisper-base-onnx")
+    make_whisper_onnx(whisper, target / "whisper-tiny.en-onnx")
 
 
 if __name__ == "__main__":

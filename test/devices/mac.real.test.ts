@@ -2,17 +2,17 @@ import { expect, test } from 'vitest';
 import { expectInOrder } from '../engines/contract.ts';
 import { call, transcribe, wordsOf } from '../setup/api.ts';
 import { audio } from '../setup/checkout.ts';
+import { greedy } from '../setup/greedy.ts';
 import { temporaryHome } from '../setup/home.ts';
 import { type Gateway, launchGateway } from '../setup/launch.ts';
 import { likeMac } from '../setup/mac.ts';
 
 const model = 'whisper-tiny.en';
-/** MLX computes on the CPU in these tests and takes long for a window, so this is one short file. */
 const short = audio('librispeech/test-other/1688-142285-0002.flac');
 
 async function on(environment: Record<string, string>, use: (gateway: Gateway) => Promise<void>): Promise<void> {
   const home = temporaryHome({ installed: true, coreOnly: true });
-  const gateway = await launchGateway({ home, environment, args: ['--model', model] });
+  const gateway = await launchGateway({ home, environment: { ...greedy, ...environment }, args: ['--model', model] });
   try {
     await use(gateway);
   } finally {

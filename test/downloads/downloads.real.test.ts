@@ -68,22 +68,25 @@ test('a download without faults checks every file and writes the marker of an in
   expect(readdirSync(path.join(home, 'models', model)).sort()).toEqual(['.asrpro.json', ...files.keys()].sort());
 });
 
-test('two hundred fault plans end as installed with the right bytes, or as failed with the error of one of their faults', {
+test('sixty fault plans end as installed with the right bytes, or as failed with the error of one of their faults', {
   timeout: 300_000,
 }, async () => {
   const random = seeded(20_261_125);
   await using hub = await startFaultHub(files);
   const outcomes = { installed: 0, failed: 0 };
-  for (let plan = 0; plan < 200; plan += 1) {
+  for (let plan = 0; plan < 60; plan += 1) {
     const home = temporaryHome();
     hub.faults = randomPlan(random, hub.url);
     const told = JSON.stringify([...hub.faults]);
-    const codes = codesOf([...hub.faults.values()].flat());
+    const planned = new Map([...hub.faults].map(([name, faults]) => [name, [...faults]]));
     const last = await follow(createUnderTest(hub, home));
     if (last.status === 'installed') expectWhole(home);
     else {
       expect(last, told).toMatchObject({ status: 'failed', error: { message: expect.stringMatching(/\S/) } });
-      expect([...codes], told).toContain(last.error!.code);
+      // A message that names a file is about a fault of this file.
+      const named = [...planned.keys()].find((name) => last.error!.message.includes(`'${name}'`));
+      const faults = named === undefined ? [...planned.values()].flat() : planned.get(named)!;
+      expect([...codesOf(faults)], told).toContain(last.error!.code);
       // A failure of the local disk is no failure of the hub.
       expect(last.error!.message, told).not.toMatch(/\bE(ACCES|EXIST|IO|ISDIR|MFILE|NOENT|PERM|ROFS)\b/);
       expectNothing(home);
@@ -94,8 +97,8 @@ test('two hundred fault plans end as installed with the right bytes, or as faile
     expect((await follow(createUnderTest(hub, home))).status, told).toBe('installed');
     expectWhole(home);
   }
-  expect(outcomes.installed).toBeGreaterThan(50);
-  expect(outcomes.failed).toBeGreaterThan(20);
+  expect(outcomes.installed).toBeGreaterThan(15);
+  expect(outcomes.failed).toBeGreaterThan(6);
 });
 
 test.each<[string, Fault[], string | null, number]>([

@@ -3,12 +3,12 @@ import { brokenTarget } from '../../bench/chaos/answers.ts';
 import { gatewayDeaths, workerDeaths } from '../../bench/chaos/deaths.ts';
 import { leavers, switches } from '../../bench/chaos/memory.ts';
 
-/** Three rounds of the measurements of `npm run bench:chaos`, which takes a hundred. Their goals hold for every round. */
+/** Two rounds of the measurements of `npm run bench:chaos`, which takes a hundred. Their goals hold for every round. */
 test.each([
-  ['workers are killed', () => workerDeaths(3)],
-  ['gateways are killed', () => gatewayDeaths(3)],
-  ['models are switched under load', () => switches(3)],
-  ['clients wait for another model and disconnect', () => leavers(3)],
+  ['workers are killed', () => workerDeaths(2)],
+  ['gateways are killed', () => gatewayDeaths(2)],
+  ['models are switched under load', () => switches(2)],
+  ['clients wait for another model and disconnect', () => leavers(2)],
   ['a switch goes to a damaged model', brokenTarget],
 ])('%s: every request ends right or with a typed error, and no process is left', async (_what, run) => {
   for (const { what, found, held } of await run()) expect(held, `${what}: ${found}`).toBe(true);

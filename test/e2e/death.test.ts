@@ -8,6 +8,7 @@ import { temporaryHome } from '../setup/home.ts';
 import { runFiles } from '../setup/leftovers.ts';
 
 const jfk = audio('english/jfk.flac');
+const args = ['--model', 'whisper-tiny.en'];
 
 /** Resolves when the engine works on a job. */
 async function jobRuns(url: string): Promise<void> {
@@ -19,7 +20,7 @@ async function jobRuns(url: string): Promise<void> {
 
 test('two seconds after a kill of the gateway during a transcription no process is left', async () => {
   const home = temporaryHome({ installed: true });
-  const gateway = await startGateway({ home, args: ['--model', 'whisper-base'] });
+  const gateway = await startGateway({ home, args });
   expect(gateway.processes().length).toBeGreaterThan(1);
   const pending = transcribe(gateway.url, jfk).catch((error: Error) => error);
   await jobRuns(gateway.url);
@@ -33,7 +34,7 @@ test('two seconds after a kill of the gateway during a transcription no process 
 });
 
 test('a kill of the worker leaves no request without an answer, and doctor reports the crash', async () => {
-  const { url, home } = await startGateway({ args: ['--model', 'whisper-base'] });
+  const { url, home } = await startGateway({ args });
   const { worker } = (await call(url, '/health')).json;
   const pending = transcribe(url, jfk);
   await jobRuns(url);
@@ -51,7 +52,7 @@ test('a kill of the worker leaves no request without an answer, and doctor repor
 });
 
 test('the first SIGTERM lets the running request finish, and the exit code is 0', async () => {
-  const gateway = await startGateway({ args: ['--model', 'whisper-base'] });
+  const gateway = await startGateway({ args });
   const pending = transcribe(gateway.url, jfk);
   await jobRuns(gateway.url);
   const ended = gateway.stop('SIGTERM');

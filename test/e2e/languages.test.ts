@@ -2,29 +2,21 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { transcribe, wordsOf } from '../setup/api.ts';
 import { checkout } from '../setup/checkout.ts';
 import { corpus, type Recording } from '../setup/corpus.ts';
-import { createHome } from '../setup/create-home.ts';
-import { type Gateway, launchGateway } from '../setup/launch.ts';
+import { gatewayForAll } from '../setup/gateway.ts';
+import { greedy } from '../setup/greedy.ts';
 import { pythonWithTools } from '../setup/python-tools.ts';
 import { wavOf } from '../setup/wav.ts';
 
 const RATE = 16_000;
 const folder = mkdtempSync(path.join(os.tmpdir(), 'asrpro-languages-'));
 const english = corpus('librispeech').filter(({ file }) => file.includes('test-clean'));
-const german = corpus('multilingual').filter(({ file }) => /de.cheetah_test_de|fleurs-de-00[157]/.test(file));
-const home = createHome(true);
-let gateway: Gateway;
-
-beforeAll(async () => {
-  gateway = await launchGateway({ home, args: ['--model', 'whisper-base'] });
-}, 120_000);
-afterAll(async () => {
-  await gateway.stop();
-  for (const one of [folder, home]) rmSync(one, { recursive: true });
-});
+const german = corpus('multilingual').filter(({ file }) => /de.cheetah_test_de|fleurs-de-00[15]/.test(file));
+const gateway = gatewayForAll({ args: ['--model', 'whisper-base'], environment: greedy });
+afterAll(() => rmSync(folder, { recursive: true }));
 
 async function joined(name: string, files: readonly string[]): Promise<string> {
   const output = path.join(folder, name);
@@ -45,7 +37,7 @@ function part({ reference }: Recording, text: string): number {
 test('no sentence is lost in a file with English, German and English again', { timeout: 300_000 }, async () => {
   const spoken = [...english.slice(0, 4), ...german, ...english.slice(4, 8)];
   const { json } = await transcribe(
-    gateway.url,
+    gateway().url,
     await joined(
       'mixed.wav',
       spoken.map(({ file }) => file),
@@ -75,7 +67,7 @@ test.each([
   writeFileSync(before, wavOf(sound, RATE));
   const spoken = german.slice(0, 2);
   const file = await joined(`${name}-speech.wav`, [before, ...spoken.map(({ file }) => file)]);
-  const { json } = await transcribe(gateway.url, file, { response_format: 'verbose_json' });
+  const { json } = await transcribe(gateway().url, file, { response_format: 'verbose_json' });
   expect(json.language).toBe('german');
   for (const one of spoken) expect(part(one, json.text), json.text).toBeGreaterThan(0.4);
   expect(json.segments[0].start).toBeGreaterThan(38);

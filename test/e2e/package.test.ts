@@ -13,21 +13,19 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dist, LICENCES } from '../../packaging/places.ts';
 import { executableName, hostTarget } from '../../packaging/targets.ts';
-import { interpreterIn } from '../../src/engines/environment.ts';
 import { readInstalled } from '../../src/models/store.ts';
 import { startFaultHub } from '../downloads/fault-hub.ts';
 import { modelFiles } from '../downloads/model-files.ts';
 import { call, transcribe, wordsOf } from '../setup/api.ts';
-import { archiveOfPython, makeBareRoot } from '../setup/bare-root.ts';
 import { buildOnce } from '../setup/build.ts';
 import { audio, checkout, jfkWords } from '../setup/checkout.ts';
 import { createHome } from '../setup/create-home.ts';
 import { startGateway } from '../setup/gateway.ts';
 import { temporaryHome } from '../setup/home.ts';
-import { startPackageIndex } from '../setup/package-index.ts';
 
 const jfk = audio('english/jfk.flac');
 const sample = 'test/audio/english/jfk.flac';
+const model = 'whisper-tiny.en';
 
 const built = path.join(dist, executableName(hostTarget()));
 
@@ -53,7 +51,7 @@ test('the npm package serves and transcribes', async () => {
 
   const real = await startGateway({ command: [process.execPath, program, 'serve'] });
   const shipped = path.join(folder, 'node_modules', 'asrpro', sample);
-  expect(wordsOf((await transcribe(real.url, shipped)).json.text)).toBe(jfkWords);
+  expect(wordsOf((await transcribe(real.url, shipped, { model })).json.text)).toBe(jfkWords);
 });
 
 test('the npm package names the licence of everything that is bundled into it', () => {
@@ -107,62 +105,22 @@ test('the executable runs alone in a folder, with an empty PATH', async () => {
   expect(unpacked).toContain('another');
 
   const real = await startGateway({ command: [binary, 'serve'], environment });
-  expect(wordsOf((await transcribe(real.url, jfk)).json.text)).toBe(jfkWords);
+  expect(wordsOf((await transcribe(real.url, jfk, { model })).json.text)).toBe(jfkWords);
 });
 
 test('the executable fetches a model from the hub', async () => {
-  await using hub = await startFaultHub(modelFiles('whisper-tiny.en'));
+  await using hub = await startFaultHub(modelFiles(model));
   const home = temporaryHome();
   const variables = { ASRPRO_HOME: home, ASRPRO_DOWNLOAD_ENDPOINT: hub.url, ASRPRO_DOWNLOAD_MIRRORS: 'false' };
-  await execa(built, ['pull', 'whisper-tiny.en'], { env: variables });
-  expect(readInstalled(path.join(home, 'models'), 'whisper-tiny.en')).toMatchObject({ source: 'hub' });
+  await execa(built, ['pull', model], { env: variables });
+  expect(readInstalled(path.join(home, 'models'), model)).toMatchObject({ source: 'hub' });
 });
 
 test('`npx asrpro` in a clone transcribes', async () => {
   const environment = { ASRPRO_HOME: temporaryHome({ installed: true }) };
-  const said = await execa('npx', ['asrpro', 'transcribe', sample], { cwd: checkout, env: environment });
+  const said = await execa('npx', ['asrpro', 'transcribe', '--model', model, sample], {
+    cwd: checkout,
+    env: environment,
+  });
   expect(wordsOf(said.stdout)).toBe(jfkWords);
-});
-
-test('packages that one machine has downloaded are installed without network, and on a machine without Python', {
-  timeout: 600_000,
-}, async () => {
-  const wheels = path.join(temporaryHome(), 'wheels');
-  const home = temporaryHome();
-  const env = { ASRPRO_HOME: home };
-  await execa(built, ['setup', 'core', '--download', wheels], { env });
-
-  const offline = { ...env, PIP_INDEX_URL: 'http://127.0.0.1:1', HTTPS_PROXY: 'http://127.0.0.1:1' };
-  await execa(built, ['setup', 'core', '--offline', wheels], { env: offline });
-  const [engine] = globSync('engines/core-*/asrpro-environment.json', { cwd: home });
-  expect(globSync('lib/**/tests/*', { cwd: path.join(home, path.dirname(engine!)) })).toEqual([]);
-
-  const python = interpreterIn(path.join(home, path.dirname(engine!)));
-  await using index = await startPackageIndex([wheels], await archiveOfPython(python, temporaryHome()));
-  await using hub = await startFaultHub(modelFiles('whisper-tiny.en'));
-  const bare = makeBareRoot(temporaryHome(), built);
-  copyFileSync(jfk, bare.at('app/jfk.flac'));
-  const network = {
-    PIP_INDEX_URL: index.url,
-    UV_PYTHON_DOWNLOADS_JSON_URL: index.downloads,
-    UV_PYTHON_INSTALL_MIRROR: index.mirror,
-    ASRPRO_DOWNLOAD_ENDPOINT: hub.url,
-    ASRPRO_DOWNLOAD_MIRRORS: 'false',
-  };
-  expect((await bare.asrpro(['doctor'])).out).toContain('`asrpro setup` gets uv, which downloads a Python');
-  const setup = await bare.asrpro(['setup', 'core'], network);
-  expect(setup, setup.err).toMatchObject({ code: 0 });
-  expect(setup.err).toMatch(/unpacking uv[\s\S]*fetching Python[\s\S]*fetching ctranslate2[\s\S]*installed/);
-  expect(index.asked, 'uv is inside the executable').not.toContain('/simple/uv/');
-  expect((await bare.asrpro(['pull', 'whisper-tiny.en'], network)).code).toBe(0);
-  const said = await bare.asrpro(['transcribe', '--model', 'whisper-tiny.en', '/app/jfk.flac']);
-  expect(wordsOf(said.out), said.err).toBe(jfkWords);
-  expect((await bare.asrpro(['doctor'])).out).toMatch(
-    /^ {2}ok 3\.\d+\S* +\/home\/engines\/python\/\S+, used by the engine core$/m,
-  );
-
-  const [uv] = globSync('home/engines/uv-*/uv', { cwd: bare.at('') });
-  copyFileSync(bare.at(uv!), bare.at('app/uv'));
-  const beside = await bare.asrpro(['doctor'], { ASRPRO_HOME: '/home/other' });
-  expect(beside.out, 'the uv that an app ships is found').toContain('`asrpro setup` uses uv, which downloads a Python');
 });

@@ -7,7 +7,7 @@ import { temporaryHome } from '../setup/home.ts';
 
 const npmStart = ['npm', '--prefix', checkout, 'start', '--silent', '--'];
 
-test('npm start prints one JSON line, and a curl line that works when pasted', async () => {
+test('npm start prints one JSON line and a curl line that works when pasted, and a signal to npm stops the gateway', async () => {
   const gateway = await startGateway({ command: npmStart });
   const { out, err } = gateway.output;
   expect(out.trim().split('\n')).toHaveLength(1);
@@ -20,11 +20,7 @@ test('npm start prints one JSON line, and a curl line that works when pasted', a
   });
   const { stdout } = await execa({ shell: true, cwd: checkout })`${[curl]}`;
   expect(wordsOf(stdout)).toBe(jfkWords);
-});
 
-test('a signal to npm stops the gateway, which drains and leaves no process', async () => {
-  const home = temporaryHome({ installed: true });
-  const gateway = await startGateway({ command: npmStart, home });
   await gateway.stop('SIGTERM');
   await vi.waitFor(() => expect(gateway.processes()).toEqual([]), { timeout: 10_000 });
   expect(gateway.output.err).toContain('stopping');

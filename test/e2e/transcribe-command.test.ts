@@ -6,10 +6,11 @@ import { runFiles } from '../setup/leftovers.ts';
 import { runCli } from '../setup/run-cli.ts';
 
 const jfk = audio('english/jfk.flac');
+const model = 'whisper-tiny.en';
 
 test('stdout has the text of a file and nothing else', async () => {
   const home = temporaryHome({ installed: true });
-  const { code, out } = await runCli(home, ['transcribe', jfk]);
+  const { code, out } = await runCli(home, ['transcribe', jfk, '--model', model]);
   expect(wordsOf(out)).toBe(jfkWords);
   expect(out).not.toContain('\n');
   expect(code).toBe(0);
@@ -18,7 +19,7 @@ test('stdout has the text of a file and nothing else', async () => {
 
 test('--words and --format give what the API gives', async () => {
   const home = temporaryHome({ installed: true });
-  const { out } = await runCli(home, ['transcribe', jfk, '--model', 'whisper-tiny.en', '--words']);
+  const { out } = await runCli(home, ['transcribe', jfk, '--model', model, '--words']);
   const transcript = JSON.parse(out);
   expect(transcript).toMatchObject({ task: 'transcribe', language: 'english', duration: 11 });
   expect(wordsOf(transcript.words.map((one: { word: string }) => one.word).join(' '))).toBe(wordsOf(transcript.text));
@@ -28,7 +29,7 @@ test('bad files are reported by name, and the others are transcribed', async () 
   const home = temporaryHome({ installed: true });
   const bad = audio('corrupt/made/html_404.mp3');
   const files = [jfk, bad, audio('nowhere.wav'), jfk];
-  const { code, out, err } = await runCli(home, ['transcribe', '--model', 'whisper-tiny.en', ...files]);
+  const { code, out, err } = await runCli(home, ['transcribe', '--model', model, ...files]);
   expect(out.split('\n').map(wordsOf)).toEqual([jfkWords, jfkWords]);
   expect(err).toContain(`${bad}: `);
   expect(err).toContain('nowhere.wav');

@@ -1,11 +1,9 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { call, post, transcribe, wordsOf } from '../setup/api.ts';
 import { audio, jfkWords } from '../setup/checkout.ts';
-import { createHome } from '../setup/create-home.ts';
-import { startGateway } from '../setup/gateway.ts';
-import { type Gateway, launchGateway } from '../setup/launch.ts';
+import { gatewayForAll } from '../setup/gateway.ts';
 import { runFiles } from '../setup/leftovers.ts';
 
 const jfk = audio('english/jfk.flac');
@@ -14,8 +12,35 @@ const isAlive = (pid: number) => existsSync(`/proc/${pid}/exe`);
 const privateBytes = (pid: number): number =>
   Number(/^Private_Dirty:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))![1]) * 1024;
 
+const gateway = gatewayForAll({ args: ['--model', 'whisper-tiny.en'] });
+
+test('a switch is visible in /health; an unload ends the process and reports the memory that it returned', async () => {
+  const { url } = gateway();
+  const first = (await call(url, '/health')).json;
+  expect(first.current_model).toBe('whisper-tiny.en');
+
+  const switched = await post(url, '/v1/settings/model', { model_id: 'whisper-base' });
+  expect(switched.json).toMatchObject({ status: 'success', model: 'whisper-base', previous: 'whisper-tiny.en' });
+  const { worker, current_model } = (await call(url, '/health')).json;
+  expect(current_model).toBe('whisper-base');
+  expect(worker.pid).not.toBe(first.worker.pid);
+  expect(isAlive(first.worker.pid)).toBe(false);
+
+  const before = privateBytes(worker.pid);
+  const unloaded = await call(url, '/v1/settings/model', { method: 'DELETE' });
+  expect(isAlive(worker.pid)).toBe(false);
+  expect(unloaded.json).toMatchObject({ status: 'success', model: null, unloaded: 'whisper-base' });
+  const { memory } = unloaded.json;
+  expect(memory.worker_exited).toBe(true);
+  expect(memory.before_bytes).toBeGreaterThan(before * 0.9);
+  expect(memory.before_bytes).toBeLessThan(before * 1.1);
+  expect(memory.returned_bytes).toBeGreaterThan(before * 0.5);
+  expect((await call(url, '/health')).json).toMatchObject({ current_model: null, worker: { pid: null } });
+});
+
+// The model that the test above has unloaded is loaded by the first request.
 test('speech becomes text, as JSON and as plain text, and no upload stays in the spool', async () => {
-  const { url, home } = await startGateway();
+  const { url, home } = gateway();
   const json = await transcribe(url, jfk);
   expect(json.status, json.text).toBe(200);
   expect(wordsOf(json.json.text)).toBe(jfkWords);
@@ -25,42 +50,7 @@ test('speech becomes text, as JSON and as plain text, and no upload stays in the
   expect(runFiles(home).filter((file) => file.includes('spool/'))).toEqual([]);
 });
 
-test('a switch is visible in /health; an unload ends the process and reports the memory that it returned', async () => {
-  const { url } = await startGateway({ args: ['--model', 'whisper-base'] });
-  const first = (await call(url, '/health')).json;
-  expect(first.current_model).toBe('whisper-base');
-
-  const switched = await post(url, '/v1/settings/model', { model_id: 'whisper-tiny.en' });
-  expect(switched.json).toMatchObject({ status: 'success', model: 'whisper-tiny.en', previous: 'whisper-base' });
-  const { worker, current_model } = (await call(url, '/health')).json;
-  expect(current_model).toBe('whisper-tiny.en');
-  expect(worker.pid).not.toBe(first.worker.pid);
-  expect(isAlive(first.worker.pid)).toBe(false);
-
-  const before = privateBytes(worker.pid);
-  const unloaded = await call(url, '/v1/settings/model', { method: 'DELETE' });
-  expect(isAlive(worker.pid)).toBe(false);
-  expect(unloaded.json).toMatchObject({ status: 'success', model: null, unloaded: 'whisper-tiny.en' });
-  const { memory } = unloaded.json;
-  expect(memory.worker_exited).toBe(true);
-  expect(memory.before_bytes).toBeGreaterThan(before * 0.9);
-  expect(memory.before_bytes).toBeLessThan(before * 1.1);
-  expect(memory.returned_bytes).toBeGreaterThan(before * 0.5);
-  expect((await call(url, '/health')).json).toMatchObject({ current_model: null, worker: { pid: null } });
-
-  expect(wordsOf((await transcribe(url, jfk)).json.text)).toBe(jfkWords);
-});
-
 describe('a request that is refused', () => {
-  let gateway: Gateway;
-  beforeAll(async () => {
-    gateway = await launchGateway({ home: createHome(true), args: ['--model', 'whisper-tiny.en'] });
-  });
-  afterAll(async () => {
-    await gateway.stop();
-    rmSync(gateway.home, { recursive: true });
-  });
-
   test.each([
     ['an empty file', 'corrupt/made/zero_length.wav', {}, 400, 'file'],
     ['text named .wav', 'corrupt/made/json_error.wav', {}, 400, 'file'],
@@ -70,7 +60,7 @@ describe('a request that is refused', () => {
     ['an unknown format', 'english/jfk.flac', { response_format: 'xml' }, 400, 'response_format'],
     ['a wrong language', 'english/jfk.flac', { language: 'english' }, 400, 'language'],
   ])('leaves the worker running and the spool empty: %s', async (_name, file, fields, status, param) => {
-    const { url, home } = gateway;
+    const { url, home } = gateway();
     const { worker } = (await call(url, '/health')).json;
     const answer = await transcribe(url, file === null ? null : audio(file), fields as Record<string, string>);
     expect(answer.status, answer.text).toBe(status);

@@ -1,36 +1,29 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { beforeAll, expect, test, vi } from 'vitest';
 import { call, transcribe, wordsOf } from '../setup/api.ts';
 import { audio, checkout, jfkWords } from '../setup/checkout.ts';
 import { corpus } from '../setup/corpus.ts';
-import { createHome } from '../setup/create-home.ts';
-import { type Gateway, launchGateway } from '../setup/launch.ts';
+import { gatewayForAll } from '../setup/gateway.ts';
 import { runFiles } from '../setup/leftovers.ts';
 import { pythonWithTools } from '../setup/python-tools.ts';
 import { field, multipart, type Part } from './multipart.ts';
 
 const model = 'whisper-tiny.en';
-let gateway: Gateway;
+const gateway = gatewayForAll({ args: ['--model', model] });
 let long: Part;
 beforeAll(async () => {
-  gateway = await launchGateway({ home: createHome(true), args: ['--model', model] });
   long = await longSpeech();
 });
-afterAll(async () => {
-  await gateway.stop();
-  expect(runFiles(gateway.home), 'files left behind').toEqual([]);
-  rmSync(gateway.home, { recursive: true, force: true });
-});
 
-const workerPid = async () => (await call(gateway.url, '/health')).json.worker.pid;
+const workerPid = async () => (await call(gateway().url, '/health')).json.worker.pid;
 
 test('55, 59: a stream has text long before its end, and a client that disconnects frees the worker', async () => {
   let running: number | undefined;
   const { body, first } = await streamed(long, {
     onFirst: async () => {
-      running = (await call(gateway.url, '/health')).json.queue.running;
+      running = (await call(gateway().url, '/health')).json.queue.running;
     },
   });
   expect(running).toBe(1);
@@ -38,9 +31,9 @@ test('55, 59: a stream has text long before its end, and a client that disconnec
   const pid = await workerPid();
   const leave = new AbortController();
   await streamed(long, { signal: leave.signal, onFirst: () => leave.abort() }).catch(() => undefined);
-  await vi.waitFor(async () => expect((await call(gateway.url, '/health')).json.queue.running).toBe(0), 2_000);
+  await vi.waitFor(async () => expect((await call(gateway().url, '/health')).json.queue.running).toBe(0), 2_000);
   expect(await workerPid()).toBe(pid);
-  await vi.waitFor(() => expect(runFiles(gateway.home).filter((file) => /spool.+/.test(file))).toEqual([]));
+  await vi.waitFor(() => expect(runFiles(gateway().home).filter((file) => /spool.+/.test(file))).toEqual([]));
 });
 
 test('58: a worker that is killed in mid-stream ends the stream with one error frame, and the next request succeeds', async () => {
@@ -49,15 +42,15 @@ test('58: a worker that is killed in mid-stream ends the stream with one error f
   const frames = body.trimEnd().split('\n\n');
   const { error } = JSON.parse(frames.at(-1)!.replace('data: ', ''));
   expect(error).toMatchObject({ type: 'server_error', code: 'worker_crashed', param: null });
-  expect(wordsOf((await transcribe(gateway.url, audio('english/jfk.flac'), { model })).json.text)).toBe(jfkWords);
+  expect(wordsOf((await transcribe(gateway().url, audio('english/jfk.flac'), { model })).json.text)).toBe(jfkWords);
 });
 
-/** Twenty utterances joined: some windows of 30 s. */
+/** Twelve utterances joined: some windows of 30 s. */
 async function longSpeech(): Promise<Part> {
   const files = corpus('librispeech').map(({ file }) => file);
-  const joined = path.join(gateway.home, 'joined.wav');
+  const joined = path.join(gateway().home, 'joined.wav');
   const script = path.join(checkout, 'test', 'setup', 'join_speech.py');
-  await execa(await pythonWithTools(), [script, joined, ...files.slice(0, 20)]);
+  await execa(await pythonWithTools(), [script, joined, ...files.slice(0, 12)]);
   return { name: 'file', value: readFileSync(joined), fileName: 'joined.wav' };
 }
 
@@ -76,7 +69,7 @@ interface Watch {
 async function streamed(file: Part, { signal, onFirst }: Watch = {}) {
   const { body, headers } = multipart([field('model', model), field('stream', 'true'), file]);
   const init: RequestInit = { method: 'POST', headers, body: new Uint8Array(body) };
-  const response = await fetch(`${gateway.url}/v1/audio/transcriptions`, signal ? { ...init, signal } : init);
+  const response = await fetch(`${gateway().url}/v1/audio/transcriptions`, signal ? { ...init, signal } : init);
   let text = '';
   let first = '';
   for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {

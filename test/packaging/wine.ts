@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
@@ -8,6 +8,7 @@ import { expect, vi } from 'vitest';
 import { nodeOf } from '../../packaging/target-node.ts';
 import type { Target } from '../../packaging/targets.ts';
 import { checkout } from '../setup/checkout.ts';
+import { oneAtATime, sharedHome } from '../setup/shared-home.ts';
 
 /** Exit code and output of a program on Windows. */
 export interface Ended {
@@ -27,6 +28,9 @@ interface Command {
   env?: Record<string, string>;
 }
 
+/** Where wine's fresh installation is kept: wine takes ten seconds to make one, and a copy takes one. */
+const kept = path.join(sharedHome, 'wine');
+
 /** A fresh installation of wine, and the programs that run in it. */
 export class Wine {
   readonly folder: string = mkdtempSync(path.join(os.tmpdir(), 'asrpro wine ü '));
@@ -38,12 +42,16 @@ export class Wine {
   }
 
   get #environment(): NodeJS.ProcessEnv {
-    const locale = { LC_ALL: 'C.UTF-8', WINEDEBUG: '-all' };
-    return { ...process.env, ...locale, WINEPREFIX: path.join(this.folder, 'prefix'), NODE_SKIP_PLATFORM_CHECK: '1' };
+    return { ...inPrefix(path.join(this.folder, 'prefix')), NODE_SKIP_PLATFORM_CHECK: '1' };
   }
 
   async prepare(): Promise<void> {
-    await execa('wine', ['wineboot', '--init'], { env: this.#environment });
+    const { stdout: version } = await execa('wine', ['--version']);
+    const fresh = path.join(kept, version.replace(/[^\w.-]+/g, '_'));
+    await oneAtATime('wine', async () => {
+      if (!existsSync(fresh)) await install(fresh);
+    });
+    await execa('cp', ['--archive', fresh, path.join(this.folder, 'prefix')]);
   }
 
   /** An app that runs on Windows; see fixtures/apps/windows-app.mjs. */
@@ -72,6 +80,20 @@ export class Wine {
     await execa('wineserver', ['--wait'], { env: this.#environment, reject: false });
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+function inPrefix(prefix: string): NodeJS.ProcessEnv {
+  return { ...process.env, LC_ALL: 'C.UTF-8', WINEDEBUG: '-all', WINEPREFIX: prefix };
+}
+
+/** Installs beside the final folder and renames, so that it is always complete. */
+async function install(folder: string): Promise<void> {
+  const building = `${folder}.building`;
+  rmSync(building, { recursive: true, force: true });
+  mkdirSync(building, { recursive: true });
+  await execa('wine', ['wineboot', '--init'], { env: inPrefix(building) });
+  await execa('wineserver', ['--wait'], { env: inPrefix(building) });
+  renameSync(building, folder);
 }
 
 export class WindowsApp {

@@ -1,5 +1,6 @@
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { execa } from 'execa';
 
 /** A Debian root with libraries, certificates and the executable, but without Python, uv and a shell. */
@@ -78,6 +79,8 @@ export async function archiveOfPython(python: string, folder: string): Promise<{
   symlinkSync(`python${found.minor}`, path.join(root, 'bin', 'python3'));
   symlinkSync(`python${found.minor}`, path.join(root, 'bin', 'python'));
   const archive = path.join(folder, 'python.tar.gz');
-  await execa('tar', ['-czf', archive, '-C', folder, 'python']);
+  await execa('tar', ['-cf', `${archive}.tar`, '-C', folder, 'python']);
+  // The archive never leaves this machine, so compressing it would only take time.
+  writeFileSync(archive, gzipSync(readFileSync(`${archive}.tar`), { level: 0 }));
   return { archive, version: found.version };
 }

@@ -64,13 +64,19 @@ async function create(folder: string, core: string, lockFile: string, seesCore: 
   renameSync(building, folder);
 }
 
+/** To ask the program takes half a second, and most files need the answer several times. */
+const interpreters = new Map<string, Promise<string>>();
+
 /** The interpreter of an engine environment in the shared home. */
-export async function interpreter(engine: 'core' | 'nemo' | 'cluster'): Promise<string> {
-  const { stdout } = await execa(process.execPath, [mainProgram, 'setup', engine, '--json'], {
+export function interpreter(engine: 'core' | 'nemo' | 'cluster'): Promise<string> {
+  const known = interpreters.get(engine);
+  if (known !== undefined) return known;
+  const asked = execa(process.execPath, [mainProgram, 'setup', engine, '--json'], {
     env: { ASRPRO_HOME: sharedHome },
     stderr: 'inherit',
-  });
-  return (JSON.parse(stdout) as { python: string }).python;
+  }).then(({ stdout }) => (JSON.parse(stdout) as { python: string }).python);
+  interpreters.set(engine, asked);
+  return asked;
 }
 
 async function sitePackages(python: string): Promise<string> {

@@ -35,7 +35,7 @@ async function make(folder: string): Promise<void> {
     cwd: scripts,
     stdio: ['ignore', process.stderr, process.stderr],
   } as const;
-  const whisper = path.join(sharedHome, 'models', 'whisper-base');
+  const whisper = path.join(sharedHome, 'models', 'whisper-tiny.en');
   await execa(await pythonWithTools(), ['make_models.py', building, whisper], options);
   const nemo = path.join(building, 'parakeet-tdt-0.6b-v3');
   mkdirSync(nemo);
