@@ -21,7 +21,7 @@ export async function buildExecutable(
     await mkdir(into, { recursive: true });
     copyFileSync(await nodeOf(target), file);
     await chmod(file, 0o755);
-    injectProgram(file, target, program, identity());
+    await injectProgram(file, target, program, identity());
   } finally {
     rmSync(folder, { recursive: true });
   }

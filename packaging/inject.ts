@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { withNote } from './elf.ts';
-import { withSegment } from './mac-segment.ts';
+import path from 'node:path';
+import { execa } from 'execa';
 import { signedAdHoc, withoutSignature } from './mac-signature.ts';
+import { root } from './places.ts';
 import { executableName, type Target } from './targets.ts';
 import { withResources } from './windows-resources.ts';
 
@@ -22,21 +23,27 @@ export interface Identity {
  * Injects the program (a blob that Node has built) into the target's Node. Both are paths of files. Signs the result for
  * macOS, which does not start unsigned programs.
  */
-export function injectProgram(node: string, target: Target, program: string, identity: Identity): void {
-  const image = withProgram(readFileSync(node), target, readFileSync(program), identity);
-  blowFuse(image);
-  writeFileSync(node, target.platform === 'darwin' ? signedAdHoc(image, identity.name) : image);
-}
-
-function withProgram(image: Buffer, target: Target, content: Buffer, identity: Identity): Buffer {
+export async function injectProgram(node: string, target: Target, program: string, identity: Identity): Promise<void> {
   switch (target.platform) {
     case 'linux':
-      return withNote(image, RESOURCE, content);
+      return await postject(node, program);
     case 'darwin':
-      return withSegment(withoutSignature(image), MAC_SEGMENT, `__${RESOURCE}`, content);
-    case 'win32':
-      return withResources(image, { name: RESOURCE, content }, { ...identity, file: executableName(target) });
+      writeFileSync(node, withoutSignature(readFileSync(node)));
+      await postject(node, program, '--macho-segment-name', MAC_SEGMENT);
+      return writeFileSync(node, signedAdHoc(readFileSync(node), identity.name));
+    case 'win32': {
+      const shown = { ...identity, file: executableName(target) };
+      const image = withResources(readFileSync(node), { name: RESOURCE, content: readFileSync(program) }, shown);
+      blowFuse(image);
+      return writeFileSync(node, image);
+    }
   }
+}
+
+/** Runs postject in its own process, because it prints harmless warnings about Node's sections. */
+async function postject(node: string, program: string, ...more: string[]): Promise<void> {
+  const cli = path.join(root, 'node_modules', 'postject', 'dist', 'cli.js');
+  await execa(process.execPath, [cli, node, RESOURCE, program, '--sentinel-fuse', FUSE.slice(0, -1), ...more]);
 }
 
 function blowFuse(image: Buffer): void {

@@ -1,5 +1,5 @@
 /**
- * The parts of Apple's executable format that a new segment and a signature need, for 64-bit files of one architecture. The commands after the
+ * The parts of Apple's executable format that signing needs, for 64-bit files of one architecture. The commands after the
  * header say where each segment lies. The last segment, __LINKEDIT, ends with the file and contains the signature.
  */
 const MAGIC = 0xfeedfacf;
@@ -8,27 +8,11 @@ const SEGMENT = 0x19;
 const CODE_SIGNATURE = 0x1d;
 const SIGNATURE_COMMAND_BYTES = 16;
 const ARM64 = 0x0100000c;
-/** The fields of each kind of command that are offsets into __LINKEDIT. An unknown kind could have such fields too. */
-const LINK_OFFSETS: Record<number, readonly number[]> = {
-  2147483682: [8, 16, 24, 32, 40], // LC_DYLD_INFO_ONLY
-  2: [8, 16], // LC_SYMTAB
-  11: [32, 40, 48, 56, 64, 72], // LC_DYSYMTAB
-  38: [8], // LC_FUNCTION_STARTS
-  41: [8], // LC_DATA_IN_CODE
-  [SEGMENT]: [],
-  12: [], // LC_LOAD_DYLIB
-  14: [], // LC_LOAD_DYLINKER
-  27: [], // LC_UUID
-  42: [], // LC_SOURCE_VERSION
-  50: [], // LC_BUILD_VERSION
-  2147483688: [], // LC_MAIN
-};
 
 interface Segment {
   name: string;
   /** Offset of its command in the file. */
   at: number;
-  address: number;
   fileOffset: number;
   fileBytes: number;
 }
@@ -57,10 +41,8 @@ export class MachO {
   segment(name: string): Segment {
     for (const { kind, at } of this.#commands()) {
       if (kind !== SEGMENT || text(this.image.subarray(at + 8, at + 24)) !== name) continue;
-      const [address, fileOffset, fileBytes] = [24, 40, 48].map((field) =>
-        Number(this.image.readBigUInt64LE(at + field)),
-      );
-      return { name, at, address: address!, fileOffset: fileOffset!, fileBytes: fileBytes! };
+      const [fileOffset, fileBytes] = [40, 48].map((field) => Number(this.image.readBigUInt64LE(at + field)));
+      return { name, at, fileOffset: fileOffset!, fileBytes: fileBytes! };
     }
     throw new Error(`the Mach-O file has no segment ${name}`);
   }
@@ -73,60 +55,33 @@ export class MachO {
     return null;
   }
 
-  /** The number of bytes, rounded up to whole pages. */
-  wholePages(bytes: number): number {
-    const page = this.image.readUInt32LE(4) === ARM64 ? 0x4000 : 0x1000;
-    return Math.ceil(bytes / page) * page;
-  }
-
   /** Sets the end of __LINKEDIT to the new end of the file. */
   endAt(end: number): void {
     const { at, fileOffset } = this.segment('__LINKEDIT');
+    const page = this.image.readUInt32LE(4) === ARM64 ? 0x4000 : 0x1000;
     const bytes = end - fileOffset;
-    this.image.writeBigUInt64LE(BigInt(this.wholePages(bytes)), at + 32);
+    this.image.writeBigUInt64LE(BigInt(Math.ceil(bytes / page) * page), at + 32);
     this.image.writeBigUInt64LE(BigInt(bytes), at + 48);
   }
 
-  /** Changes the commands as if the content of __LINKEDIT had moved by `bytes`, in the file and in memory. */
-  moveLinks(bytes: number): void {
-    for (const { kind, at } of this.#commands()) {
-      const fields = LINK_OFFSETS[kind];
-      if (fields === undefined) throw new Error(`the Mach-O file has a command of the unknown kind ${kind}`);
-      for (const field of fields) {
-        const offset = this.image.readUInt32LE(at + field);
-        if (offset > 0) this.image.writeUInt32LE(offset + bytes, at + field);
-      }
-    }
-    const { at, address, fileOffset } = this.segment('__LINKEDIT');
-    this.image.writeBigUInt64LE(BigInt(address + bytes), at + 24);
-    this.image.writeBigUInt64LE(BigInt(fileOffset + bytes), at + 40);
-  }
-
   addSignatureCommand(fileOffset: number, bytes: number): void {
-    const command = this.insertCommand(HEADER_BYTES + this.#commandBytes, SIGNATURE_COMMAND_BYTES);
-    for (const [index, value] of [CODE_SIGNATURE, SIGNATURE_COMMAND_BYTES, fileOffset, bytes].entries())
-      command.writeUInt32LE(value, 4 * index);
-  }
-
-  /** Makes room for a command in front of the one at `at`. Returns the room, filled with zeros. */
-  insertCommand(at: number, bytes: number): Buffer {
-    const end = HEADER_BYTES + this.#commandBytes;
-    if (end + bytes > this.#firstSection()) throw new Error('the header has no room for another command');
-    this.image.copyWithin(at + bytes, at, end);
-    this.#countCommands(1, bytes);
-    return this.image.subarray(at, at + bytes).fill(0);
+    const at = HEADER_BYTES + this.#commandBytes;
+    if (at + SIGNATURE_COMMAND_BYTES > this.#firstSection()) throw new Error('the header has no room for a signature');
+    const command = [CODE_SIGNATURE, SIGNATURE_COMMAND_BYTES, fileOffset, bytes];
+    for (const [index, value] of command.entries()) this.image.writeUInt32LE(value, at + 4 * index);
+    this.#countCommands(1);
   }
 
   removeSignatureCommand(at: number): void {
     const end = HEADER_BYTES + this.#commandBytes;
     this.image.copyWithin(at, at + SIGNATURE_COMMAND_BYTES, end);
     this.image.fill(0, end - SIGNATURE_COMMAND_BYTES, end);
-    this.#countCommands(-1, -SIGNATURE_COMMAND_BYTES);
+    this.#countCommands(-1);
   }
 
-  #countCommands(change: number, bytes: number): void {
+  #countCommands(change: number): void {
     this.image.writeUInt32LE(this.image.readUInt32LE(16) + change, 16);
-    this.image.writeUInt32LE(this.#commandBytes + bytes, 20);
+    this.image.writeUInt32LE(this.#commandBytes + change * SIGNATURE_COMMAND_BYTES, 20);
   }
 
   /** File offset of the first section; the commands must end before it. */

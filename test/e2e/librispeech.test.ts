@@ -2,8 +2,8 @@ import path from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { transcribe } from '../setup/api.ts';
-import { audio, checkout } from '../setup/checkout.ts';
-import { recordings } from '../setup/corpus.ts';
+import { checkout } from '../setup/checkout.ts';
+import { corpus } from '../setup/corpus.ts';
 import { directAnswers } from '../setup/direct-answers.ts';
 import { startGateway } from '../setup/gateway.ts';
 import { pythonWithTools } from '../setup/python-tools.ts';
@@ -16,8 +16,7 @@ const CLIENTS = 8;
 test('a model makes no more word errors over HTTP than faster-whisper makes in direct calls', {
   timeout: 900_000,
 }, async () => {
-  // The recordings of the repository; `npm run bench:accuracy` judges with all.
-  const spoken = recordings(audio('librispeech'));
+  const spoken = corpus('librispeech');
   const direct = await directAnswers(
     MODEL,
     spoken.map(({ file }) => file),

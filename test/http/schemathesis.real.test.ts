@@ -9,7 +9,7 @@ const here = (file: string): string => path.join(import.meta.dirname, file);
 
 test('schemathesis finds no answer that /openapi.json does not describe', async () => {
   await using gateway = await mockGateway({ models: { default: 'mock-echo' } });
-  const run = ['--seed', '7', '--max-examples', '10', '--request-timeout', '30', '--no-color'];
+  const run = ['--seed', '7', '--max-examples', '20', '--request-timeout', '30', '--no-color'];
   const { exitCode, stdout } = await execa(
     await pythonWithTools(),
     [

@@ -142,7 +142,7 @@ describe.skipIf(missing)(`the executable for Windows under wine${missing ? ` (sk
     await execa(await hostNode(), ['--experimental-sea-config', sea]);
     copyFileSync(await nodeOf(target), python);
     const identity = { name: 'worker', description: 'worker', version: '1.0.0', copyright: '' };
-    injectProgram(python, target, blob, identity);
+    await injectProgram(python, target, blob, identity);
     writeFileSync(path.join(folder, MARKER), JSON.stringify({ packages: {}, sizeBytes: 1, libraryFolders: [] }));
 
     const model = path.join(home, 'models', 'whisper-base');
