@@ -52,7 +52,7 @@ def test_keywords_correct_names_and_unrelated_keywords_change_nothing(tiny_whisp
         return "".join(segment.text for segment in segments)
 
     known, plain = 0, 0
-    for row in NAMES[:10]:
+    for row in NAMES[6:12]:
         without = text(row, [])
         names = row["names"].split(",")
         hinted = text(row, names)

@@ -15,6 +15,8 @@ import pytest
 from sounds import SILENCE, noise, write_wav
 from worker_process import BOOTSTRAP, SOURCE, TOKEN, WorkerProcess, start_python
 
+# A toy model is never certain of its text; at this temperature it is not asked again.
+ONCE = {"temperature": 1.0}
 PARENT = str(Path(__file__).with_name("parent_of_worker.py"))
 
 
@@ -34,7 +36,7 @@ def test_life_of_a_worker(whisper: Path, spool: Path) -> None:
         assert loaded["languages"] == ["de", "en", "fr"]
         assert loaded["memory_bytes"] > 20_000_000
 
-        *before, result = worker.transcribe(audio)
+        *before, result = worker.transcribe(audio, **ONCE)
         kinds = [message["type"] for message in before if message["type"] != "progress"]
         assert (kinds[0], set(kinds[1:])) == ("started", {"segment"})
         ids = [message["segment"]["id"] for message in before if message["type"] == "segment"]
@@ -61,7 +63,7 @@ def test_phases_of_loading_are_reported(worker: WorkerProcess, whisper: Path) ->
 
 def test_several_jobs_are_answered_in_order(loaded_worker: WorkerProcess, spool: Path) -> None:
     for number in range(3):
-        loaded_worker.ask(f"job-{number}", write_wav(spool / str(number), noise(1 + number)))
+        loaded_worker.ask(f"job-{number}", write_wav(spool / str(number), noise(1 + number)), **ONCE)
     ends = [loaded_worker.until("result")[-1] for _ in range(3)]
     assert [(end["job"], end["duration"]) for end in ends] == [("job-0", 1.0), ("job-1", 2.0), ("job-2", 3.0)]
 
@@ -69,9 +71,9 @@ def test_several_jobs_are_answered_in_order(loaded_worker: WorkerProcess, spool:
 def test_jobs_run_side_by_side_if_requested(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
     assert worker.load(whisper, threads=2, concurrency=2)["concurrency"] == 2
     long, short = write_wav(spool / "long", noise(240)), write_wav(spool / "short", noise(1))
-    worker.ask("long", long)
+    worker.ask("long", long, **ONCE)
     assert worker.until("started")[-1]["job"] == "long"
-    worker.ask("short", short)
+    worker.ask("short", short, **ONCE)
     assert worker.until("result")[-1]["job"] == "short"
     worker.send("cancel", job="long")
     assert worker.until("cancelled", "result")[-1] == {"type": "cancelled", "job": "long"}
@@ -79,8 +81,8 @@ def test_jobs_run_side_by_side_if_requested(worker: WorkerProcess, whisper: Path
 
 def test_cancel_of_a_running_and_of_a_waiting_job(loaded_worker: WorkerProcess, spool: Path) -> None:
     audio = write_wav(spool / "upload", noise(600))
-    loaded_worker.ask("running", audio)
-    loaded_worker.ask("waiting", audio)
+    loaded_worker.ask("running", audio, **ONCE)
+    loaded_worker.ask("waiting", audio, **ONCE)
     loaded_worker.until("segment")
     loaded_worker.send("cancel", job="waiting")
     loaded_worker.send("cancel", job="running")
@@ -94,7 +96,7 @@ def test_an_invalid_request_is_answered(loaded_worker: WorkerProcess, spool: Pat
     answer = loaded_worker.transcribe(sound, segment_timestamps=None)[-1]
     assert (answer["type"], answer["subject"], answer["code"]) == ("error", "job-1", "internal_error")
     assert "segment_timestamps" in answer["message"]
-    assert loaded_worker.transcribe(sound)[-1]["type"] == "result"
+    assert loaded_worker.transcribe(sound, **ONCE)[-1]["type"] == "result"
 
 
 def test_cancel_of_an_unknown_job_is_ignored(loaded_worker: WorkerProcess) -> None:
@@ -104,7 +106,7 @@ def test_cancel_of_an_unknown_job_is_ignored(loaded_worker: WorkerProcess) -> No
 
 def test_unload_cancels_running_jobs(worker: WorkerProcess, whisper: Path, spool: Path) -> None:
     worker.load(whisper)
-    worker.ask("job", write_wav(spool / "upload", noise(600)))
+    worker.ask("job", write_wav(spool / "upload", noise(600)), **ONCE)
     worker.until("segment")
     worker.send("unload", request="u")
     kinds = [message["type"] for message in worker.until("unloaded")]
