@@ -57,7 +57,8 @@ def prompt(whisper: Path) -> list[int]:
 def test_real_speech_gives_the_text_and_words_of_ctranslate2(pcm: Pcm, monkeypatch: pytest.MonkeyPatch) -> None:
     # On a CPU a window of 30 s takes MLX thirteen seconds. mac.real.test.ts loads real weights with the warm-up.
     monkeypatch.setattr("asrpro_worker.engines.whisper.engine._warm_up", lambda *_: 384)
-    monkeypatch.setattr(decoding, "FRAMES", window_frames(4 * RATE))
+    window = window_frames(4 * RATE)
+    monkeypatch.setattr(decoding, "FRAMES", window)
     with decode(str(SPEECH), lambda _: None) as speech:
         pcm.append((speech.read(0, 4 * RATE) * 32768).astype(np.int16))
     answers = []
@@ -66,7 +67,7 @@ def test_real_speech_gives_the_text_and_words_of_ctranslate2(pcm: Pcm, monkeypat
         facts = load(engine, WHISPER, device=device, compute_type="float32")
         assert (facts.device, facts.compute_type) == (device, "float32")
         if device == "mps":
-            shorten(engine, decoding.FRAMES)
+            shorten(engine, window)
         _, segments = hear(engine, pcm, job(beam_size=1, word_timestamps=True))
         answers.append(segments)
     assert len(answers[0][0].words or []) >= 5

@@ -37,16 +37,16 @@ def texts(engine: Nemo, keywords: list[list[str]], **fields: Any) -> list[str]:
 def test_keywords_change_only_their_own_piece(engine: Nemo) -> None:
     plain = texts(engine, [[], [], []])
     changed = 0
-    for words in (["a"], ["home"], ["the"], ["old songs"], ["dog", "mat"]):
-        for index in range(3):
-            keywords: list[list[str]] = [[], [], []]
-            keywords[index] = words
-            boosted = texts(engine, keywords)
-            assert [text for at, text in enumerate(boosted) if at != index] == [
-                text for at, text in enumerate(plain) if at != index
-            ]
-            changed += boosted[index] != plain[index]
-            assert boosted[index].count(f" {words[0][0]}") >= plain[index].count(f" {words[0][0]}")
+    for turn, words in enumerate((["a"], ["home"], ["the"], ["old songs"], ["dog", "mat"])):
+        index = turn % 3
+        keywords: list[list[str]] = [[], [], []]
+        keywords[index] = words
+        boosted = texts(engine, keywords)
+        assert [text for at, text in enumerate(boosted) if at != index] == [
+            text for at, text in enumerate(plain) if at != index
+        ]
+        changed += boosted[index] != plain[index]
+        assert boosted[index].count(f" {words[0][0]}") >= plain[index].count(f" {words[0][0]}")
     assert changed
     assert texts(engine, [[], [], []]) == plain
 
@@ -59,8 +59,8 @@ def test_each_piece_has_its_own_keywords(engine: Nemo) -> None:
 
 def test_keywords_outside_of_the_vocabulary_change_nothing(engine: Nemo) -> None:
     plain = texts(engine, [[], [], []])
-    for words in (["🎧"], ["東京", "\u200b"], ["<unk>"], ["  "], ["\x00"]):
-        assert texts(engine, [words, words, words]) == plain
+    assert texts(engine, [["🎧"], ["東京", "\u200b"], ["<unk>"]]) == plain
+    assert texts(engine, [["  "], ["\x00"], []]) == plain
 
 
 def test_only_letters_of_the_language_are_chosen(engine: Nemo) -> None:
