@@ -33,6 +33,10 @@ CODECS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+# Every named layout, and the squares and squares plus two that ambisonics allow.
+COUNTS = [*range(1, 20), 25, 27, 36, 38, 49, 51, 63, 64]
+
+
 def has_sound(answer: Any) -> bool:
     return isinstance(answer, list) and 0.2 < answer[0] < 0.5 and answer[1] > 0.015
 
@@ -44,23 +48,25 @@ def silent(files: list[Path], answers: list[Any]) -> list[str]:
 def test_every_number_of_channels_in_wav(decode_elsewhere: Decoding, tmp_path: Path) -> None:
     files = []
     # The formats of the samples take turns, because channels are ordered and mixed in the same way for all of them.
-    formats = itertools.cycle([(8, False), (24, False), (32, False), (32, True), (64, True)])
+    formats = itertools.cycle([(8, False), (16, False), (24, False), (32, False), (32, True), (64, True)])
     for channels in range(1, 65):
         sound = on_channel(channels - 1, channels, seconds=0.25)
-        mask = (1 << min(channels, 18)) - 1
         bits, real = next(formats)
         files.append(wav(tmp_path / f"{bits}_{real}_{channels}.wav", sound, bits, real=real))
-        files.append(wav(tmp_path / f"16_{channels}.wav", sound, 16))
-        files += [wav(tmp_path / f"masked{bits}_{channels}.wav", sound, 16, mask=bits) for bits in (0, mask, mask << 2)]
+        mask = (1 << min(channels, 18)) - 1
+        masks = [0, mask, mask << 2]
+        # A mask has 18 bits, so all masks of more channels say the same: they take turns too.
+        kept = masks if channels <= 20 else [masks[channels % 3]]
+        files += [wav(tmp_path / f"masked{bits}_{channels}.wav", sound, 16, mask=bits) for bits in kept]
     answers = decode_elsewhere(files)
     assert silent(files, answers) == []
 
 
 @pytest.mark.parametrize("kind", CODECS)
-def test_every_number_of_channels_that_a_codec_supports(decode_elsewhere: Decoding, tmp_path: Path, kind: str) -> None:
+def test_the_numbers_of_channels_that_a_codec_supports(decode_elsewhere: Decoding, tmp_path: Path, kind: str) -> None:
     codec, how = CODECS[kind]
     files = []
-    for channels in range(1, 65):
+    for channels in COUNTS:
         for layout in dict.fromkeys((None, LAYOUTS.get(channels))):
             sound = on_channel(channels - 1, channels, how.get("rate", 16_000), 0.25)
             path = tmp_path / f"{channels}_{layout}.{kind}"
