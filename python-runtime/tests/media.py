@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
 import subprocess
 import sys
+import threading
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+import pytest
+from worker_process import SOURCE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 _DECODE = """
 import json, sys
 from asrpro_worker.audio import decode
 from asrpro_worker.errors import WorkerError
-for path in sys.stdin.read().splitlines():
+for line in sys.stdin:
     try:
-        with decode(path, lambda _: None) as pcm:
+        with decode(line.rstrip("\\n"), lambda _: None) as pcm:
             answer = [pcm.duration, float(abs(pcm.read(0, pcm.samples)).max())]
     except WorkerError as error:
         answer = error.code
@@ -31,22 +36,46 @@ for path in sys.stdin.read().splitlines():
 """
 
 
-def decode_elsewhere(paths: list[Path], timeout: float = 120.0) -> list[Any]:
-    """Decode files in another process, which must not crash. Returns [seconds, peak] or the error code of each file."""
-    source = Path(__file__).parents[1] / "src"
-    answer = subprocess.run(
-        [sys.executable, "-c", _DECODE],
-        input="\n".join(str(path) for path in paths),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, "PYTHONPATH": str(source)},
-        check=False,
-    )
-    lines = [json.loads(line) for line in answer.stdout.splitlines()]
-    died = paths[len(lines)].name if len(lines) < len(paths) else "none"
-    assert answer.returncode == 0, f"{answer.returncode} with {died}: {answer.stderr[-500:]}"
-    return lines
+class Decoding:
+    """Decodes files in another process, which must not crash. Tests share it: each start takes half a CPU second."""
+
+    def __init__(self, timeout: float = 120.0) -> None:
+        self._timeout = timeout
+        self._process: subprocess.Popen[str] | None = None
+
+    def __call__(self, paths: list[Path]) -> list[Any]:
+        """[seconds, peak] or the error code of each file."""
+        if self._process is None:
+            environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+            command = [sys.executable, "-c", _DECODE]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            )
+        return [self._decode(self._process, path) for path in paths]
+
+    def _decode(self, process: subprocess.Popen[str], path: Path) -> Any:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        timer = threading.Timer(self._timeout, process.kill)
+        timer.start()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(f"{path}\n")
+            process.stdin.flush()
+        line = process.stdout.readline()
+        timer.cancel()
+        if not line:
+            pytest.fail(f"the process ended with {self._end(process)} while it decoded {path.name}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End the process, which must have no error at its exit either."""
+        if self._process is not None:
+            assert self._end(self._process) == 0
+
+    def _end(self, process: subprocess.Popen[str]) -> int:
+        self._process = None
+        process.communicate(timeout=self._timeout)
+        return process.returncode
 
 
 def encode(path: Path, codec: str, sound: NDArray[Any], *, form: str | None = None, **how: Any) -> Path:

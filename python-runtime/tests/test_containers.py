@@ -6,14 +6,17 @@ import re
 import struct
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 import pytest
-from media import decode_elsewhere, encode, tone
+from media import encode, tone
 
 from asrpro_worker import container
+
+if TYPE_CHECKING:
+    from media import Decoding
 
 # Formats that the libraries can write: (codec, how). test_audio.py decodes those in test/audio/formats.
 WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
@@ -52,7 +55,7 @@ WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def test_every_format_that_can_be_written_is_decoded(tmp_path: Path) -> None:
+def test_every_format_that_can_be_written_is_decoded(decode_elsewhere: Decoding, tmp_path: Path) -> None:
     files = []
     for kind, (codec, how) in WRITTEN.items():
         path = encode(tmp_path / f"file.{kind}", codec, tone(1, how.get("rate", 16_000)), **how)
@@ -64,14 +67,16 @@ def test_every_format_that_can_be_written_is_decoded(tmp_path: Path) -> None:
     assert [name for name in good if not 0.9 < answers[name][0] < 1.4] == []
 
 
-def test_video_in_mxf(tmp_path: Path) -> None:
+def test_video_in_mxf(decode_elsewhere: Decoding, tmp_path: Path) -> None:
     path = encode(tmp_path / "file.mxf", "pcm_s16le", tone(1, 48_000), rate=48_000, picture=1)
     assert decode_elsewhere([path]) == [[pytest.approx(1, abs=0.1), pytest.approx(0.5, abs=0.05)]]
 
 
 @pytest.mark.parametrize("kind", ["mkv", "mp4", "ts"])
 @pytest.mark.parametrize("first", ["without a packet", "damaged"])
-def test_the_next_track_is_used_if_the_first_has_no_sound(tmp_path: Path, kind: str, first: str) -> None:
+def test_the_next_track_is_used_if_the_first_has_no_sound(
+    decode_elsewhere: Decoding, tmp_path: Path, kind: str, first: str
+) -> None:
     path = tmp_path / f"file.{kind}"
     with av.open(str(path), "w") as target:
         silent, spoken = (target.add_stream("aac", rate=16_000, layout="mono") for _ in range(2))
@@ -120,7 +125,7 @@ def dsf(path: Path, rate: int = 2_822_400) -> Path:
         ";FFMETADATA1\ntitle=x\n",
     ],
 )
-def test_a_script_opens_no_other_file(spool: Path, script: str) -> None:
+def test_a_script_opens_no_other_file(decode_elsewhere: Decoding, spool: Path, script: str) -> None:
     (spool / "upload").write_text(script)
     encode(spool / "other.wav", "pcm_s16le", tone(1))
     assert decode_elsewhere([spool / "upload"]) == ["invalid_file_format"]

@@ -6,11 +6,12 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from media import decode_elsewhere
 from sounds import AUDIO
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from media import Decoding
 
 FILES = sorted(path for path in (AUDIO / "formats").rglob("*.*") if path.suffix not in (".tsv", ".raw"))
 _MAX_BYTES = 40_000
@@ -26,7 +27,7 @@ def damaged(path: Path, rng: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_flipped_bits_do_not_kill_the_worker(tmp_path: Path, seed: int) -> None:
+def test_flipped_bits_do_not_kill_the_worker(decode_elsewhere: Decoding, tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - the same damage each time
     files = []
     for path in FILES:

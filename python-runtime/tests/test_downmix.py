@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from faster_whisper import WhisperModel
+from in_process import hear, job
 from media import on_channel, tone, wav
-from real_whisper import WHISPER
 from sounds import SPEECH, noise
 
 from asrpro_worker.audio import decode
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from asrpro_worker.engines.whisper.engine import Whisper
+    from asrpro_worker.pcm import Pcm
 
 FILM = ["FL", "FR", "FC", "LFE", "BL", "BR"]
 
@@ -137,15 +139,11 @@ MIXTURES: dict[str, Callable[[NDArray[np.float32]], tuple[list[NDArray[np.floati
 }
 
 
-@pytest.fixture(scope="module")
-def model() -> WhisperModel:
-    return WhisperModel(str(WHISPER), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
-
-
 @pytest.mark.parametrize("kind", MIXTURES)
-def test_speech_is_recognized_after_mixing(model: WhisperModel, kind: str) -> None:
+def test_speech_is_recognized_after_mixing(tiny_whisper: Whisper, pcm: Pcm, kind: str) -> None:
     channels, names = MIXTURES[kind](spoken())
-    segments, _ = model.transcribe(mixed(np.stack(channels), names), beam_size=1)
+    pcm.append((mixed(np.stack(channels), names) * 32767).round().clip(-32768, 32767).astype(np.int16))
+    _, segments = hear(tiny_whisper, pcm, job(beam_size=1, segment_timestamps=False))
     text = "".join(segment.text for segment in segments).lower()
     for words in ("fellow america", "your country can do for you", "you can do for your country"):
         assert words in text

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from in_process import hear, job, load
-from real_whisper import WHISPER
+from in_process import hear, job
 from sounds import SPEECH
 
 from asrpro_worker.audio import decode
-from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.pcm import RATE, Pcm
 from asrpro_worker.rumble import without_rumble
 from asrpro_worker.speech import SPEECH as LIMIT
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from asrpro_worker.engines.whisper.engine import Whisper
 
 AT = np.arange(11 * RATE) / RATE
 BELOW = {
@@ -75,11 +75,9 @@ def test_clean_speech_is_not_filtered(speech: NDArray[np.float64]) -> None:
     assert without_rumble(samples) is samples
 
 
-def test_the_text_of_faint_speech_above_an_offset(pcm: Pcm, speech: NDArray[np.float64]) -> None:
-    engine = Whisper()
-    load(engine, WHISPER)
+def test_the_text_of_faint_speech_above_an_offset(tiny_whisper: Whisper, pcm: Pcm, speech: NDArray[np.float64]) -> None:
     pcm.append(((speech * 0.01 + 0.5) * 32767).round().astype(np.int16))
-    _, segments = hear(engine, pcm, job(vad_filter=True))
+    _, segments = hear(tiny_whisper, pcm, job(vad_filter=True))
     words = " ".join(segment.text for segment in segments).split()
     assert 20 <= len(words) <= 24
     assert words[-1] == "country."

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from in_process import load, transcribe
-from real_whisper import WHISPER
+from in_process import transcribe
 from sounds import AUDIO, manifest, write_wav
 
 from asrpro_worker.audio import decode
-from asrpro_worker.engines.onnx.engine import OnnxAsr
-from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.pcm import RATE
 
 if TYPE_CHECKING:
@@ -27,22 +24,14 @@ if TYPE_CHECKING:
 
 # So short that not all pieces can be cut between the utterances.
 GAP = np.zeros(round(0.2 * RATE), np.int16)
-SECONDS = 75.0
+SECONDS = 52.0
 
 
-@pytest.fixture(scope="module", params=["onnx-asr", "faster-whisper"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    """Real weights in the format of each engine."""
-    if request.param == "faster-whisper":
-        made: Engine = Whisper()
-        load(made, WHISPER)
-        return made
-    made = OnnxAsr()
-    load(made, request.getfixturevalue("tiny_onnx"), quantization="quantized")
-    return made
-
-
-def test_joined_utterances_keep_their_words_and_times(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", ["tiny_onnx", "tiny_whisper"])
+def test_joined_utterances_keep_their_words_and_times(
+    request: pytest.FixtureRequest, tmp_path: Path, weights: str
+) -> None:
+    engine: Engine = request.getfixturevalue(weights)
     sounds: list[NDArray[np.int16]] = []
     spans: list[tuple[float, float]] = []
     reference: list[str] = []

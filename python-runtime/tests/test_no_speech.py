@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from in_process import hear, job, load
-from real_whisper import WHISPER
+from in_process import hear, job
 from sounds import SPEECH
 
 from asrpro_worker.audio import decode
-from asrpro_worker.engines.whisper.engine import Whisper
 from asrpro_worker.pcm import RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from asrpro_worker.engines.whisper.engine import Whisper
     from asrpro_worker.pcm import Pcm
 
 SECONDS = 40
@@ -54,13 +53,6 @@ SOUNDS = ("tones", "hum", "white noise", "pink noise", "music", "clicks", "engin
 
 
 @pytest.fixture(scope="module")
-def engine() -> Whisper:
-    made = Whisper()
-    load(made, WHISPER)
-    return made
-
-
-@pytest.fixture(scope="module")
 def speech() -> NDArray[np.float32]:
     with decode(str(SPEECH), lambda _: None) as pcm:
         return pcm.read(0, pcm.samples)
@@ -69,20 +61,20 @@ def speech() -> NDArray[np.float32]:
 def text(engine: Whisper, pcm: Pcm, *parts: NDArray[np.float32]) -> list[str]:
     for part in parts:
         pcm.append((part * 32767).astype(np.int16))
-    _, segments = hear(engine, pcm, job(vad_filter=True, segment_timestamps=False))
+    _, segments = hear(engine, pcm, job(vad_filter=True, segment_timestamps=False, beam_size=1))
     return "".join(segment.text for segment in segments).split()
 
 
 @pytest.mark.parametrize("name", SOUNDS)
-def test_no_text_is_invented_for_a_sound(engine: Whisper, pcm: Pcm, name: str) -> None:
-    assert text(engine, pcm, sound(name)) == []
+def test_no_text_is_invented_for_a_sound(tiny_whisper: Whisper, pcm: Pcm, name: str) -> None:
+    assert text(tiny_whisper, pcm, sound(name)) == []
 
 
 @pytest.mark.parametrize("name", SOUNDS)
 def test_only_the_speech_before_a_sound_gives_text(
-    engine: Whisper, pcm: Pcm, speech: NDArray[np.float32], name: str
+    tiny_whisper: Whisper, pcm: Pcm, speech: NDArray[np.float32], name: str
 ) -> None:
-    words = text(engine, pcm, speech, sound(name))
+    words = text(tiny_whisper, pcm, speech, sound(name))
     assert words[:5] == ["And", "so,", "my", "fellow", "Americans,"] or words[:4] == ["And", "so", "my", "fellow"], (
         words
     )

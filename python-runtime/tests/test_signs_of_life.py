@@ -32,18 +32,18 @@ def test_a_job_is_alive_during_minutes_without_speech(whisper: Path, pcm: Pcm, m
     assert sum(isinstance(message, Progress) for message in sent) >= 10
 
 
-def test_a_waiting_job_is_alive_while_another_file_is_decoded(
-    worker: WorkerProcess, whisper: Path, tmp_path: Path
-) -> None:
-    worker.load(whisper)
+def test_a_waiting_job_is_alive_while_another_file_is_decoded(loaded_worker: WorkerProcess, tmp_path: Path) -> None:
     path = silence(tmp_path / "silence.flac", hours=2)
-    worker.ask("long", path, vad_filter=True)
-    worker.ask("waiting", path, vad_filter=True)
+    loaded_worker.ask("long", path, vad_filter=True)
+    loaded_worker.ask("waiting", path, vad_filter=True)
     seen: set[str] = set()
     while seen != {"long", "waiting"}:
-        message = worker.receive()
+        message = loaded_worker.receive()
         assert message["type"] == "progress", "the first file is still being decoded"
         seen.add(message["job"])
+    for job_id in ("long", "waiting"):
+        loaded_worker.send("cancel", job=job_id)
+        loaded_worker.until("cancelled")
 
 
 def silence(path: Path, hours: int) -> Path:

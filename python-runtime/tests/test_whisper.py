@@ -218,18 +218,19 @@ def test_two_batches_are_decoded_at_the_same_time_with_two_threads(whisper: Path
     assert load(Whisper(), whisper, threads=2, concurrency=1).in_flight() == 1, "a single piece needs one call"
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("threads", "beam_size"), [(1, 5), (2, 1)])
 def test_the_text_does_not_depend_on_other_jobs_in_the_batch(
-    whisper: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+    whisper: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, threads: int, beam_size: int
 ) -> None:
+    fields: dict[str, Any] = {"language": "en", "beam_size": beam_size}
     engine = Whisper()
     load(engine, whisper, threads=threads)
     brief(monkeypatch, engine)
     files = [write_wav(spool / str(seconds), noise(seconds)) for seconds in (3, 45, 8, 20)]
-    alone = [[segment.text for segment in transcribe(engine, file, language="en")[1]] for file in files]
+    alone = [[segment.text for segment in transcribe(engine, file, **fields)[1]] for file in files]
     sizes = counted(monkeypatch, engine, "generate")
     with at_work(engine, 4) as batcher, ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda file: transcribe(engine, file, batcher, language="en")[1], [*files, *files]))
+        together = list(pool.map(lambda file: transcribe(engine, file, batcher, **fields)[1], [*files, *files]))
     assert [[segment.text for segment in segments] for segments in together] == [*alone, *alone]
     # With two batches at a time, each may take pieces as they arrive.
     assert threads == 2 or max(sizes) > 1, "the jobs shared batches"

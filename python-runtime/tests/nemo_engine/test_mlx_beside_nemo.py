@@ -50,8 +50,10 @@ def export(model: Any, directory: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["tdt", "rnnt", "ctc", "tdt_bpe"])
-def test_the_tokens_of_nemo(tmp_path: Path, kind: str) -> None:
-    file = make_nemo(tmp_path / "toy.nemo", kind, durations=[0, 1, 2, 4] if kind == "tdt_bpe" else None)
+def test_the_tokens_of_nemo(checkpoints: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    file = checkpoints[kind]
+    if kind == "tdt_bpe":
+        file = make_nemo(tmp_path / "toy.nemo", kind, durations=[0, 1, 2, 4])
     nemo = models.ASRModel.restore_from(str(file), map_location="cpu").eval()
     ours = Parakeet(check_directory(str(export(nemo, tmp_path / "mlx"))), "float32")
     found = ours.recognize(SOUNDS, [ours._choices.plain() for _ in SOUNDS])  # noqa: SLF001

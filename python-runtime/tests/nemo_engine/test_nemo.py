@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from asrpro_worker.messages import Segment
 
 
-@pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A toy model of each kind. Tests must not change them."""
-    directory = tmp_path_factory.mktemp("nemo")
-    return {kind: make_nemo(directory / f"{kind}.nemo", kind) for kind in KINDS}
-
-
 @pytest.fixture(scope="module", params=KINDS)
 def engine(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> Nemo:
     made = Nemo()
