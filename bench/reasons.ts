@@ -8,8 +8,16 @@ const reasons: Record<string, string> = {
     'one file in six, where a few words decide; over all 76 files it is 146 errors beside 140 to 152 (docs/accuracy.md).',
   'of multilingual, language not given: word errors':
     'one file in six, where a few words decide; over all 35 files it is 267 errors beside 307 (docs/accuracy.md).',
+  '12 minutes (one reader): total time against its batched pipeline':
+    'the blocks that keep the peak at 563 MB are mapped anew each time, 4 % of the time, and the short first piece takes 3 %; without both the ratio was 0.83.',
+  '19 minutes (one reader): total time against its batched pipeline':
+    'where speakers change, the batched pipeline omits sentences (237 errors, of which 83 words are missing), and asrpro decodes such pieces again (193, 22).',
+  'minutes (one reader): word errors above in-process':
+    'where a file is cut decides over some words; other lengths of the first piece gave 74 and 79 errors for 12 minutes.',
   'peak memory of the worker':
-    'two batches of two pieces are decoded at the same time, and fewer pieces would take longer; in-process needs more.',
+    'two batches of two pieces are decoded at the same time, and fewer pieces would take longer; in-process needs 4.7 GB for 74 minutes.',
+  'peak memory against 5 minutes':
+    'not explained yet; four files of 12 minutes in one process peak alike, so nothing is kept.',
   'idle private memory of the gateway':
     'two thirds are unchanged pages of the executable, which the system drops when it needs room.',
 };
