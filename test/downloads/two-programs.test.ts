@@ -122,7 +122,8 @@ test('the partial files of failed and of forgotten downloads can be removed', { 
   const downloads = program(hub);
   await downloads.start(model);
   expect((await last(downloads))!.status).toBe('failed');
-  expect(partials()).toHaveLength(1);
+  // That of the configuration may be there too: the failure of one file ends the download of the other.
+  expect(partials()).toContainEqual(expect.stringMatching(/^model\.bin\./));
   writeFileSync(path.join(folder, 'model.bin.joined'), 'of the mirror');
   await expect(program(hub).cancel(model, { keep: true })).rejects.toMatchObject({ code: 'download_not_found' });
   expect(await program(hub).cancel(model, { keep: false })).toMatchObject({ status: 'cancelled', bytesDone: 0 });
