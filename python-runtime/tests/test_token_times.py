@@ -47,6 +47,15 @@ def test_words_of_the_same_frame_follow_each_other(first: float, duration: float
     assert found[-1].end <= 3.0 + 1e-9
 
 
+def test_more_words_than_fit_stay_within_their_piece() -> None:
+    piece = Piece(job(word_timestamps=True), ((RATE, RATE + 1600),), np.zeros(1600, np.float32), "en")
+    [heard] = timed_outcomes([piece], [[Token(" a", 0.08, -1.0) for _ in range(20)]])
+    assert isinstance(heard, Heard)
+    found = [word for one in heard.segments for word in one.words or []]
+    assert len(found) == 20
+    assert all(1.0 <= word.start <= word.end <= 1.1 + 1e-9 for word in found)
+
+
 def test_a_sentence_ends_at_punctuation_before_a_space() -> None:
     text = tokens((" It", 0), (" is", 1), (" 3", 2), (".", 3), ("5", 4), ("!", 5), (" Yes", 6), ("?", 7), (" No", 8))
     assert [join(sentence) for sentence in sentences(text)] == ["It is 3.5!", "Yes?", "No"]

@@ -40,17 +40,18 @@ def split_after(items: Sequence[T], is_last: Callable[[int], bool]) -> Iterator[
             begin = index + 1
 
 
-def never_empty(spans: Sequence[tuple[float, float]], stop: float) -> list[tuple[float, float]]:
-    """Spans [start, end) in seconds, in order, of at least 20 ms each, without overlaps, that end at `stop` or before.
+def never_empty(spans: Sequence[tuple[float, float]], begin: float, stop: float) -> list[tuple[float, float]]:
+    """Spans [start, end) in seconds, in order, without overlaps, of at least 20 ms each if there is room for that.
 
-    Models put several words into one frame; subtitle players refuse or hide words without length.
+    They lie between `begin` and `stop`. Models put several words into one frame; subtitle players refuse or hide words
+    without length.
     """
     starts = [start for start, _ in spans]
     for at in range(1, len(starts)):
         starts[at] = max(starts[at], starts[at - 1] + SHORTEST_WORD)
     limit = stop
     for at in reversed(range(len(starts))):
-        starts[at] = limit = min(starts[at], limit - SHORTEST_WORD)
+        starts[at] = limit = max(begin, min(starts[at], limit - SHORTEST_WORD))
     limits = [*starts[1:], stop]
     return [
         (start, min(max(end, start + SHORTEST_WORD), limit))

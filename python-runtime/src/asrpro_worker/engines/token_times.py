@@ -47,7 +47,7 @@ def sentences(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
 def words(tokens: Sequence[Token], end: float) -> list[Word]:
     """The words of the tokens. No word is empty, or ends after `end` or after the next word's start."""
     groups = [group for group in _by_word(tokens) if join(group)]
-    spans = never_empty([(group[0].start, _end(group, end)) for group in groups], end)
+    spans = never_empty([(group[0].start, _end(group, end)) for group in groups], tokens[0].start, end)
     return [
         Word(join(group), start, stop, _probability(group)) for group, (start, stop) in zip(groups, spans, strict=True)
     ]
@@ -91,18 +91,18 @@ def _timed_segments(piece: Piece, tokens: list[Token]) -> Iterator[Segment]:
     for token in tokens:
         start, end = piece.file_times(token.start, token.start if token.end is None else token.end)
         in_file.append(Token(token.text, start, finite(token.logprob, -100.0), None if token.end is None else end))
-    found = list(sentences(list(_distinct_words(in_file, piece.end))))
+    found = list(sentences(list(_distinct_words(in_file, piece))))
     for index, sentence in enumerate(found):
         limit = found[index + 1][0].start if index + 1 < len(found) else piece.end
         yield segment(sentence, limit, piece.seek, piece.job.request)
 
 
-def _distinct_words(tokens: list[Token], end: float) -> Iterator[Token]:
+def _distinct_words(tokens: list[Token], piece: Piece) -> Iterator[Token]:
     """The tokens, with words that begin in the same frame moved apart, across sentences too."""
     if not tokens:
         return
     groups = _by_word(tokens)
-    starts = never_empty([(group[0].start, group[0].start) for group in groups], end)
+    starts = never_empty([(group[0].start, group[0].start) for group in groups], piece.start, piece.end)
     for group, (start, _) in zip(groups, starts, strict=True):
         yield dataclasses.replace(group[0], start=start)
         for token in group[1:]:

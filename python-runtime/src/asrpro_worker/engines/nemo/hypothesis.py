@@ -47,5 +47,5 @@ def _words(hypothesis: Any, piece: Piece) -> list[Word]:
     spans = [piece.file_times(float(entry["start"]), float(entry["end"])) for entry in entries]
     return [
         Word(entry["word"].strip(), start, end, None)
-        for entry, (start, end) in zip(entries, never_empty(spans, piece.end), strict=True)
+        for entry, (start, end) in zip(entries, never_empty(spans, piece.start, piece.end), strict=True)
     ]
