@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from asrpro_worker.engines.protocol import one_at_a_time
 from asrpro_worker.errors import ClusterError, JobCancelledError
+from asrpro_worker.memory import return_unused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,8 @@ _MAX_SECONDS_SHARED = 5.0
 _SHARED_SECONDS = 30.0
 # How long a batch waits for the first pieces of jobs that have just arrived, so that those need not wait for its end.
 _FIRST_PIECE_TIMEOUT = 0.1
+# After so many batches the unused memory is returned, because the holes between allocations grow for an hour.
+_RETURN_MEMORY_EVERY = 16
 # Upper limits for batches in flight and for pieces that a job cuts ahead, which are 0.5 GB of samples.
 _MAX_IN_FLIGHT = 256
 _MAX_AHEAD = 256
@@ -68,6 +71,7 @@ class Batcher:
         self._max_pieces = self._size = max_pieces
         self._shared_until = 0.0
         self._last_was_new = False
+        self._batches = 0
         self._wake = wake
         self._queues: dict[Job, _JobQueue] = {}
         self._running: list[list[Piece]] = []
@@ -113,6 +117,9 @@ class Batcher:
                 return
             self._running.append(batch)
             first = all(self._queues[piece.job].batches == 1 for piece in batch)
+        self._batches += 1
+        if self._batches % _RETURN_MEMORY_EVERY == 0:
+            return_unused()
         if self._in_flight() == 1:
             self._work_on(batch, first=first)
         else:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 # The settings of a local worker; src/worker/python.ts has the reasons.
 _ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": "6000000",
+    "MALLOC_MMAP_THRESHOLD_": "2000000",
     "MALLOC_TRIM_THRESHOLD_": "2147483648",
-    "MALLOC_TOP_PAD_": "16777216",
+    "MALLOC_TOP_PAD_": "4194304",
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "GOMP_SPINCOUNT": "1000",
 }
