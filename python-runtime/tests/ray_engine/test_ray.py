@@ -32,7 +32,8 @@ def half_minute(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def twelve_minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return speech(tmp_path_factory.mktemp("audio") / "twelve-minutes.wav", 24)
+    """Half a minute of speech and half a minute of silence, twelve times."""
+    return speech(tmp_path_factory.mktemp("audio") / "twelve-minutes.wav", 12, pause=30)
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,9 @@ def fake(machines: Machines) -> Iterator[WorkerProcess]:
         yield process
 
 
-def speech(file: Path, halves: int) -> Path:
-    """A WAV file of so many times half a minute."""
-    samples = (half_a_minute() * 32767).astype(np.int16)
+def speech(file: Path, halves: int, *, pause: int = 0) -> Path:
+    """A WAV file of so many times half a minute of speech, with seconds of silence after each."""
+    samples = np.pad((half_a_minute() * 32767).astype(np.int16), (0, pause * 16_000))
     with wave.open(str(file), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
