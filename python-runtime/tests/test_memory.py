@@ -35,7 +35,6 @@ _PARTIAL = Path("/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/stats/nr_a
 _HOLES = """
 import sys
 from pathlib import Path
-from pathlib import Path
 from asrpro_worker.memory import return_unused
 blocks = [bytearray(64 * 1024) for _ in range(10_000)]
 del blocks[::2]
