@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from faster_whisper.feature_extractor import FeatureExtractor
 from sounds import noise
+from worker_process import SOURCE
 
 from asrpro_worker.engines.whisper.features import FRAMES, LogMel, window_frames
 
@@ -33,3 +38,22 @@ def test_a_short_window_equals_the_start_of_the_full_window() -> None:
     assert 1200 <= window < FRAMES
     np.testing.assert_array_equal(LogMel(80)(sound, window), LogMel(80)(sound)[:, :window])
     assert window_frames(16_000 * 30) == FRAMES
+
+
+_DIGEST = """
+import hashlib
+from asrpro_worker.engines.whisper.features import LogMel
+import numpy as np
+sound = np.random.default_rng(0).normal(0, 0.1, 480_000).astype(np.float32)
+print(hashlib.sha256(LogMel(80)(sound).tobytes()).hexdigest())
+"""
+
+
+def test_features_do_not_depend_on_the_number_of_threads() -> None:
+    def digest(threads: int) -> bytes:
+        # Ray sets this variable for each replica.
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": str(threads)}
+        environment.pop("OPENBLAS_NUM_THREADS", None)
+        return subprocess.run([sys.executable, "-c", _DIGEST], env=environment, capture_output=True, check=True).stdout
+
+    assert digest(1) == digest(2)

@@ -55,7 +55,7 @@ def test_joined_utterances_keep_their_words_and_times(
     assert longest_gap(reference, recognized) <= 3, " ".join(recognized)
     for start, stop in spans:
         covered = sum(max(0.0, min(stop, segment.end) - max(start, segment.start)) for segment in segments)
-        assert covered > 0.65 * (stop - start), "segments cover the speech without the pauses around it"
+        assert covered > 0.6 * (stop - start), "segments cover the speech without the pauses around it"
 
 
 def changes(reference: list[str], recognized: list[str]) -> list[tuple[int, int]]:

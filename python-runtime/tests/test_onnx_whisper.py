@@ -60,10 +60,10 @@ def test_encoding_equals_that_of_the_tokenizer(base_onnx: OnnxAsr, source: str) 
 
 def test_prompt_and_keywords_change_the_text_but_are_not_copied_into_it(tiny_onnx: OnnxAsr) -> None:
     plain = text(tiny_onnx)
-    prompted = text(tiny_onnx, prompt="Hello, Mr. President. Yes, of course, I agree. Well, then.")
-    assert "And so, my fellow Americans" in prompted
-    assert "And so my fellow Americans" in plain
-    assert "President" not in prompted
+    prompted = text(tiny_onnx, prompt="hello mister president yes of course i agree well then that is what i said")
+    assert "fellow Americans" in plain
+    assert "fellow americans" in prompted
+    assert "president" not in prompted
     many = [f"Kowalczyk number {index}" for index in range(60)]
     assert text(tiny_onnx, hotwords=many) == plain
     name = AUDIO / "names" / "01.opus"
