@@ -7,8 +7,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from asrpro_worker.audio import decode
 from asrpro_worker.batcher import Batcher
+from asrpro_worker.decoding import Decoding
 from asrpro_worker.job import Job
 from asrpro_worker.messages import Load, Model, Result, Segment, SegmentReady, Transcribe, WorkerMessage
 from asrpro_worker.refusal import refuse
@@ -57,8 +57,8 @@ def transcribe(
     engine: Engine, audio: Path, batcher: Batcher | None = None, **fields: Any
 ) -> tuple[Result, list[Segment]]:
     """Run one job on a file, on `batcher` or on its own one."""
-    with decode(str(audio), lambda _: None) as pcm:
-        return hear(engine, pcm, job(**fields), batcher)
+    with Decoding(str(audio), lambda: None) as sound:
+        return hear(engine, sound, job(**fields), batcher)
 
 
 def hear(engine: Engine, sound: Sound, running: Job, batcher: Batcher | None = None) -> tuple[Result, list[Segment]]:

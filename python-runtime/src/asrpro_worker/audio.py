@@ -46,32 +46,36 @@ _NOT_AUDIO = (
 
 
 def decode(path: str, progress: Callable[[float], None]) -> Pcm:
-    """Decode a file to PCM that keeps the file's timestamps: a late start and gaps become silence.
-
-    The caller closes the result. `progress` is called with the seconds decoded so far and may raise to stop. Raises
-    WorkerError: `invalid_file_format`, `audio_too_short` (under 0.1 s), `audio_too_long` (over 12 h) or `disk_full`.
-    """
+    """Decode a file to PCM, which the caller closes; see `decode_into`."""
     pcm = Pcm(spool_directory(path))
     try:
-        with Path(path).open("rb") as file:
-            seconds = _decode_into(pcm, file, progress)
-    except DECODE_ERRORS as error:
-        pcm.close()
-        log.info("The file cannot be decoded: %s", type(error).__name__)
-        message = f"{_NOT_AUDIO}. {error}" if isinstance(error, NoTrackError) else _NOT_AUDIO
-        raise WorkerError("invalid_file_format", message, "file") from error
+        decode_into(pcm, path, progress)
     except BaseException:
         pcm.close()
         raise
-    if seconds < MIN_SECONDS:
-        pcm.close()
-        if seconds == 0:
-            raise WorkerError("invalid_file_format", f"{_NOT_AUDIO}. The file contains no sound.", "file")
-        raise WorkerError("audio_too_short", "Audio file is too short. Minimum audio length is 0.1 seconds.", "file")
     return pcm
 
 
-def _decode_into(pcm: Pcm, file: BinaryIO, progress: Callable[[float], None]) -> Fraction:
+def decode_into(pcm: Pcm, path: str, progress: Callable[[float], None]) -> None:
+    """Append the sound of a file and keep the file's timestamps: a late start and gaps become silence.
+
+    `progress` is called with the seconds decoded so far and may raise to stop. Raises WorkerError:
+    `invalid_file_format`, `audio_too_short` (under 0.1 s), `audio_too_long` (over 12 h) or `disk_full`.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            seconds = _decode_links(pcm, file, progress)
+    except DECODE_ERRORS as error:
+        log.info("The file cannot be decoded: %s", type(error).__name__)
+        message = f"{_NOT_AUDIO}. {error}" if isinstance(error, NoTrackError) else _NOT_AUDIO
+        raise WorkerError("invalid_file_format", message, "file") from error
+    if seconds == 0:
+        raise WorkerError("invalid_file_format", f"{_NOT_AUDIO}. The file contains no sound.", "file")
+    if seconds < MIN_SECONDS:
+        raise WorkerError("audio_too_short", "Audio file is too short. Minimum audio length is 0.1 seconds.", "file")
+
+
+def _decode_links(pcm: Pcm, file: BinaryIO, progress: Callable[[float], None]) -> Fraction:
     """Decode all links of a file; returns the seconds of sound, without inserted silence."""
     seconds = Fraction(0)
     failure: Exception | None = None
@@ -104,12 +108,14 @@ def _decode_link(pcm: Pcm, file: BinaryIO, start: int, end: int, progress: Calla
             _decode_track(pcm, container, track, writer)
         number += 1
         if writer.is_audible:
+            pcm.settle()
             return writer.seconds
         if writer.seconds > longest:
             longest, samples = writer.seconds, pcm.samples - begin
         pcm.truncate(begin)
         if number >= len(candidates):
             pcm.append_silence(samples)
+            pcm.settle()
             return longest
 
 
@@ -209,3 +215,5 @@ class _TrackWriter:
     def _append(self, samples: NDArray[np.int16]) -> None:
         self.is_audible = self.is_audible or bool((np.abs(samples.astype(np.int32)) > _INAUDIBLE).any())
         self._pcm.append(samples)
+        if self.is_audible:
+            self._pcm.settle()

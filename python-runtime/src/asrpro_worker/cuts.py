@@ -54,7 +54,7 @@ def pieces(sound: Sound, visit: Callable[[float], None], *, whole: bool = False)
     The inside of long pauses is removed, so that each piece holds as much speech as possible; `whole` keeps everything.
     `visit` is called with the seconds analysed so far, and may raise to stop.
     """
-    margin = _WIDE_MARGIN if sound.samples <= _MAX_PIECE * WINDOW else _MARGIN
+    margin = _MARGIN if sound.reaches(_MAX_PIECE * WINDOW) else _WIDE_MARGIN
     kept: list[Window] = []
     pause = _Pause(margin)
     limits = (_EARLIEST_FIRST_CUT, _MAX_FIRST_PIECE)
@@ -119,7 +119,8 @@ def _runs(quiet: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64
 def _piece(kept: list[Window], sound: Sound) -> Cut:
     at = np.asarray([window for window, _ in kept])
     breaks = np.flatnonzero(np.diff(at) != 1) + 1
-    spans = tuple(
-        (int(run[0]) * WINDOW, min((int(run[-1]) + 1) * WINDOW, sound.samples)) for run in np.split(at, breaks)
-    )
-    return Cut(spans, np.asarray([probability for _, probability in kept], np.float32))
+    spans = [(int(run[0]) * WINDOW, (int(run[-1]) + 1) * WINDOW) for run in np.split(at, breaks)]
+    # The last window may be longer than the sound.
+    start, stop = spans[-1]
+    spans[-1] = (start, stop if sound.reaches(stop) else sound.samples)
+    return Cut(tuple(spans), np.asarray([probability for _, probability in kept], np.float32))

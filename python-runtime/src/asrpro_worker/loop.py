@@ -188,7 +188,7 @@ class Loop:
 
     def _transcribe(self, job: Job) -> Result:
         # Imported here because numpy and PyAV would delay `hello`.
-        from asrpro_worker.audio import decode
+        from asrpro_worker.decoding import Decoding
         from asrpro_worker.transcribe import transcribe
 
         batcher = self._batcher
@@ -197,12 +197,10 @@ class Loop:
         try:
             refuse(job.request, self._facts.capabilities, self._facts.languages)
             job.check()
-            with job.timed("decode"):
-                pcm = decode(job.request.audio, lambda _: batcher.check(job))
-            with pcm:
-                for message in transcribe(batcher, self._facts, job, pcm):
+            with Decoding(job.request.audio, lambda: batcher.check(job)) as sound:
+                for message in transcribe(batcher, self._facts, job, sound):
                     if isinstance(message, Result):
-                        return replace(message, skipped_packets=pcm.skipped_packets)
+                        return replace(message, skipped_packets=sound.skipped_packets)
                     self._send(message)
         finally:
             batcher.leave(job)
@@ -233,7 +231,7 @@ def _failure(subject: str, error: Exception, fallback: WorkerError | None = None
 
 def _prepare() -> None:
     """Import what the first job needs: PyAV, onnxruntime and the VAD."""
-    import asrpro_worker.audio
+    import asrpro_worker.decoding
     import asrpro_worker.transcribe  # noqa: F401
     from asrpro_worker.speech import preload
 

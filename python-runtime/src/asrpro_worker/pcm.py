@@ -29,10 +29,11 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
 
 class Pcm:
-    """Samples are appended, then read in stretches, so that an hour of audio needs no more memory than a minute.
+    """Samples are appended and read in stretches, so that an hour of audio needs no more memory than a minute.
 
     The file is created in `directory`, or in the system's temporary directory if that is not writable. No other process
-    can open it, and it disappears with this process. Several threads may read it once it is complete.
+    can open it, and it disappears with this process. One thread may append while others read the samples that it has
+    settled.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -43,6 +44,8 @@ class Pcm:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115
         self._lock = threading.Lock()
         self.samples = 0
+        # How many of the samples will not be dropped again.
+        self.settled = 0
         # Number of damaged packets that the decoder skipped.
         self.skipped_packets = 0
 
@@ -55,7 +58,7 @@ class Pcm:
         """Append int16 samples of shape (n,). Raises WorkerError: `disk_full` or `internal_error`."""
         if len(samples) == 0:
             return
-        with _disk_errors():
+        with self._lock, _disk_errors():
             self._file.seek(self.samples * _BYTES)
             self._file.write(np.ascontiguousarray(samples).data)
             # Flush now: a write error in the next call would come after these samples were counted.
@@ -64,15 +67,23 @@ class Pcm:
 
     def append_silence(self, samples: int) -> None:
         """Append zeros; most file systems store no blocks for them."""
-        with _disk_errors():
+        with self._lock, _disk_errors():
             self._file.truncate((self.samples + samples) * _BYTES)
         self.samples += samples
 
     def truncate(self, samples: int) -> None:
         """Drop all but the first `samples`."""
-        with _disk_errors():
+        with self._lock, _disk_errors():
             self._file.truncate(samples * _BYTES)
         self.samples = samples
+
+    def settle(self) -> None:
+        """Promise that the samples so far will not be dropped."""
+        self.settled = self.samples
+
+    def reaches(self, sample: int) -> bool:
+        """See Sound; all samples of a complete file are known."""
+        return self.samples > sample
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples [start, stop) as float32 between -1 and 1; indices outside of the audio are ignored."""

@@ -51,7 +51,8 @@ def speech_probabilities(sound: Sound, visit: Callable[[float], None]) -> Iterat
     `visit` is called before each minute with its start in seconds, and may raise to stop.
     """
     detector = _Detector()
-    for start in range(0, sound.samples, _BLOCK * WINDOW):
+    start = 0
+    while sound.reaches(start):
         visit(start / RATE)
         margin = min(start, MARGIN * WINDOW)
         windows = audible(sound.read(start - margin, start + (_BLOCK + MARGIN) * WINDOW))
@@ -59,6 +60,7 @@ def speech_probabilities(sound: Sound, visit: Callable[[float], None]) -> Iterat
         first = margin // WINDOW
         detector.add(np.hstack([ends, windows])[first : first + _BLOCK])
         yield detector.take(_HELD)
+        start += _BLOCK * WINDOW
     yield detector.take(0)
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from asrpro_worker.cuts import pieces
 from asrpro_worker.messages import Result, SegmentReady, Started
+from asrpro_worker.pcm import RATE
 from asrpro_worker.piece import Heard, read_piece
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from asrpro_worker.sound import Sound
 
 
+# Files of at most so many samples are decoded completely before they count as started.
+_SHORT = 30 * RATE
+
+
 def transcribe(batcher: Batcher, facts: Facts, job: Job, sound: Sound) -> Iterator[WorkerMessage]:
     """Yield the messages of one job: `started`, the segments and the result. The job must have joined the batcher.
 
@@ -31,7 +36,9 @@ def transcribe(batcher: Batcher, facts: Facts, job: Job, sound: Sound) -> Iterat
     yielded in the order of the file, as soon as all earlier ones have been yielded.
     """
     request = job.request
-    yield Started(request.job, sound.duration)
+    with job.timed("decode"):
+        duration = None if sound.reaches(_SHORT) else sound.duration
+    yield Started(request.job, duration)
     language = request.language or _only_language(facts, request.languages)
     detects = language is None and facts.capabilities.detects_language
     seconds_of: defaultdict[str, float] = defaultdict(float)
