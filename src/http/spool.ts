@@ -6,6 +6,12 @@ import { finished } from 'node:stream/promises';
 import { AsrproError } from '../errors.ts';
 import { freeMemory } from '../network/free-memory.ts';
 
+/**
+ * So many bytes may wait for the disk before the socket is paused. With Node's default of 16 kB it was paused after each chunk,
+ * and an upload of 143 MB took 330 ms instead of 230 ms (loopback, two interleaved pairs of five).
+ */
+const MAX_UNWRITTEN = 512 * 1024;
+
 /** An upload that is written to a private file. The file has a random name; the client's file name is never used. */
 export interface SpooledFile {
   readonly path: string;
@@ -26,7 +32,12 @@ export interface SpooledFile {
  */
 export function spool(directory: string, onFailure: (error: AsrproError) => void): SpooledFile {
   const file = path.join(directory, randomUUID());
-  const writer = createWriteStream(file, { flags: 'wx', mode: 0o600, fs: { ...fs, open: openInFolder } });
+  const writer = createWriteStream(file, {
+    flags: 'wx',
+    mode: 0o600,
+    highWaterMark: MAX_UNWRITTEN,
+    fs: { ...fs, open: openInFolder },
+  });
   let wake = (): void => undefined;
   const closed = new Promise<void>((resolve) => void writer.once('close', resolve));
   writer.on('drain', () => wake()).on('close', () => wake());

@@ -36,7 +36,14 @@ export async function mockGateway(
   });
   const spoolDirectory = services.run.spool;
   const server = await createHttpServer({ ...services, version: '0.0.0', startedAt: Date.now(), spoolDirectory });
-  const { url, port } = await server.listen();
+  const dispose = async (): Promise<void> => {
+    await services.close();
+    rmSync(home, { recursive: true, force: true });
+  };
+  const { url, port } = await server.listen().catch(async (error) => {
+    await dispose();
+    throw error;
+  });
   // Closing the services removes the folder.
   const spooled = (): string[] => (existsSync(spoolDirectory) ? readdirSync(spoolDirectory) : []);
   return {
@@ -49,8 +56,7 @@ export async function mockGateway(
       await Promise.all([server.close(), services.residency.close(0)]);
       // An upload is removed after its answer was sent.
       await vi.waitFor(() => expect(spooled(), 'uploads left behind').toEqual([]));
-      await services.close();
-      rmSync(home, { recursive: true, force: true });
+      await dispose();
     },
   };
 }

@@ -10,7 +10,9 @@ import { createProcessStarter } from '../../src/worker/process.ts';
 async function start(file: string, changed: Partial<RunDirectory> = {}) {
   const root = mkdtempSync(path.join(os.tmpdir(), 'asrpro-test-'));
   const run = createRunDirectory(root);
-  onTestFinished(() => {
+  onTestFinished(async () => {
+    // The claim would create the folder again.
+    await run.claimed;
     run.remove();
     rmSync(root, { recursive: true });
   });
