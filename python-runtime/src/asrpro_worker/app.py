@@ -41,8 +41,9 @@ def main() -> None:
         sys.exit(2)
     die_with_parent(bootstrap.parent_pid)
     start_logging(bootstrap.log_level)
-    # 5. Let the gateway and the user's programs run first. The slowest of 50 calls of /health during eight transcriptions
-    #    took 5 to 22 ms with this niceness, 7 to 45 ms with 2 or 3, and 11 to 103 ms with 0 (2 cores, six runs each).
+    # 5. Let the gateway and the user's programs run first. The slowest of 50 calls of /health during eight
+    #    transcriptions took 5 to 22 ms with this niceness, 7 to 45 ms with 2 or 3, and 11 to 103 ms with 0 (2 cores,
+    #    six runs each).
     if sys.platform == "win32":
         psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     else:
