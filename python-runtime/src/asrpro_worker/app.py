@@ -7,8 +7,6 @@ import os
 import signal
 import sys
 
-import psutil
-
 from asrpro_worker.engines.protocol import open_engine
 from asrpro_worker.logs import start_logging
 from asrpro_worker.loop import Loop
@@ -18,8 +16,6 @@ from asrpro_worker.transport import Transport
 from asrpro_worker.versions import installed_versions
 
 log = logging.getLogger(__name__)
-
-_NICENESS = 5
 
 
 def main() -> None:
@@ -41,25 +37,18 @@ def main() -> None:
         sys.exit(2)
     die_with_parent(bootstrap.parent_pid)
     start_logging(bootstrap.log_level)
-    # 5. Let the gateway and the user's programs run first. The slowest of 50 calls of /health during eight
-    #    transcriptions took 5 to 22 ms with this niceness, 7 to 45 ms with 2 or 3, and 11 to 103 ms with 0 (2 cores,
-    #    six runs each).
-    if sys.platform == "win32":
-        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
-    else:
-        os.nice(_NICENESS)
-    # 6. Connect, and send `hello` before the engine is imported, which takes seconds.
+    # 5. Connect, and send `hello` before the engine is imported, which takes seconds.
     loop = Loop(lambda: open_engine(bootstrap.engine), lambda message: transport.send(message))  # noqa: PLW0108
     transport = Transport(bootstrap, loop.receive)
     transport.send(Hello(PROTOCOL, bootstrap.token, os.getpid(), bootstrap.engine, installed_versions()))
-    # 7. Import the engine and work until `unload`.
+    # 6. Import the engine and work until `unload`.
     code = 0
     try:
         loop.run()
     except Exception:
         log.exception("The worker failed and exits")
         code = 1
-    # 8. Flush the last messages and exit without running the destructors of native libraries, some of which abort.
+    # 7. Flush the last messages and exit without running the destructors of native libraries, some of which abort.
     transport.close()
     sys.stderr.flush()
     os._exit(code)
