@@ -41,6 +41,7 @@ export async function startAgentCli(program: string, model: string, preload: boo
   const child = spawn(program, preload ? [...args, '--preload'] : args, {
     stdio: 'ignore',
     env: { ...process.env, HF_HUB_OFFLINE: '1' },
+    detached: true,
   });
   const url = `http://127.0.0.1:${port}`;
   while (!(await isUp(url))) {
@@ -52,6 +53,12 @@ export async function startAgentCli(program: string, model: string, preload: boo
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    // It leaves the process that holds its model behind, which would disturb all later measurements.
+    try {
+      process.kill(-child.pid!, 'SIGKILL');
+    } catch {
+      // Without a loaded model there is no such process.
+    }
   };
   return { ...overHttp('agent-cli', url, child.pid!, model, stop), url, startSeconds };
 }
