@@ -16,7 +16,8 @@ const reasons: Record<string, string> = {
     'a server that does nothing has a p99 of 15 to 29 ms in the same place: the kernel of this machine is not preemptible.',
   'peak memory against 5 minutes':
     'at the limit; nothing is kept, but among more batches there are larger ones: each eighth of the 74 minutes peaks at 515 to 552 MB. The run before had 1.10.',
-  'first text against that of 60 s': 'the upload of 143 MB takes 0.2 to 0.3 s. Of an MP3 of this length the first text comes after 1.1 to 1.4 s.',
+  'first text against that of 60 s':
+    'the upload of 143 MB takes 0.2 to 0.3 s. Of an MP3 of this length the first text comes after 1.1 to 1.4 s.',
   'idle private memory of the gateway':
     'two thirds are unchanged pages of the executable, which the system drops when it needs room.',
 };
