@@ -68,10 +68,12 @@ def test_an_error_of_the_check_stops_the_thread_and_the_reader(tmp_path: Path) -
 
 
 def test_the_end_of_the_block_ends_the_thread(tmp_path: Path) -> None:
-    before = threading.active_count()
+    def decoding() -> int:
+        return sum(thread.name == "decode" for thread in threading.enumerate())
+
     released = threading.Event()
     with Decoding(str(wav(tmp_path / "file.wav", tone(60), 16)), released.wait) as sound:
         sound.read(0, 1)
-        assert threading.active_count() == before + 1
+        assert decoding() == 1
         released.set()
-    assert threading.active_count() == before
+    assert decoding() == 0

@@ -181,7 +181,7 @@ export const loaded = z.object({
 });
 export type Loaded = z.infer<typeof loaded>;
 
-/** The file was opened and the beginning of its audio decoded. */
+/** The beginning of the audio is decoded. `duration` is null for more than 30 s, of which the rest may still be decoded. */
 export const started = z.object({ type: z.literal('started'), job: z.string(), duration: z.number().nullable() });
 /** Position in seconds of audio. Extends the job's timeout when no segment comes. */
 export const progress = z.object({ type: z.literal('progress'), job: z.string(), position: z.number() });
